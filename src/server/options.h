@@ -1,0 +1,93 @@
+/* The process' own options, and the options of all layers together.
+ *
+ * Plain fields; strings are owned by the struct and never NULL. Written before the workers start, and
+ * afterwards only under a stop of all workers; see base/option.h. The rows are in options.c, with the
+ * rows that Redis knows and that have no meaning here.
+ */
+#ifndef TARN_SERVER_OPTIONS_H
+#define TARN_SERVER_OPTIONS_H
+
+#include "store/store_options.h"
+#include "worker/worker_options.h"
+
+#define OPTIONS_WORKERS_MAX 64
+#define OPTIONS_BIND_ADDRESSES_MAX 16
+#define OPTIONS_SAVE_POINTS_MAX 64
+
+enum supervised { SUPERVISED_NO, SUPERVISED_AUTO, SUPERVISED_SYSTEMD, SUPERVISED_UPSTART };
+
+/* Who may use what can harm the server: enable-debug-command and its like. */
+enum access_scope { ACCESS_NOBODY, ACCESS_LOCAL, ACCESS_ANYBODY };
+
+enum append_fsync { APPEND_FSYNC_NO, APPEND_FSYNC_EVERYSEC, APPEND_FSYNC_ALWAYS };
+
+/* shutdown-on-sigint, shutdown-on-sigterm */
+enum shutdown_flag {
+    SHUTDOWN_FLAG_SAVE = 1 << 0,
+    SHUTDOWN_FLAG_NOSAVE = 1 << 1,
+    SHUTDOWN_FLAG_NOW = 1 << 2,
+    SHUTDOWN_FLAG_FORCE = 1 << 3,
+};
+
+struct save_points {
+    struct save_point {
+        int64_t seconds;
+        int64_t changes;
+    } points[OPTIONS_SAVE_POINTS_MAX];
+    size_t count;
+};
+
+struct server_options {
+    /* Network */
+    int64_t port;            /* 0 is none */
+    struct option_list bind; /* "-" before an address: not being able to bind it is no error */
+    int64_t tcp_backlog;
+    char *unixsocket;       /* "" is none */
+    int64_t unixsocketperm; /* file mode; 0 leaves it to umask */
+    bool protected_mode;
+    int64_t socket_mark_id; /* SO_MARK of listening sockets; 0 is none */
+    char *requirepass;      /* "" is none */
+
+    /* Process */
+    int64_t workers; /* 1 to OPTIONS_WORKERS_MAX */
+    int64_t databases;
+    char *dir;     /* absolute */
+    char *pidfile; /* "" is none */
+    bool daemonize;
+    enum supervised supervised;
+    bool set_proc_title;
+    char *proc_title_template;
+    bool disable_thp;
+    int64_t shutdown_timeout; /* seconds */
+    int shutdown_on_sigint;   /* of enum shutdown_flag; 0 is the default behaviour */
+    int shutdown_on_sigterm;
+
+    /* Log */
+    int loglevel;  /* enum log_level of base/logger.h */
+    char *logfile; /* "" is standard error */
+    bool syslog_enabled;
+    char *syslog_ident;
+    int syslog_facility; /* of <syslog.h> */
+
+    /* What may be done from outside */
+    enum access_scope enable_protected_configs;
+    enum access_scope enable_debug_command;
+
+    /* Persistence: kept for tools that read them */
+    bool appendonly;
+    enum append_fsync appendfsync;
+    struct save_points save;
+    char *dbfilename;
+    bool stop_writes_on_bgsave_error;
+};
+
+extern const struct option_table server_option_table;
+
+/* The options of all layers. */
+struct options {
+    struct store_options store;
+    struct worker_options worker;
+    struct server_options server;
+};
+
+#endif

@@ -1,0 +1,81 @@
+/* The workers' options: connections and their limits, what is measured, what is published. Plain
+ * fields, read by any worker, written only under a stop of all workers; see base/option.h. The rows
+ * are in worker_options.c. proto-max-bulk-len stands in store/store_options.h, since commands need it.
+ */
+#ifndef TARN_WORKER_WORKER_OPTIONS_H
+#define TARN_WORKER_WORKER_OPTIONS_H
+
+#include "base/option.h"
+
+/* The classes that have output limits of their own, as in client-output-buffer-limit. */
+enum client_class { CLIENT_CLASS_NORMAL, CLIENT_CLASS_REPLICA, CLIENT_CLASS_PUBSUB };
+#define CLIENT_CLASS_COUNT 3
+
+struct client_output_limit {
+    int64_t hard_bytes; /* 0 is no limit */
+    int64_t soft_bytes; /* 0 is no limit */
+    int64_t soft_seconds;
+};
+
+/* notify-keyspace-events. The values are Redis' own, since modules and scripts know them. */
+enum notify_class {
+    NOTIFY_KEYSPACE = 1 << 0,  /* K */
+    NOTIFY_KEYEVENT = 1 << 1,  /* E */
+    NOTIFY_GENERIC = 1 << 2,   /* g */
+    NOTIFY_STRING = 1 << 3,    /* $ */
+    NOTIFY_LIST = 1 << 4,      /* l */
+    NOTIFY_SET = 1 << 5,       /* s */
+    NOTIFY_HASH = 1 << 6,      /* h */
+    NOTIFY_ZSET = 1 << 7,      /* z */
+    NOTIFY_EXPIRED = 1 << 8,   /* x */
+    NOTIFY_EVICTED = 1 << 9,   /* e */
+    NOTIFY_STREAM = 1 << 10,   /* t */
+    NOTIFY_KEY_MISS = 1 << 11, /* m, not part of A */
+    NOTIFY_MODULE = 1 << 13,   /* d */
+    NOTIFY_NEW = 1 << 14,      /* n, not part of A */
+    NOTIFY_ALL = NOTIFY_GENERIC | NOTIFY_STRING | NOTIFY_LIST | NOTIFY_SET | NOTIFY_HASH |
+                 NOTIFY_ZSET | NOTIFY_EXPIRED | NOTIFY_EVICTED | NOTIFY_STREAM |
+                 NOTIFY_MODULE, /* A */
+};
+
+#define LATENCY_PERCENTILES_MAX 32
+
+struct latency_percentiles {
+    double values[LATENCY_PERCENTILES_MAX]; /* 0 to 100 */
+    size_t count;
+};
+
+struct worker_options {
+    int64_t maxclients;
+    int64_t timeout;                   /* seconds of idleness; 0 is never */
+    int64_t tcp_keepalive;             /* seconds; 0 is off */
+    int64_t client_query_buffer_limit; /* bytes */
+    struct client_output_limit client_output_buffer_limit[CLIENT_CLASS_COUNT];
+    int64_t maxmemory_clients; /* bytes; 0 is no limit; -5 is 5 % of maxmemory */
+    int64_t hz;                /* 1 to 500 */
+    bool dynamic_hz;
+
+    int notify_keyspace_events; /* of enum notify_class; 0 is off */
+
+    int64_t slowlog_log_slower_than;   /* microseconds; 0 is every command, -1 is none */
+    int64_t slowlog_max_len;           /* entries */
+    int64_t latency_monitor_threshold; /* milliseconds; 0 is off */
+    bool latency_tracking;
+    struct latency_percentiles latency_tracking_info_percentiles;
+
+    int64_t busy_reply_threshold;    /* milliseconds */
+    int64_t tracking_table_max_keys; /* 0 is no limit */
+    int64_t acllog_max_len;          /* entries */
+};
+
+extern const struct option_table worker_option_table;
+
+static inline void worker_options_init(struct worker_options *options) {
+    option_table_init(&worker_option_table, options);
+}
+
+static inline void worker_options_clear(struct worker_options *options) {
+    option_table_clear(&worker_option_table, options);
+}
+
+#endif
