@@ -1,0 +1,1 @@
+"""Compares Tarn with the real redis-server, byte for byte."""

@@ -1,0 +1,195 @@
+"""The command line of redis-compat/run."""
+
+import argparse
+import fnmatch
+import os
+import sys
+import time
+
+from . import script
+from .differences import Differences
+from .resp import Closed, Connection, FramingError, Timeout
+from .runner import CaseRun, MISMATCHES_SHOWN, Variant, bytes_show, mismatch_show
+from .server import Pair, StartError
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FAILURES_SHOWN_DEFAULT = 40
+PAIR_FAILURES_MAX = 5
+
+
+class Tally:
+    """Counts what passed and prints what failed."""
+
+    def __init__(self, shown_max):
+        self.passed = 0
+        self.failed = 0
+        self.shown_max = shown_max
+        self.by_group = {}
+
+    def add(self, group, title, problem):
+        """`problem` is None or the text that explains the failure."""
+        counts = self.by_group.setdefault(group, [0, 0])
+        if problem is None:
+            self.passed += 1
+            counts[0] += 1
+            return
+        self.failed += 1
+        counts[1] += 1
+        if self.failed <= self.shown_max:
+            print("FAIL %s\n%s" % (title, problem), flush=True)
+        elif self.failed == self.shown_max + 1:
+            print("(more failures are only counted; see --failures)", flush=True)
+
+    def summary(self):
+        for group, (passed, failed) in self.by_group.items():
+            print("  %-28s %4d passed %4d failed" % (group, passed, failed))
+        print("%d passed, %d failed" % (self.passed, self.failed), flush=True)
+
+
+def arguments_parse(argv):
+    parser = argparse.ArgumentParser(
+        prog="redis-compat/run",
+        description="Compares Tarn with redis-server, byte for byte. The server under test is the "
+                    "program named by --server or the environment's TARN_SERVER.")
+    parser.add_argument("--server", default=os.environ.get("TARN_SERVER"), help="path of tarn-server")
+    parser.add_argument("--self-test", action="store_true", help="redis-server on both sides")
+    parser.add_argument("--scripts", metavar="NAMES", help="only these script files (a,b or globs)")
+    parser.add_argument("--case", metavar="TEXT", help="only cases whose title contains TEXT")
+    parser.add_argument("--protocol", type=int, choices=(2, 3), help="only this protocol")
+    parser.add_argument("--workers", type=int, help="only this number of workers")
+    parser.add_argument("--show", action="store_true", help="print every reply of the reference")
+    parser.add_argument("--failures", type=int, default=FAILURES_SHOWN_DEFAULT,
+                        help="how many failures are printed in full")
+    return parser.parse_args(argv)
+
+
+def variants_of(options):
+    protocols = [options.protocol] if options.protocol else [2, 3]
+    if options.self_test:
+        workers = [options.workers or 1]
+    else:
+        workers = [options.workers] if options.workers else [1, 3]
+    return [Variant(p, w) for w in workers for p in protocols]
+
+
+def script_files(names):
+    folder = os.path.join(TOP, "scripts")
+    files = sorted(f for f in os.listdir(folder) if f.endswith(".txt"))
+    if names:
+        wanted = names.split(",")
+        files = [f for f in files if any(fnmatch.fnmatch(f[:-4], w) for w in wanted)]
+        if not files:
+            sys.exit("redis-compat/run: no script is called %s" % names)
+    return [os.path.relpath(os.path.join(folder, f)) for f in files]
+
+
+class ScriptRun:
+    """All chosen cases in one variant, with servers that are started again when a case needs it."""
+
+    def __init__(self, options, variant, differences, tally):
+        self.options = options
+        self.variant = variant
+        self.differences = differences
+        self.tally = tally
+        self.pair = None
+        self.failures = 0
+
+    def program(self):
+        return None if self.options.self_test else self.options.server
+
+    def run(self, cases):
+        for case in cases:
+            if self.skipped(case):
+                continue
+            title = "%s:%d %s [%s]" % (case.path, case.line, case.title, self.variant)
+            try:
+                problem = self.case_run(case)
+            except StartError as error:
+                problem = "  " + str(error)
+                self.failures += 1
+            self.tally.add(case.file[:-4], title, problem)
+            if self.failures >= PAIR_FAILURES_MAX:
+                self.tally.add("servers", str(self.variant), "  gave up: the server does not start")
+                return
+        if self.pair is not None:
+            self.tally.add("servers", "clean end [%s]" % self.variant, self.pair.stop())
+
+    def skipped(self, case):
+        other = "resp%d" % (5 - self.variant.protocol)
+        return other in case.options or (self.options.self_test and "tarn-only" in case.options)
+
+    def case_run(self, case):
+        fresh = "fresh" in case.options
+        if fresh:
+            pair = Pair(self.program(), self.variant.workers, case.server_options)
+        else:
+            if self.pair is None or not self.pair.alive():
+                self.pair = Pair(self.program(), self.variant.workers)
+            pair = self.pair
+            for server in pair.sides:
+                server_empty(server)
+        try:
+            return self.steps_run(case, pair)
+        finally:
+            if fresh:
+                for server in pair.sides:
+                    server.kill()
+
+    def steps_run(self, case, pair):
+        show = reply_show if self.options.show else None
+        run = CaseRun(case, pair, self.variant, self.differences, self.options.self_test, show)
+        try:
+            mismatches = run.run()
+        except OSError as error:
+            mismatches = []
+            if pair.alive():
+                return "  connection failed: %s" % error
+        problem = None
+        if mismatches:
+            problem = "\n".join(mismatch_show(m, self.variant) for m in mismatches[:MISMATCHES_SHOWN])
+            if len(mismatches) > MISMATCHES_SHOWN:
+                problem += "\n  and %d more mismatches in this case" % (
+                    len(mismatches) - MISMATCHES_SHOWN)
+        # A crash takes a moment until the process is gone.
+        if mismatches and mismatches[-1].got and b"<connection closed>" in bytes_of(mismatches[-1].got):
+            time.sleep(0.1)
+        if not pair.subject.alive() and pair.reference.alive() and "fresh" not in case.options:
+            problem = (problem or "") + "\n  %s ended with status %s\n%s" % (
+                pair.subject.label, pair.subject.process.returncode, pair.subject.log_tail())
+            pair.subject.kill()
+            pair.reference.kill()
+            self.pair = None
+        return problem
+
+
+def bytes_of(value):
+    return value if isinstance(value, bytes) else value.encode()
+
+
+def server_empty(server):
+    try:
+        connection = Connection(server.port)
+        connection.command("FLUSHALL")
+        connection.close()
+    except (OSError, Timeout, Closed, FramingError):
+        pass
+
+
+def reply_show(case, step, outcomes):
+    print("%s:%d %s\n    %s" % (case.file, step.line, step.text, bytes_show(outcomes[0].raw)))
+
+
+def main(argv):
+    options = arguments_parse(argv)
+    if not options.server and not options.self_test:
+        sys.exit("redis-compat/run: name the server by TARN_SERVER or --server, or use --self-test")
+    if options.server:
+        options.server = os.path.abspath(options.server)
+    differences = Differences(os.path.join(TOP, "allowed-differences.txt"))
+    tally = Tally(options.failures)
+    cases = [c for f in script_files(options.scripts) for c in script.file_read(f)
+             if not options.case or options.case in c.title]
+    for variant in variants_of(options):
+        ScriptRun(options, variant, differences, tally).run(cases)
+    tally.summary()
+    return 1 if tally.failed else 0

@@ -1,0 +1,134 @@
+"""Starts and stops a server (redis-server or Tarn) in a directory of its own on a free port."""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from .resp import Closed, Connection, FramingError, Timeout
+
+REDIS_SERVER = "/usr/bin/redis-server"
+START_SECONDS_MAX = 20
+STOP_SECONDS_MAX = 10
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+class StartError(Exception):
+    """The server did not come up; the text holds the end of its log."""
+
+
+def port_pick():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def die_with_parent():
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Server:
+    """One running server. `options` is what follows the port, directory and log defaults."""
+
+    def __init__(self, program, options=(), label="redis", workers=None):
+        self.program = program
+        self.label = label
+        self.port = port_pick()
+        self.directory = tempfile.mkdtemp(prefix="redis-compat-")
+        self.log_path = os.path.join(self.directory, "log")
+        self.arguments = [program, "--port", str(self.port), "--dir", self.directory, "--save", "",
+                          "--appendonly", "no", "--enable-debug-command", "yes"]
+        if workers is not None:
+            self.arguments += ["--workers", str(workers)]
+        self.arguments += list(options)
+        self.process = None
+        self.start()
+
+    def start(self):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, cwd=self.directory, preexec_fn=die_with_parent)
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                connection = Connection(self.port, 1.0)
+                connection.command("PING")
+                connection.close()
+                return
+            except (OSError, Timeout, Closed, FramingError):
+                time.sleep(0.005)
+        tail = self.log_tail()
+        self.kill()
+        raise StartError("%s did not start:\n%s\n%s" % (self.label, " ".join(self.arguments), tail))
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def log_tail(self, lines=30):
+        try:
+            with open(self.log_path, "rb") as log:
+                return b"\n".join(log.read().splitlines()[-lines:]).decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def stop(self):
+        """Ends it as an init system would and returns its exit status."""
+        if self.alive():
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            status = None
+        if status == 0:
+            self.remove()
+        return status
+
+    def kill(self):
+        """Ends it at once; for servers of which nothing is asked any more."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.remove()
+
+    def remove(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Pair:
+    """The reference and the server under test, side by side."""
+
+    def __init__(self, tarn_program, workers, options=()):
+        self.reference = Server(REDIS_SERVER, options, "redis-server")
+        try:
+            if tarn_program is None:
+                self.subject = Server(REDIS_SERVER, options, "redis-server (self-test)")
+            else:
+                self.subject = Server(tarn_program, options, "tarn-server", workers)
+        except StartError:
+            self.reference.kill()
+            raise
+
+    @property
+    def sides(self):
+        return (self.reference, self.subject)
+
+    def alive(self):
+        return self.reference.alive() and self.subject.alive()
+
+    def stop(self):
+        """Returns a text about an unclean end of the subject, or None."""
+        self.reference.kill()
+        log = self.subject.log_tail()
+        status = self.subject.stop()
+        if status == 0:
+            return None
+        log = self.subject.log_tail() or log
+        self.subject.kill()
+        return "%s ended with status %s on SIGTERM\n%s" % (self.subject.label, status, log)
