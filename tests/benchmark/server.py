@@ -1,0 +1,128 @@
+"""Servers under measurement: start, ask, read from /proc, stop. Nothing outlives stop()."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+START_SECONDS_MAX = 10
+STOP_SECONDS_MAX = 20
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """One process that listens on a loopback port. `cores` is the set of cores it may run on."""
+
+    def __init__(self, command, port, cores, directory=None):
+        self.port = port
+        self.directory = directory
+        self.output = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        self.output.seek(0)
+        text = self.output.read().decode(errors="replace")
+        raise RuntimeError(f"{self.process.args[0]} does not answer:\n{text[-2000:]}")
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS_MAX)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.output.close()
+        if self.directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def ask(self, *words):
+        """Sends one command and returns the text of a simple or bulk reply."""
+        request = f"*{len(words)}\r\n" + "".join(f"${len(w)}\r\n{w}\r\n" for w in words)
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(request.encode())
+            stream = connection.makefile("rb")
+            line = stream.readline()
+            if line[:1] == b"$" and line[1:2] != b"-":
+                return stream.read(int(line[1:])).decode()
+            if line[:1] == b"-":
+                raise RuntimeError(f"{' '.join(words)}: {line.decode().strip()}")
+            return line[1:].decode().strip()
+
+    def rss_bytes(self):
+        with open(f"/proc/{self.pid}/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def store_start(binary, cores, workers=1, extra=()):
+    """A Tarn or a redis-server (told apart by the file's name), with nothing on disk."""
+    port = free_port()
+    directory = tempfile.mkdtemp(prefix="tarn-benchmark-")
+    command = [binary, "--port", str(port), "--dir", directory, "--save", "",
+               "--appendonly", "no", "--protected-mode", "no"]
+    if "redis" in os.path.basename(binary):
+        command += ["--io-threads", "1"]
+    else:
+        command += ["--workers", str(workers)]
+    return Server(command + list(extra), port, cores, directory)
+
+
+def bare_start(binary, cores, arguments):
+    port = free_port()
+    return Server([binary, "--port", str(port)] + arguments, port, cores)
+
+
+def tick_figures(server):
+    """Per worker the sampled CPU time of its ticks, from INFO: {"p999": microseconds, ...}.
+
+    The section has lines `worker0:tick_cpu_p50_us=1.5,tick_cpu_p99_us=...`. Returns {} if the
+    server has no such fields.
+    """
+    figures = {}
+    for line in server.ask("INFO", "workers").splitlines():
+        worker, _, fields = line.partition(":")
+        values = {}
+        for field in fields.split(","):
+            name, _, value = field.partition("=")
+            if name.startswith("tick_cpu_") and name.endswith("_us"):
+                values[name[len("tick_cpu_"):-len("_us")]] = float(value)
+        if worker.startswith("worker") and values:
+            figures[worker] = values
+    return figures
