@@ -8,13 +8,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A line with its prefix and newline; what a message has more is cut. */
+#define LOGGER_LINE_BYTES_MAX ((size_t)4096)
+
 enum log_level { LOG_DEBUG, LOG_VERBOSE, LOG_NOTICE, LOG_WARNING, LOG_NOTHING };
 
 struct logger_options {
     enum log_level level;
     const char *file; /* path, or "" for standard error; kept by the caller */
     bool syslog_enabled;
-    const char *syslog_ident;
+    const char *syslog_ident; /* kept too */
     int syslog_facility;
 };
 

@@ -13,7 +13,7 @@
 void *memory_alloc(size_t size_bytes);
 void *memory_alloc_zeroed(size_t size_bytes);
 void *memory_alloc_aligned(size_t alignment, size_t size_bytes); /* alignment: a power of two */
-void *memory_realloc(void *block, size_t size_bytes); /* a NULL block is an allocation */
+void *memory_realloc(void *block, size_t size_bytes);            /* a NULL block is an allocation */
 void *memory_copy(const void *bytes, size_t size_bytes);
 char *memory_copy_string(const char *string);
 void memory_free(void *block); /* NULL is allowed */

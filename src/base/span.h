@@ -24,7 +24,8 @@ static inline struct span span_of_string(const char *string) {
 }
 
 /* A span over a string literal, usable in constant tables. */
-#define SPAN_LITERAL(literal) {.bytes = (literal), .length = sizeof(literal) - 1}
+#define SPAN_LITERAL(literal)                                                                      \
+    { .bytes = (literal), .length = sizeof(literal) - 1 }
 
 static inline bool span_equal(struct span a, struct span b) {
     return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
