@@ -21,9 +21,10 @@
 
 struct loop;
 
-/* What a watch looks for, and what its callback is told; an error or a hang-up of the fd counts as
- * both, the read or write then tells which. */
-enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2 };
+/* What a watch looks for, and what its callback is told. An error or a hang-up of the fd counts as
+ * readiness: the read or write then tells which. LOOP_FAILED is told only: the kernel had no room to
+ * watch this fd, and the watch has stopped. */
+enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_FAILED = 4 };
 
 typedef void (*loop_watch_function)(void *context, unsigned events);
 typedef void (*loop_timer_function)(void *context);
@@ -59,8 +60,8 @@ void loop_watch_change(struct loop *loop, struct loop_watch *watch, unsigned eve
 void loop_watch_stop(struct loop *loop, struct loop_watch *watch);
 
 /* Calls the function after first_ms, then every repeat_ms; a repeat of 0 is a timer that stops by
- * itself before its only call. Measured by the monotonic clock; a late loop skips no call and adds
- * none. Starting a running timer sets it anew. */
+ * itself before its only call. Measured by the monotonic clock; a loop that comes late does not
+ * make up for calls that it missed. Starting a running timer sets it anew. */
 void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t first_ms,
                       uint64_t repeat_ms, loop_timer_function function, void *context);
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer);

@@ -20,13 +20,15 @@ struct mailbox_node {
     struct mailbox_node *next;
 };
 
-/* Stands on a cache line of its own, so that the senders' writes disturb nothing else. */
+/* Stands on a cache line of its own, so that the senders' writes disturb nothing else: a structure
+ * that holds one comes from memory_alloc_aligned(MAILBOX_ALIGNMENT, ...). */
+#define MAILBOX_ALIGNMENT 64
 struct mailbox {
-    _Alignas(64) _Atomic(struct mailbox_node *) newest;
+    _Alignas(MAILBOX_ALIGNMENT) _Atomic(struct mailbox_node *) newest;
 };
 
 /* The message of type `type` whose member `member` is the node `node`. */
-#define MAILBOX_ENTRY(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define MAILBOX_ENTRY(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 static inline void mailbox_init(struct mailbox *mailbox) {
     atomic_init(&mailbox->newest, NULL);

@@ -19,10 +19,10 @@ struct iovec;
 #define NETWORK_LISTENERS_MAX 16 /* addresses in a bind list, as in Redis */
 
 struct network_listen_options {
-    const char *bind;  /* addresses or names, separated by blanks; "" binds nothing. "*" is all of
+    const char *bind; /* addresses or names, separated by blanks; "" binds nothing. "*" is all of
                         * IPv4, "::*" all of IPv6, which never includes IPv4. A leading '-' allows
                         * that the address does not exist on this machine. */
-    uint16_t port;     /* 0: the kernel chooses one for each address */
+    uint16_t port;    /* 0: the kernel chooses one for each address */
     int backlog;
 };
 
@@ -30,7 +30,8 @@ struct network_listen_options {
  * failed were allowed to, or the machine lacks the protocol), or -1: an address failed, errno says
  * why (EINVAL too for a name that does not resolve, E2BIG for too many addresses), and nothing stays
  * open. Every address that fails gets a line in the log, worded as Redis does. */
-int network_listen_tcp(const struct network_listen_options *options, int fds[NETWORK_LISTENERS_MAX]);
+int network_listen_tcp(const struct network_listen_options *options,
+                       int fds[NETWORK_LISTENERS_MAX]);
 
 /* Opens a listening unix socket; one that an earlier process left behind is removed first. mode 0
  * leaves the permissions to the umask. The fd, or -1 with errno (ENAMETOOLONG beyond sockaddr_un). */
@@ -40,18 +41,18 @@ int network_listen_unix(const char *path, mode_t mode, int backlog);
 
 enum network_accept_status {
     NETWORK_ACCEPTED,
-    NETWORK_ACCEPT_NONE,  /* nobody is waiting */
+    NETWORK_ACCEPT_NONE,  /* nobody is waiting, or who did has gone */
     NETWORK_ACCEPT_LIMIT, /* out of descriptors or memory: try again later, the peer waits */
     NETWORK_ACCEPT_ERROR, /* the listener is unusable; errno says why */
 };
 
-/* Connections that their peer gave up while they waited are skipped. *fd is set only when ACCEPTED. */
+/* *fd is set only when ACCEPTED. */
 enum network_accept_status network_accept(int listener, int *fd);
 
 /* Connecting: of use when the fd becomes writable; then ask network_connect_result(). */
 
 struct network_connect_options {
-    const char *host;        /* an address; a name is resolved at once, which blocks */
+    const char *host; /* an address; a name is resolved at once, which blocks */
     uint16_t port;
     const char *source_host; /* bind to this address first; NULL or "": the kernel's choice */
 };
@@ -80,7 +81,7 @@ struct network_result {
 /* Interruptions are retried; a write to a closed connection raises no signal. length > 0. */
 struct network_result network_read(int fd, void *bytes, size_t length);
 struct network_result network_write(int fd, const void *bytes, size_t length);
-/* As many parts as IOV_MAX allows in one go; more may be given. */
+/* As many parts as IOV_MAX allows in one go; more may be given. At least one byte in all. */
 struct network_result network_write_parts(int fd, const struct iovec *parts, size_t count);
 
 /* Ends the connection for both sides without letting go of the fd: its reader sees the end. */

@@ -10,8 +10,8 @@
 #define READINESS_RELOADING "RELOADING=1\n"
 #define READINESS_STATUS(text) "STATUS=" text "\n"
 
-/* socket: the value of $NOTIFY_SOCKET, or NULL: nobody wants to know, which is no error. state: one
+/* socket_path: the value of $NOTIFY_SOCKET, or NULL: nobody wants to know, which is no error. state: one
  * or more of the lines above. 0 or an errno. */
-int readiness_notify(const char *socket, const char *state);
+int readiness_notify(const char *socket_path, const char *state);
 
 #endif
