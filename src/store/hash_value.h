@@ -1,0 +1,54 @@
+/* Hashes: a list pack in the entry while small (hash-max-listpack-entries, -value), then a table of
+ * fields of its own. Once a table, always a table, as in Redis.
+ *
+ * The functions that change take the cell, since the entry may move; they keep the heap's count and
+ * the cell true. A hash without fields does not exist: whoever removes the last one removes the key.
+ * One thread: the store's.
+ */
+#ifndef TARN_STORE_HASH_VALUE_H
+#define TARN_STORE_HASH_VALUE_H
+
+#include "store/store.h"
+
+#define HASH_SCRATCH_BYTES 32
+
+size_t hash_value_length(const struct entry *entry);
+/* The value of a field; false when there is none. *value points into the hash, or to
+ * scratch[HASH_SCRATCH_BYTES] for numbers. Valid until the next change. */
+bool hash_value_get(const struct store *store, const struct entry *entry, struct span field,
+                    char *scratch, struct span *value);
+
+/* A new entry that holds an empty hash. The next call must be hash_value_put(). */
+uint64_t *hash_value_new(struct store *store, uint32_t database, uint16_t slot, uint64_t hash,
+                         struct span key);
+/* Sets a field; true when it is new. field and value must not point into the hash. */
+bool hash_value_put(struct store *store, uint64_t *cell, struct span field, struct span value);
+/* Removes a field; false when there is none. The hash may be empty afterwards. */
+bool hash_value_delete(struct store *store, uint64_t *cell, struct span field);
+
+/* Walks all fields, in the order of HGETALL. visit must not change the hash. */
+typedef void hash_visit(struct span field, struct span value, void *context);
+void hash_value_each(const struct entry *entry, hash_visit *visit, void *context);
+/* A step of HSCAN: visits the fields at the position, answers the next one, 0 at the end. A list
+ * pack is visited whole. */
+uint64_t hash_value_scan(const struct entry *entry, uint64_t position, hash_visit *visit,
+                         void *context);
+/* A field by chance, each with about the same; the hash is not empty. Spans point into the hash or
+ * to the scratches. */
+struct hash_pair {
+    struct span field;
+    struct span value;
+    char field_scratch[HASH_SCRATCH_BYTES];
+    char value_scratch[HASH_SCRATCH_BYTES];
+};
+void hash_value_random(const struct entry *entry, struct random *random, struct hash_pair *pair);
+
+/* Frees what the entry points at, not the entry. */
+void hash_value_free_content(struct store *store, struct entry *entry);
+/* Bytes beyond the entry itself, for MEMORY USAGE. */
+size_t hash_value_memory_bytes(const struct store *store, const struct entry *entry,
+                               size_t samples);
+/* The table's statistics for DEBUG HTSTATS-KEY; false for a list pack. */
+bool hash_value_table_statistics(const struct entry *entry, struct table_statistics *statistics);
+
+#endif

@@ -1,0 +1,369 @@
+#include "store/store.h"
+
+#include "base/memory.h"
+#include "store/value.h"
+
+#define LRU_CLOCK_MASK ((UINT32_C(1) << 24) - 1)
+#define LFU_START 5
+#define RANDOM_TRIES_MAX 100
+
+/* Something dropped whole, to be freed by and by. */
+struct grave {
+    struct list link;
+    struct table table;
+    void (*drop)(void *element, void *store);
+    /* A dropped database: its slots come into `table` one after the other. */
+    struct database *database;
+    uint32_t slot_next;
+};
+
+static uint64_t element_hash(const void *element, const void *context) {
+    return store_hash(context, entry_key(element));
+}
+
+struct table_elements store_elements(const struct store *store) {
+    return (struct table_elements){.hash = element_hash, .context = store};
+}
+
+/* ---- lifecycle ---- */
+
+struct store *store_new(const struct store_plan *plan) {
+    ASSERT(plan->slot_first + plan->slot_count <= SLOTS);
+    ASSERT(plan->database_count >= 1 && plan->database_count <= STORE_DATABASES_MAX);
+    struct store *store = memory_alloc_zeroed(sizeof(*store));
+    heap_init(&store->heap);
+    store->options = plan->options;
+    store->secret = plan->secret;
+    store->slot_first = plan->slot_first;
+    store->slot_count = plan->slot_count;
+    store->database_count = plan->database_count;
+    store->databases = memory_alloc_zeroed(plan->database_count * sizeof(struct database *));
+    random_seed(&store->random, plan->seed);
+    watch_table_init(&store->watches, plan->secret);
+    list_init(&store->graveyard);
+    return store;
+}
+
+static size_t bitmap_words(const struct store *store) {
+    return (store->slot_count + 63) / 64;
+}
+
+static size_t group_count(const struct store *store) {
+    return (store->slot_count + STORE_GROUP_SLOTS - 1) / STORE_GROUP_SLOTS;
+}
+
+static struct database *database_new(const struct store *store) {
+    struct database *database = memory_alloc_zeroed(sizeof(*database));
+    size_t slots_bytes = store->slot_count * sizeof(struct table);
+    database->slots = memory_alloc_aligned(64, (slots_bytes + 63) & ~(size_t)63);
+    memset(database->slots, 0, slots_bytes);
+    database->non_empty = memory_alloc_zeroed(bitmap_words(store) * sizeof(uint64_t));
+    database->group_keys = memory_alloc_zeroed(group_count(store) * sizeof(uint32_t));
+    database->expiry_earliest_ms = STORE_NO_EARLIEST;
+    return database;
+}
+
+static void database_free(struct database *database) {
+    memory_free(database->slots);
+    memory_free(database->expiries);
+    memory_free(database->non_empty);
+    memory_free(database->group_keys);
+    memory_free(database);
+}
+
+void store_free(struct store *store) {
+    for (uint32_t i = 0; i < store->database_count; i++) {
+        store_flush(store, i);
+    }
+    while (!store_bury_step(store, SIZE_MAX)) {
+    }
+    ASSERT(!watch_table_is_used(&store->watches));
+    heap_free_all(&store->heap);
+    memory_free(store->databases);
+    memory_free(store);
+}
+
+void store_tick(struct store *store, int64_t now_ms) {
+    store->now_ms = now_ms;
+    store->lru_clock = (uint32_t)(now_ms / 1000) & LRU_CLOCK_MASK;
+}
+
+/* ---- entries come and go ---- */
+
+static void take_steps(struct store *store, struct table *table) {
+    struct table_elements elements = store_elements(store);
+    for (int i = 0; i < TABLE_STEPS_MAX && table_wants_step(table); i++) {
+        table_step(table, &store->heap, &elements);
+        store->table_steps++;
+    }
+}
+
+uint64_t *store_add(struct store *store, uint32_t database_index, uint16_t slot, uint64_t hash,
+                    struct entry *entry) {
+    struct database *database = store->databases[database_index];
+    if (UNLIKELY(database == NULL)) {
+        database = database_new(store);
+        store->databases[database_index] = database;
+    }
+    uint32_t index = slot - store->slot_first;
+    struct table *table = &database->slots[index];
+    uint64_t *cell = table_insert(table, &store->heap, hash, entry);
+    if (table->element_count == 1) {
+        database->non_empty[index / 64] |= UINT64_C(1) << index % 64;
+    }
+    database->group_keys[index / STORE_GROUP_SLOTS]++;
+    database->keys++;
+    store->change_count++;
+    if (entry_has(entry, ENTRY_FLAG_EXPIRY)) {
+        store_expiry_changed(store, database_index, slot, ENTRY_NO_EXPIRY, entry_expiry(entry));
+    }
+    if (UNLIKELY(table_wants_step(table))) {
+        take_steps(store, table);
+        struct span key = entry_key(entry);
+        cell = table_find(table, hash, entry_equals_key, &key);
+    }
+    return cell;
+}
+
+struct entry *store_take(struct store *store, uint32_t database_index, uint16_t slot, uint64_t hash,
+                         uint64_t *cell) {
+    struct database *database = store->databases[database_index];
+    uint32_t index = slot - store->slot_first;
+    struct table *table = &database->slots[index];
+    struct entry *entry = table_cell_element(*cell);
+    if (entry_has(entry, ENTRY_FLAG_EXPIRY)) {
+        store_expiry_changed(store, database_index, slot, entry_expiry(entry), ENTRY_NO_EXPIRY);
+    }
+    table_remove(table, &store->heap, hash, cell);
+    if (table->element_count == 0) {
+        database->non_empty[index / 64] &= ~(UINT64_C(1) << index % 64);
+    }
+    database->group_keys[index / STORE_GROUP_SLOTS]--;
+    database->keys--;
+    store->change_count++;
+    take_steps(store, table);
+    return entry;
+}
+
+void store_remove(struct store *store, uint32_t database, uint16_t slot, uint64_t hash,
+                  uint64_t *cell) {
+    value_free(store, store_take(store, database, slot, hash, cell));
+}
+
+void store_expiry_changed(struct store *store, uint32_t database_index, uint16_t slot,
+                          int64_t old_ms, int64_t new_ms) {
+    struct database *database = store->databases[database_index];
+    if (database->expiries == NULL) {
+        if (new_ms == ENTRY_NO_EXPIRY) {
+            return;
+        }
+        database->expiries = memory_alloc(store->slot_count * sizeof(struct slot_expiry));
+        for (uint32_t i = 0; i < store->slot_count; i++) {
+            database->expiries[i] = (struct slot_expiry){.earliest_ms = STORE_NO_EARLIEST};
+        }
+    }
+    struct slot_expiry *expiry = &database->expiries[slot - store->slot_first];
+    if (old_ms != ENTRY_NO_EXPIRY) {
+        ASSERT(expiry->volatile_count > 0 && database->volatile_keys > 0);
+        expiry->volatile_count--;
+        database->volatile_keys--;
+    }
+    if (new_ms != ENTRY_NO_EXPIRY) {
+        expiry->volatile_count++;
+        database->volatile_keys++;
+        if (new_ms < expiry->earliest_ms) {
+            expiry->earliest_ms = new_ms;
+        }
+        uint32_t index = slot - store->slot_first;
+        if (index == database->expiry_slot && new_ms < database->expiry_earliest_ms) {
+            database->expiry_earliest_ms = new_ms;
+        }
+    }
+    if (expiry->volatile_count == 0) {
+        expiry->earliest_ms = STORE_NO_EARLIEST;
+    }
+}
+
+/* ---- whole databases ---- */
+
+uint64_t store_flush(struct store *store, uint32_t database_index) {
+    struct database *database = store->databases[database_index];
+    if (database == NULL) {
+        return 0;
+    }
+    uint64_t keys = database->keys;
+    store->databases[database_index] = NULL;
+    store->change_count++;
+    struct grave *grave = memory_alloc_zeroed(sizeof(*grave));
+    grave->database = database;
+    list_push_back(&store->graveyard, &grave->link);
+    store->graveyard_count += keys;
+    return keys;
+}
+
+void store_swap(struct store *store, uint32_t first, uint32_t second) {
+    struct database *database = store->databases[first];
+    store->databases[first] = store->databases[second];
+    store->databases[second] = database;
+    store->change_count++;
+}
+
+uint32_t store_next_slot(const struct store *store, uint32_t database_index, uint32_t slot) {
+    const struct database *database = store->databases[database_index];
+    if (database == NULL) {
+        return SLOTS;
+    }
+    uint32_t index = slot < store->slot_first ? 0 : slot - store->slot_first;
+    while (index < store->slot_count) {
+        uint64_t word = database->non_empty[index / 64] >> index % 64;
+        if (word != 0) {
+            return store->slot_first + index + (uint32_t)__builtin_ctzll(word);
+        }
+        index = (index / 64 + 1) * 64;
+    }
+    return SLOTS;
+}
+
+struct entry *store_random(const struct store *store, uint32_t database_index,
+                           struct random *random, uint16_t *slot_found) {
+    const struct database *database = store->databases[database_index];
+    if (database == NULL || database->keys == 0) {
+        return NULL;
+    }
+    uint64_t place = random_below(random, database->keys);
+    uint32_t group = 0;
+    while (place >= database->group_keys[group]) {
+        place -= database->group_keys[group++];
+    }
+    uint32_t index = group * STORE_GROUP_SLOTS;
+    while (place >= database->slots[index].element_count) {
+        place -= database->slots[index++].element_count;
+    }
+    *slot_found = (uint16_t)(store->slot_first + index);
+    return table_random(&database->slots[index], random);
+}
+
+/* ---- the graveyard ---- */
+
+static void entry_drop(void *element, void *store) {
+    value_free(store, element);
+}
+
+void store_bury_table(struct store *store, struct table *table,
+                      void (*drop)(void *element, void *store)) {
+    struct grave *grave = memory_alloc_zeroed(sizeof(*grave));
+    grave->table = *table;
+    grave->drop = drop;
+    *table = TABLE_EMPTY;
+    store->graveyard_count++;
+    list_push_back(&store->graveyard, &grave->link);
+}
+
+struct burial {
+    struct store *store;
+    struct grave *grave;
+    size_t dropped;
+};
+
+static void count_drop(void *element, void *context) {
+    struct burial *burial = context;
+    burial->dropped++;
+    if (burial->grave->database != NULL) {
+        entry_drop(element, burial->store);
+        burial->store->graveyard_count--;
+        burial->store->statistics.lazyfreed_objects++;
+    } else {
+        burial->grave->drop(element, burial->store);
+    }
+}
+
+/* Goes on with the database's next slot that holds something. False: there is none left. */
+static bool grave_next_slot(const struct store *store, struct grave *grave) {
+    while (grave->database != NULL && grave->slot_next < store->slot_count) {
+        grave->table = grave->database->slots[grave->slot_next++];
+        if (grave->table.root != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool store_bury_step(struct store *store, size_t elements) {
+    while (!list_is_empty(&store->graveyard)) {
+        struct grave *grave = LIST_ENTRY(store->graveyard.next, struct grave, link);
+        struct burial burial = {.store = store, .grave = grave};
+        do {
+            if (!table_drain(&grave->table, &store->heap, elements - burial.dropped, count_drop,
+                             &burial)) {
+                return false;
+            }
+        } while (burial.dropped < elements && grave_next_slot(store, grave));
+        if (burial.dropped >= elements) {
+            return false;
+        }
+        elements -= burial.dropped;
+        if (grave->database != NULL) {
+            database_free(grave->database);
+        } else {
+            store->graveyard_count--;
+            store->statistics.lazyfreed_objects++;
+        }
+        list_remove(&grave->link);
+        memory_free(grave);
+    }
+    return true;
+}
+
+/* ---- access ---- */
+
+static uint32_t lfu_minutes(const struct store *store) {
+    return (uint32_t)(store->now_ms / 60000) & 0xffff;
+}
+
+static uint32_t lfu_pack(uint32_t minutes, uint32_t counter) {
+    return minutes << 8 | counter;
+}
+
+static uint8_t lfu_decayed(const struct store *store, uint32_t access) {
+    uint32_t counter = access & 0xff;
+    uint32_t elapsed = (lfu_minutes(store) - (access >> 8)) & 0xffff;
+    if (store->options->lfu_decay_time == 0) {
+        return (uint8_t)counter;
+    }
+    int64_t periods = elapsed / store->options->lfu_decay_time;
+    return (uint8_t)(periods >= counter ? 0 : counter - (uint32_t)periods);
+}
+
+uint32_t store_access_new(const struct store *store) {
+    if (maxmemory_policy_is_lfu(store->options->maxmemory_policy)) {
+        return lfu_pack(lfu_minutes(store), LFU_START);
+    }
+    return store->lru_clock;
+}
+
+/* Morris counter: the larger the count, the less likely it rises. */
+static uint32_t lfu_raised(struct store *store, uint32_t counter) {
+    if (counter == UINT8_MAX) {
+        return counter;
+    }
+    uint64_t base = counter > LFU_START ? counter - LFU_START : 0;
+    uint64_t odds = base * (uint64_t)store->options->lfu_log_factor + 1;
+    return counter + (random_below(&store->random, odds) == 0);
+}
+
+void store_touch(struct store *store, struct entry *entry) {
+    if (UNLIKELY(maxmemory_policy_is_lfu(store->options->maxmemory_policy))) {
+        uint32_t counter = lfu_raised(store, lfu_decayed(store, entry_access(entry)));
+        entry_set_access(entry, lfu_pack(lfu_minutes(store), counter));
+        return;
+    }
+    entry_set_access(entry, store->lru_clock);
+}
+
+uint64_t store_idle_seconds(const struct store *store, const struct entry *entry) {
+    return (store->lru_clock - entry_access(entry)) & LRU_CLOCK_MASK;
+}
+
+uint8_t store_frequency(const struct store *store, const struct entry *entry) {
+    return lfu_decayed(store, entry_access(entry));
+}
