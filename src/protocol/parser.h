@@ -1,14 +1,15 @@
 /* The incremental parser of what clients send: RESP arrays of bulk strings, and inline commands.
  *
  * Bytes in; a command, "incomplete", "a large argument comes", or an error out. It never reads a
- * socket, never recurses and allocates nothing but the growth of the argument list, which follows
- * the arguments that really arrived, never an announced count.
+ * socket and never recurses. It allocates only the argument list, which follows the arguments that
+ * really arrived, never an announced count, and room for quoted inline arguments.
  *
  * Lifecycle: parser_init() once per connection; parser_next() each time there may be more to parse.
  *   READY       arguments holds the command; its first byte was at bytes[0], and `consumed` bytes
- *               belong to it. The spans point into `bytes` (and into blocks). The parser is ready
- *               for the next command. Zero arguments (an empty line, "*0", "*-1") are READY with
- *               count 0: skip it.
+ *               belong to it. The spans point into `bytes`, into blocks, and, for quoted inline
+ *               arguments, into memory of the parser. They and the list are valid until the next
+ *               parser_next(). Zero arguments (an empty line, "*0", "*-1") are READY with count 0:
+ *               skip it.
  *   INCOMPLETE  call again with the same first byte and more behind it. What was parsed is not
  *               parsed again. If the bytes moved in memory, call parser_rebase() first.
  *   LARGE       a bulk string of `large_length` >= BLOCK_BYTES_MIN bytes starts at bytes[consumed].
@@ -22,12 +23,19 @@
  *
  * Source of the grammar and of the limits: the RESP specification and the behaviour of redis-server
  * 7 (inline and multibulk header lines at most 64 KiB, multibulk count at most 2^31-1, or 10 before
- * authentication; bulk at most proto-max-bulk-len, or 16384 before authentication).
+ * authentication; bulk at most proto-max-bulk-len, or 16384 before authentication). As there:
+ *   - A header line ends at its CR, and the byte behind the CR is skipped unseen. So are the two
+ *     bytes behind a bulk string.
+ *   - An inline line ends at its LF, with or without a CR before it.
+ *   - A line that holds a zero byte never ends, until it is too long.
+ * Unlike there, the limit of a line does not depend on how the bytes were split on their way: a
+ * longer line is an error even when it arrived whole.
  */
 #ifndef TARN_PROTOCOL_PARSER_H
 #define TARN_PROTOCOL_PARSER_H
 
 #include "base/block.h"
+#include "base/buffer.h"
 #include "base/span.h"
 
 #include <stdint.h>
@@ -36,6 +44,7 @@
 #define PARSER_ARGUMENTS_MAX 2147483647L
 #define PARSER_UNAUTHENTICATED_ARGUMENTS_MAX 10L
 #define PARSER_UNAUTHENTICATED_BULK_BYTES_MAX ((size_t)16384)
+#define ARGUMENTS_KEPT_MAX 1024
 
 enum parser_status {
     PARSER_READY,
@@ -54,23 +63,29 @@ struct arguments {
 };
 
 void arguments_init(struct arguments *arguments);
-void arguments_clear(struct arguments *arguments); /* releases blocks, keeps the room */
+/* Releases the blocks; keeps the room, unless it is more than ARGUMENTS_KEPT_MAX items. */
+void arguments_clear(struct arguments *arguments);
 void arguments_free(struct arguments *arguments);
 void arguments_push(struct arguments *arguments, struct span item, struct block *block);
 
 struct parser {
     struct arguments arguments; /* of the command being parsed, or just parsed */
     int64_t items_left;         /* arguments still to come; -1: the header is not parsed yet */
-    int64_t bulk_length;        /* of the argument whose header is parsed; -1: not parsed yet */
+    int64_t bulk_length;        /* of the argument whose header is parsed, or PARSER_BULK_* */
     size_t position;            /* bytes of the current command that are parsed */
+    size_t line_scanned;        /* bytes of the current line known to hold no end of line */
     size_t consumed;
     size_t large_length;
+    struct buffer unquoted; /* what quoted inline arguments say */
     const char *error;
     char error_text[64]; /* where a text that quotes a byte is made */
 };
 
+#define PARSER_BULK_UNKNOWN (-1) /* the header of the next argument is not parsed yet */
+#define PARSER_BULK_TAKEN (-2)   /* its value came as a block; the CR LF behind it is to come */
+
 struct parser_limits {
-    size_t bulk_bytes_max; /* proto-max-bulk-len */
+    size_t bulk_bytes_max; /* proto-max-bulk-len; at least BLOCK_BYTES_MIN */
     bool authenticated;
     bool take_large; /* answer LARGE (else large arguments are parsed like others) */
 };
@@ -78,7 +93,8 @@ struct parser_limits {
 void parser_init(struct parser *parser);
 void parser_free(struct parser *parser);
 
-/* Parses bytes[0..length), whose first byte is the first byte of the current command. */
+/* Parses bytes[0..length), whose first byte is the first byte of the current command. The limits
+ * hold for this command: ask for the next one after AUTH has been executed. */
 enum parser_status parser_next(struct parser *parser, const char *bytes, size_t length,
                                const struct parser_limits *limits);
 
