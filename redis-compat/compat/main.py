@@ -170,6 +170,8 @@ def server_empty(server):
     try:
         connection = Connection(server.port)
         connection.command("FLUSHALL")
+        connection.command("QUIT")
+        connection.read_to_end(1)
         connection.close()
     except (OSError, Timeout, Closed, FramingError):
         pass
