@@ -26,6 +26,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "program.h"
+
 enum {
     READ_SIZE_MIN = 64 * 1024,
     READ_SIZE_MAX = 1024 * 1024,
@@ -55,23 +57,10 @@ struct bare {
     size_t read_size; /* as large as a request, within bounds: fewer calls for large ones */
 };
 
-static _Noreturn void fail(const char *what, const char *why) {
-    fprintf(stderr, "bare: %s: %s\n", what, why);
-    exit(1);
-}
-
-static void *allocate(size_t size) {
-    void *memory = calloc(1, size);
-    if (memory == NULL) {
-        fail("allocate", "out of memory");
-    }
-    return memory;
-}
-
 static void watch(struct bare *bare, struct connection *connection, bool output) {
     struct epoll_event event = {.events = output ? EPOLLOUT : EPOLLIN, .data.ptr = connection};
     if (epoll_ctl(bare->epoll_fd, EPOLL_CTL_MOD, connection->fd, &event) != 0) {
-        fail("epoll_ctl", strerror(errno));
+        program_fail("epoll_ctl: %s", strerror(errno));
     }
     connection->waits_for_output = output;
 }
@@ -93,7 +82,7 @@ static uint64_t requests_count_mixed(struct bare *bare, struct connection *conne
             }
             unsigned digit = (unsigned)(bare->input[at + (connection->split ? 0 : 1)] - '0');
             if (digit >= ARGUMENTS_MAX || bare->sizes[digit] == 0) {
-                fail("request", "not announced");
+                program_fail("a request of a size that was not announced");
             }
             connection->request = bare->sizes[digit] - (connection->split ? 1 : 0);
             connection->split = false;
@@ -157,12 +146,12 @@ static void connection_accept(struct bare *bare) {
     if (fd < 0) {
         return;
     }
-    struct connection *connection = allocate(sizeof *connection);
+    struct connection *connection = program_allocate(sizeof *connection);
     connection->fd = fd;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0 ||
         epoll_ctl(bare->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-        fail("accept", strerror(errno));
+        program_fail("accept: %s", strerror(errno));
     }
 }
 
@@ -197,17 +186,17 @@ static void listen_on(struct bare *bare, uint16_t port) {
         bind(bare->listen_fd, (struct sockaddr *)&address, sizeof address) != 0 ||
         listen(bare->listen_fd, 1024) != 0 ||
         epoll_ctl(bare->epoll_fd, EPOLL_CTL_ADD, bare->listen_fd, &event) != 0) {
-        fail("listen", strerror(errno));
+        program_fail("listen: %s", strerror(errno));
     }
 }
 
-/* Fills a buffer with the reply over and over, with one whole reply more than the largest phase. */
+/* The replies are a stream that repeats, so any part of it can be sent from one buffer. */
 static void replies_make(struct bare *bare, const char *head, size_t body_size) {
     size_t head_size = strlen(head);
     bare->reply_size = head_size + (body_size > 0 ? body_size + 2 : 0);
     size_t copies = REPLIES_SIZE_MIN / bare->reply_size + 1;
     bare->replies_size = copies * bare->reply_size;
-    bare->replies = allocate(bare->replies_size);
+    bare->replies = program_allocate(bare->replies_size);
     for (size_t i = 0; i < copies; i++) {
         char *reply = bare->replies + i * bare->reply_size;
         memcpy(reply, head, head_size);
@@ -223,7 +212,7 @@ static void request_announce(struct bare *bare, const char *text) {
     unsigned long arguments = strtoul(text, &end, 10);
     unsigned long size = *end == ':' ? strtoul(end + 1, &end, 10) : 0;
     if (arguments >= ARGUMENTS_MAX || size < 2 || *end != '\0') {
-        fail("--request wants ARGUMENTS:BYTES", text);
+        program_fail("--request wants ARGUMENTS:BYTES, not %s", text);
     }
     bool first = true;
     for (size_t i = 0; i < ARGUMENTS_MAX; i++) {
@@ -266,13 +255,13 @@ int main(int count, char **arguments) {
             snprintf(head, sizeof head, ":1\r\n");
             break;
         default:
-            fail("usage", "see the top of bare.c");
+            program_fail("see the top of bare.c");
         }
     }
     if (port == 0 || port > UINT16_MAX) {
-        fail("usage", "--port is missing");
+        program_fail("--port is missing");
     }
-    bare.input = allocate(bare.read_size);
+    bare.input = program_allocate(bare.read_size);
     replies_make(&bare, head, body_size);
     listen_on(&bare, (uint16_t)port);
     serve(&bare);

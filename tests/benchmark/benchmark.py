@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import tempfile
 
 import memory
 import tick
-from rows import ROWS, TARGETS
+from rows import ROWS, TARGETS, TWO_WORKERS_TARGET
 from server import bare_start, store_start
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -24,6 +25,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 SERVER_CORE = 0
 LOAD_CORE = 1
 TWO_WORKERS_CORES = {0, 1}
+LOAD_SECONDS_MAX = 600
 
 
 class Bench:
@@ -36,25 +38,37 @@ class Bench:
         self.quick = options.quick
         self.rounds = options.rounds or (3 if options.quick else 5)
         self.directory = directory
-        self.load_binary = self.compile("load")
-        self.bare_binary = self.compile("bare")
+        self.profile = options.profile
+        self.judged = []
+        self.load_binary = self.compile("load", "generator", "options", "program", "replies")
+        self.bare_binary = self.compile("bare", "program")
 
-    def compile(self, name):
-        binary = os.path.join(self.directory, name)
-        source = os.path.join(HERE, name + ".c")
+    def compile(self, *names):
+        """Makes the program that is called as its first source is."""
+        binary = os.path.join(self.directory, names[0])
+        sources = [os.path.join(HERE, name + ".c") for name in names]
         compiler = os.environ.get("CC", "cc").split()
-        subprocess.run(compiler + ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", binary, source], check=True)
+        subprocess.run(compiler + ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", binary] + sources,
+                       check=True)
         return binary
 
     def repeats(self, row):
         """Runs per round: a row whose ratio is one of differences needs three times as many."""
         return 3 if row.beyond_bare else 1
 
+    def judge(self, name, figure, target):
+        """Says whether a figure meets its target, and remembers it for the end."""
+        if target is None:
+            return ""
+        self.judged.append((name, figure, target))
+        return "met" if figure <= target else "MISSED"
+
     def load(self, server, *words, core=LOAD_CORE):
         """Runs the load generator once and returns what it measured."""
         command = [self.load_binary, "--port", str(server.port), "--pid", str(server.pid),
                    "--core", str(core)] + [str(word) for word in words]
-        result = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+        result = subprocess.run(command, stdout=subprocess.PIPE, check=True,
+                                timeout=LOAD_SECONDS_MAX)
         return json.loads(result.stdout)
 
     def fill(self, server, *words, core=LOAD_CORE):
@@ -105,12 +119,6 @@ def cpu_ratio(row, results):
     return median([t["cpu_us"] / r["cpu_us"] for t, r, _ in rounds])
 
 
-def verdict(figure, target):
-    if target is None:
-        return ""
-    return "met" if figure <= target else "MISSED"
-
-
 CPU_HEADING = (
     "\nserver CPU per command, microseconds (pipeline 1: ratio of what each takes beyond bare)\n"
     f"{'load':<12}{'tarn':>9}{'redis':>9}{'bare':>9}{'ratio':>8}{'target':>8} {'':<7}"
@@ -118,7 +126,7 @@ CPU_HEADING = (
     f"{'kops t':>9}{'kops r':>9}{'p50/p99/p99.9 us tarn':>26}{'redis':>22}")
 
 
-def cpu_line(row, results):
+def cpu_line(bench, row, results):
     def of(name, field):
         return median([result[field] for result in results[name]])
 
@@ -133,7 +141,7 @@ def cpu_line(row, results):
                      for name in ("tarn", "redis"))
     return (f"{row.name:<12}" + "".join(f"{value:>9.3f}" for value in cpu)
             + f"{ratio:>8.2f}{'' if target is None else format(target, '.2f'):>8}"
-            + f" {verdict(ratio, target):<7}{'' if peer is None else format(peer, '.2f'):>6}"
+            + f" {bench.judge(row.name, ratio, target):<7}{'' if peer is None else format(peer, '.2f'):>6}"
             + f"{cpu[2] / cpu[1]:>8.2f}{busy:>15}{noise:>14}"
             + f"{of('tarn', 'per_second') / 1e3:>9.0f}{of('redis', 'per_second') / 1e3:>9.0f}"
             + f"{percentiles('tarn'):>26}{percentiles('redis'):>22}")
@@ -167,7 +175,7 @@ def cpu_run(bench, rows):
             cpu_round(bench, group, results, part)
         progress("")
         for row in group:
-            print(cpu_line(row, results[row.name]), flush=True)
+            print(cpu_line(bench, row, results[row.name]), flush=True)
 
 
 # ---- two workers ----
@@ -190,12 +198,34 @@ def workers_run(bench, rows):
                     cpu[name].append(bench.load(server, *words, core=core)["cpu_us"])
                 ratios.append(cpu["two"][-1] / cpu["one"][-1])
             ratio = median(ratios)
-            print(f"{'workers-' + row.command:<16}{median(cpu['one']):>9.3f}"
-                  f"{median(cpu['two']):>9.3f}{ratio:>8.2f}{1.5:>8.2f} {verdict(ratio, 1.5)}",
+            name = "workers-" + row.name
+            print(f"{name:<16}{median(cpu['one']):>9.3f}"
+                  f"{median(cpu['two']):>9.3f}{ratio:>8.2f}{TWO_WORKERS_TARGET:>8.2f}"
+                  f" {bench.judge(name, ratio, TWO_WORKERS_TARGET)}",
                   flush=True)
 
 
 # ---- the command ----
+
+def profile(bench, row):
+    """Records where Tarn spends its time in one row: perf report -i FILE shows it."""
+    with store_start(bench.tarn, {SERVER_CORE}) as tarn:
+        bench.fill(tarn, *row.fill_words())
+        recorder = subprocess.Popen(["perf", "record", "-q", "-g", "-o", bench.profile,
+                                     "-p", str(tarn.pid)])
+        try:
+            bench.load(tarn, *row.load_words(), "--seconds", bench.seconds)
+        finally:
+            recorder.send_signal(signal.SIGINT)
+            recorder.wait()
+
+
+def summary(bench):
+    missed = [(name, figure, target) for name, figure, target in bench.judged if figure > target]
+    print(f"\ntargets met: {len(bench.judged) - len(missed)} of {len(bench.judged)}")
+    for name, figure, target in missed:
+        print(f"  missed: {name} {figure:.2f}, target {target:.2f}")
+
 
 def rows_find(names):
     """`cpu` is all rows, `targets` those that have one, else a row's name or a pattern of names."""
@@ -219,10 +249,11 @@ def main():
     parser.add_argument("what", nargs="*", default=["all"],
                         help="all, cpu, targets, workers, memory, tick, or names of CPU rows")
     parser.add_argument("--quick", action="store_true",
-                        help="only what has a target, shorter and fewer rounds, a tenth of the keys"
-                             " in memory and tick")
+                        help="only what has a target, with shorter and fewer rounds")
     parser.add_argument("--rounds", type=int, help="rounds of every row")
     parser.add_argument("--seconds", type=float, help="measured time of one run")
+    parser.add_argument("--profile", metavar="FILE",
+                        help="record Tarn with perf during the first run of the first row, and end")
     options = parser.parse_args()
     what = options.what
     if options.quick and what == ["all"]:
@@ -237,6 +268,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tarn-benchmark-") as directory:
         bench = Bench(options, directory)
         print(f"tarn: {bench.tarn}\nredis: {bench.redis}", flush=True)
+        if options.profile:
+            profile(bench, rows[0])
+            return
         if rows:
             cpu_run(bench, rows)
         if "workers" in what or "all" in what:
@@ -245,6 +279,7 @@ def main():
             memory.run(bench)
         if "tick" in what or "all" in what:
             tick.run(bench)
+        summary(bench)
 
 
 if __name__ == "__main__":

@@ -26,27 +26,21 @@ def growth(bench, binary, words):
         return server.rss_bytes() - empty
 
 
-def string_overhead(bench, binary, keys, size, expiry):
-    words = ["--command", "set", "--keys", keys, "--size", size] + (["--expiry"] if expiry else [])
-    return growth(bench, binary, words) / keys - KEY_SIZE - size
-
-
-def verdict(figure, target):
-    return "met" if figure <= target else "MISSED"
+def string_overhead(bench, binary, size, expiry):
+    words = ["--command", "set", "--keys", KEYS, "--size", size] + (["--expiry"] if expiry else [])
+    return growth(bench, binary, words) / KEYS - KEY_SIZE - size
 
 
 def run(bench):
-    scale = 10 if bench.quick else 1
-    keys, hashes = KEYS // scale, HASHES // scale
     binaries = {"tarn": bench.tarn, "redis": bench.redis}
     overheads = {}
 
-    print(f"\nmemory: RSS beyond key and value, bytes per key, {keys} keys\n"
+    print(f"\nmemory: RSS beyond key and value, bytes per key, {KEYS} keys\n"
           f"{'value':<14}{'tarn':>8}{'redis':>8}{'tarn EX':>9}{'redis EX':>9}", flush=True)
     for size in SIZES:
         for name, binary in binaries.items():
             for expiry in (False, True):
-                overheads[name, size, expiry] = string_overhead(bench, binary, keys, size, expiry)
+                overheads[name, size, expiry] = string_overhead(bench, binary, size, expiry)
         print(f"{size:<14}" + "".join(
             f"{overheads[name, size, expiry]:>{width}.1f}"
             for expiry, width in ((False, 8), (True, 9)) for name in binaries), flush=True)
@@ -57,13 +51,13 @@ def run(bench):
     plain = {name: mean(name, False) for name in binaries}
     more = {name: mean(name, True) - plain[name] for name in binaries}
     print(f"{'average':<14}{plain['tarn']:>8.1f}{plain['redis']:>8.1f}   target {STRING_TARGET},"
-          f" best peer 45: {verdict(plain['tarn'], STRING_TARGET)}")
+          f" best peer 45: {bench.judge('memory', plain['tarn'], STRING_TARGET)}")
     print(f"{'expiry, more':<14}{more['tarn']:>8.1f}{more['redis']:>8.1f}   target {EXPIRY_TARGET},"
-          f" best peer 0-16: {verdict(more['tarn'], EXPIRY_TARGET)}", flush=True)
+          f" best peer 0-16: {bench.judge('memory-expiry', more['tarn'], EXPIRY_TARGET)}", flush=True)
 
-    words = ["--command", "hset", "--prefix", "hsh:", "--keys", hashes, "--fields", HASH_FIELDS,
+    words = ["--command", "hset", "--prefix", "hsh:", "--keys", HASHES, "--fields", HASH_FIELDS,
              "--size", HASH_VALUE]
-    each = {name: growth(bench, binary, words) / hashes for name, binary in binaries.items()}
+    each = {name: growth(bench, binary, words) / HASHES for name, binary in binaries.items()}
     ratio = each["tarn"] / each["redis"]
     print(f"{'hash of 10':<14}{each['tarn']:>8.1f}{each['redis']:>8.1f}   ratio {ratio:.2f}, target"
-          f" {HASH_TARGET}, best peer 0.91: {verdict(ratio, HASH_TARGET)}", flush=True)
+          f" {HASH_TARGET}, best peer 0.91: {bench.judge('memory-hash', ratio, HASH_TARGET)}", flush=True)

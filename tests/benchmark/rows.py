@@ -32,8 +32,9 @@ class Row:
 
     def key_words(self):
         prefix = {"hset": "hsh:", "hget": "hsh:", "incr": "cnt:"}.get(self.command, "key:")
-        return ["--prefix", prefix, "--keys", LARGE_KEYS if self.large else KEYS,
-                "--size", self.size, "--fields", FIELDS]
+        words = ["--prefix", prefix, "--keys", LARGE_KEYS if self.large else KEYS,
+                 "--size", self.size]
+        return words + (["--fields", FIELDS] if prefix == "hsh:" else [])
 
     def load_words(self):
         return self.key_words() + ["--command", self.command, "--pipeline", self.pipeline]
@@ -83,3 +84,6 @@ TARGETS = {
     "get1-1m": (1.0, 0.94),
     "set1-1m": (0.75, 1.0),
 }
+
+# Tarn's CPU per command with two workers against one.
+TWO_WORKERS_TARGET = 1.5

@@ -9,7 +9,7 @@ LARGE_VALUES_TARGET_US = 500   # p99.9
 GROWTH_TARGET_US = 1000        # p99.99
 
 
-def report(name, server, result, field, target):
+def report(bench, name, server, result, field, target):
     figures = tick_figures(server)
     print(f"{name}: p50/p99/p99.9/max of a client {result['p50_us']:.0f}/{result['p99_us']:.0f}/"
           f"{result['p999_us']:.0f}/{result['max_us']:.0f} us")
@@ -19,7 +19,7 @@ def report(name, server, result, field, target):
         if figure is None:
             word = f"no {field}"
         else:
-            word = f"{field} <= {target}: {'met' if figure <= target else 'MISSED'}"
+            word = f"{field} <= {target}: {bench.judge(name, figure, target)}"
         print(f"  {worker} tick CPU, us: {text}; {word}")
     if not figures:
         print("  no tick figures in INFO workers")
@@ -35,7 +35,7 @@ def large_values(bench):
         server.ask("CONFIG", "RESETSTAT")
         result = bench.load(server, "--command", "mixed", "--pipeline", 16, "--large-percent", 1,
                             "--seconds", 3 if bench.quick else 15)
-        report("1% values of 1 MiB", server, result, "p999", LARGE_VALUES_TARGET_US)
+        report(bench, "1% values of 1 MiB", server, result, "p999", LARGE_VALUES_TARGET_US)
 
 
 def growth(bench, name, prefix, keys):
@@ -43,7 +43,7 @@ def growth(bench, name, prefix, keys):
         server.ask("CONFIG", "RESETSTAT")
         result = bench.load(server, "--fill", "--command", "set", "--pipeline", 16, "--prefix",
                             prefix, "--keys", keys, "--size", VALUE_SIZE)
-        report(f"growing to {keys} keys{name}", server, result, "p9999", GROWTH_TARGET_US)
+        report(bench, f"growing to {keys} keys{name}", server, result, "p9999", GROWTH_TARGET_US)
 
 
 def run(bench):
