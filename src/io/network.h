@@ -19,10 +19,10 @@ struct iovec;
 #define NETWORK_LISTENERS_MAX 16 /* addresses in a bind list, as in Redis */
 
 struct network_listen_options {
-    const char *bind; /* addresses or names, separated by blanks; "" binds nothing. "*" is all of
-                        * IPv4, "::*" all of IPv6, which never includes IPv4. A leading '-' allows
-                        * that the address does not exist on this machine. */
-    uint16_t port;    /* 0: the kernel chooses one for each address */
+    /* Addresses or names, separated by blanks; "" binds nothing. "*" is all of IPv4, "::*" all of
+     * IPv6, which never includes IPv4. A leading '-' allows that the machine lacks the address. */
+    const char *bind;
+    uint16_t port; /* 0: the kernel chooses one for each address */
     int backlog;
 };
 
