@@ -13,7 +13,7 @@
  *   OPTION_MEMORY            int64_t          bytes, or with a unit: 64mb; formatted as bytes
  *   OPTION_MEMORY_OR_PERCENT int64_t          as memory, or 5% which is kept as -5
  *   OPTION_OCTAL             int64_t          octal digits, 0 to 777
- *   OPTION_ENUM              enum (an int)    one of `words`
+ *   OPTION_ENUM              an enum, or int    one of `words`
  *   OPTION_FLAGS             int              some of `words`, their values or-ed together
  *   OPTION_STRING            char *           any bytes but zero; owned, never NULL
  *   OPTION_LIST              struct option_list   words between spaces, at most `max` of them
@@ -55,11 +55,16 @@ enum option_flag {
     OPTION_UNSUPPORTED = 1 << 6,    /* only its default is accepted: ignoring it would be unsafe */
     OPTION_ADDITIVE = 1 << 7,       /* each line of a config file adds to the earlier lines */
     OPTION_REWRITE_ALWAYS = 1 << 8, /* CONFIG REWRITE writes it even at its default */
+    OPTION_PATH = 1 << 9, /* in a config file it is relative to where the server was started */
 };
 
 /* The offset of a row whose value nobody reads: server/config keeps it beside the structs. */
 #define OPTION_NO_FIELD SIZE_MAX
 #define OPTION_LIST_ITEMS_MAX 64
+/* Arguments that one text of an OPTION_MULTI row may be split into. */
+#define OPTION_ARGUMENTS_MAX 256
+/* Bytes of the largest field of an OPTION_CUSTOM. */
+#define OPTION_CUSTOM_BYTES_MAX ((size_t)2048)
 
 /* One word of an OPTION_ENUM or OPTION_FLAGS; a table of them ends with a NULL name. */
 struct option_word {
@@ -75,6 +80,7 @@ struct option_list {
 struct option;
 
 struct option_custom {
+    const char *shape; /* for the manual: "seconds changes ..." */
     /* Reads the arguments into the field at place. False: `error` says why, the field is unchanged. */
     bool (*parse)(const struct option *row, void *place, const struct span *arguments, size_t count,
                   struct buffer *error);
@@ -91,8 +97,9 @@ struct option {
     const struct option_word *words;
     const struct option_custom *custom;
     size_t words_per_line; /* in a config file, when the value is split over lines; else 0 */
-    /* Says no to a value that has the right type: false, and `error` says why. Or NULL. */
-    bool (*validate)(const struct option *row, const void *place, struct buffer *error);
+    /* Puts a value of the right type into its final form, or says no to it: false, and `error` says
+     * why. Or NULL. */
+    bool (*settle)(const struct option *row, void *place, struct buffer *error);
     const char *default_text;
     const char *help; /* one or more sentences for the manual */
 };

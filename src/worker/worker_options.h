@@ -53,7 +53,6 @@ struct worker_options {
     struct client_output_limit client_output_buffer_limit[CLIENT_CLASS_COUNT];
     int64_t maxmemory_clients; /* bytes; 0 is no limit; -5 is 5 % of maxmemory */
     int64_t hz;                /* 1 to 500 */
-    bool dynamic_hz;
 
     int notify_keyspace_events; /* of enum notify_class; 0 is off */
 
