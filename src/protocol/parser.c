@@ -91,6 +91,7 @@ static enum parser_status fail(struct parser *parser, const char *error) {
 static enum parser_status finish(struct parser *parser, size_t consumed) {
     parser->items_left = -1;
     parser->position = 0;
+    parser->scanned = 0;
     parser->consumed = consumed;
     return PARSER_READY;
 }
@@ -101,35 +102,35 @@ enum line_status {
     LINE_TOO_LONG,
 };
 
-/* Looks for the byte that ends the line, which starts at `line`, of which `length` bytes are there;
- * *line_length is the number of bytes before that byte. */
-static enum line_status find_line_end(struct parser *parser, const char *line, size_t length,
+/* Looks for the byte that ends the line at bytes[parser->position]; *line_length is the number of
+ * bytes before that byte. */
+static enum line_status find_line_end(struct parser *parser, const char *bytes, size_t length,
                                       char line_end, size_t *line_length) {
-    size_t window = length > PARSER_LINE_BYTES_MAX ? PARSER_LINE_BYTES_MAX + 1 : length;
-    size_t scanned = parser->line_scanned;
-    const char *end = memchr(line + scanned, line_end, window - scanned);
-    size_t line_bytes = end == NULL ? window : (size_t)(end - line);
-    bool ends = end != NULL && memchr(line + scanned, '\0', line_bytes - scanned) == NULL;
-    if (ends) {
-        parser->line_scanned = 0;
-        *line_length = line_bytes;
+    size_t start = parser->position;
+    bool too_long = length - start > PARSER_LINE_BYTES_MAX;
+    size_t window_end = too_long ? start + PARSER_LINE_BYTES_MAX + 1 : length;
+    size_t scanned = parser->scanned > start ? parser->scanned : start;
+    const char *end = memchr(bytes + scanned, line_end, window_end - scanned);
+    size_t end_at = end == NULL ? window_end : (size_t)(end - bytes);
+    bool holds_zero = memchr(bytes + scanned, '\0', end_at - scanned) != NULL;
+    if (end != NULL && !holds_zero) {
+        *line_length = end_at - start;
         return LINE_FOUND;
     }
-    if (length > PARSER_LINE_BYTES_MAX) {
+    if (too_long) {
         return LINE_TOO_LONG;
     }
-    if (memchr(line + scanned, '\0', window - scanned) == NULL) {
-        parser->line_scanned = window;
+    if (!holds_zero) {
+        parser->scanned = end_at;
     }
     return LINE_INCOMPLETE;
 }
 
 /* Finds the end of a header line, "*..." or "$...", of which the CR and one byte more are there. */
-static enum line_status find_header_end(struct parser *parser, const char *line, size_t length,
+static enum line_status find_header_end(struct parser *parser, const char *bytes, size_t length,
                                         size_t *line_length) {
-    enum line_status status = find_line_end(parser, line, length, '\r', line_length);
-    if (status == LINE_FOUND && length - *line_length < LINE_END_BYTES) {
-        parser->line_scanned = *line_length;
+    enum line_status status = find_line_end(parser, bytes, length, '\r', line_length);
+    if (status == LINE_FOUND && length - parser->position - *line_length < LINE_END_BYTES) {
         return LINE_INCOMPLETE;
     }
     return status;
@@ -179,7 +180,7 @@ static enum parser_status parse_bulk_length(struct parser *parser, const char *b
     const char *line = bytes + parser->position;
     size_t line_length = 0;
     int64_t bulk_length = 0;
-    switch (find_header_end(parser, line, length - parser->position, &line_length)) {
+    switch (find_header_end(parser, bytes, length, &line_length)) {
     case LINE_INCOMPLETE:
         return PARSER_INCOMPLETE;
     case LINE_TOO_LONG:

@@ -73,7 +73,7 @@ struct parser {
     int64_t items_left;         /* arguments still to come; -1: the header is not parsed yet */
     int64_t bulk_length;        /* of the argument whose header is parsed, or PARSER_BULK_* */
     size_t position;            /* bytes of the current command that are parsed */
-    size_t line_scanned;        /* bytes of the current line known to hold no end of line */
+    size_t scanned;             /* up to here the current line is known not to end */
     size_t consumed;
     size_t large_length;
     struct buffer unquoted; /* what quoted inline arguments say */
