@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from . import script
+from . import random_run, script
 from .differences import Differences
 from .resp import Closed, Connection, FramingError, Timeout
 from .runner import CaseRun, MISMATCHES_SHOWN, Variant, bytes_show, mismatch_show
@@ -15,6 +15,9 @@ from .server import Pair, StartError
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FAILURES_SHOWN_DEFAULT = 40
 PAIR_FAILURES_MAX = 5
+PARTS = ("scripts", "random")
+RANDOM_SEEDS = (1, 2, 3)
+RANDOM_STEPS = 6000
 
 
 class Tally:
@@ -57,10 +60,25 @@ def arguments_parse(argv):
     parser.add_argument("--case", metavar="TEXT", help="only cases whose title contains TEXT")
     parser.add_argument("--protocol", type=int, choices=(2, 3), help="only this protocol")
     parser.add_argument("--workers", type=int, help="only this number of workers")
+    parser.add_argument("--only", metavar="PARTS", help="only these parts (a,b): " + ", ".join(PARTS))
+    parser.add_argument("--seed", type=int, help="of the random run; default: some fixed, one new")
+    parser.add_argument("--steps", type=int, default=RANDOM_STEPS, help="of a random run")
     parser.add_argument("--show", action="store_true", help="print every reply of the reference")
     parser.add_argument("--failures", type=int, default=FAILURES_SHOWN_DEFAULT,
                         help="how many failures are printed in full")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.only:
+        options.parts = options.only.split(",")
+        for part in options.parts:
+            if part not in PARTS:
+                parser.error("there is no part %s" % part)
+    elif options.scripts or options.case:
+        options.parts = ["scripts"]
+    elif options.seed is not None:
+        options.parts = ["random"]
+    else:
+        options.parts = list(PARTS)
+    return options
 
 
 def variants_of(options):
@@ -181,6 +199,30 @@ def reply_show(case, step, outcomes):
     print("%s:%d %s\n    %s" % (case.file, step.line, step.text, bytes_show(outcomes[0].raw)))
 
 
+def random_part(options, variant, differences, tally):
+    """A few fixed seeds, so that a failure is the same for all, and one that is new each time."""
+    seeds = list(RANDOM_SEEDS) + [int(time.time() * 1000) % 1000000000]
+    if options.seed is not None:
+        seeds = [options.seed]
+    program = None if options.self_test else options.server
+    allowed = None if options.self_test else differences
+    pair = None
+    for seed in seeds:
+        title = "random operations, seed %d [%s]" % (seed, variant)
+        try:
+            if pair is None or not pair.alive():
+                pair = Pair(program, variant.workers, random_run.SERVER_OPTIONS)
+        except StartError as error:
+            tally.add("random", title, "  " + str(error))
+            return
+        problem = random_run.seed_run(pair, variant, seed, options.steps, allowed)
+        if problem and not pair.subject.alive():
+            problem += "\n" + pair.subject.log_tail()
+        tally.add("random", title, problem)
+    for server in pair.sides:
+        server.kill()
+
+
 def main(argv):
     options = arguments_parse(argv)
     if not options.server and not options.self_test:
@@ -189,9 +231,13 @@ def main(argv):
         options.server = os.path.abspath(options.server)
     differences = Differences(os.path.join(TOP, "allowed-differences.txt"))
     tally = Tally(options.failures)
-    cases = [c for f in script_files(options.scripts) for c in script.file_read(f)
-             if not options.case or options.case in c.title]
-    for variant in variants_of(options):
-        ScriptRun(options, variant, differences, tally).run(cases)
+    if "scripts" in options.parts:
+        cases = [c for f in script_files(options.scripts) for c in script.file_read(f)
+                 if not options.case or options.case in c.title]
+        for variant in variants_of(options):
+            ScriptRun(options, variant, differences, tally).run(cases)
+    if "random" in options.parts:
+        for variant in variants_of(options):
+            random_part(options, variant, differences, tally)
     tally.summary()
     return 1 if tally.failed else 0
