@@ -16,6 +16,20 @@
 #include <jemalloc/jemalloc.h>
 #endif
 
+#ifdef TARN_SANITIZED
+/* Where malloc answers NULL, a sanitizer's would end the process: the runtimes ask for this text. */
+const char *__asan_default_options(void);
+const char *__tsan_default_options(void);
+
+const char *__asan_default_options(void) {
+    return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void) {
+    return "allocator_may_return_null=1";
+}
+#endif
+
 #define TEXT_OF(token) #token
 #define TEXT_OF_VALUE(macro) TEXT_OF(macro)
 
