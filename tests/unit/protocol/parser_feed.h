@@ -6,6 +6,7 @@
  *
  * The transcript has a line for each command, its arguments in brackets, and ends with a line
  * "!<error>" when the parser refused the stream. An argument that came as a block is marked: "[&...]".
+ * The encoded form has each command as a client would send it instead.
  */
 #ifndef TARN_TESTS_UNIT_PROTOCOL_PARSER_FEED_H
 #define TARN_TESTS_UNIT_PROTOCOL_PARSER_FEED_H
@@ -24,6 +25,11 @@ struct feed_pieces {
     uint64_t seed;
 };
 
+struct feed_transcript {
+    struct buffer text;
+    size_t commands_length; /* without the error's line */
+};
+
 struct feed {
     struct parser parser;
     struct parser_limits limits;
@@ -32,7 +38,8 @@ struct feed {
     char *held;
     size_t held_length;
     struct block *large; /* the value being collected after LARGE */
-    struct buffer transcript;
+    bool encoded;        /* the form of the transcript */
+    struct feed_transcript transcript;
 };
 
 static inline size_t feed_piece_length(struct feed *feed) {
@@ -83,15 +90,33 @@ static inline void feed_large(struct feed *feed) {
     feed_move(feed, at, length, span_of(NULL, 0));
 }
 
-static inline void feed_write_command(struct feed *feed) {
-    const struct arguments *arguments = &feed->parser.arguments;
+static inline void feed_write_readable(struct buffer *text, const struct arguments *arguments) {
     for (uint32_t i = 0; i < arguments->count; i++) {
         bool in_block = arguments->blocks != NULL && arguments->blocks[i] != NULL;
-        buffer_append_string(&feed->transcript, in_block ? "[&" : "[");
-        buffer_append_span(&feed->transcript, arguments->items[i]);
-        buffer_append_byte(&feed->transcript, ']');
+        buffer_append_string(text, in_block ? "[&" : "[");
+        buffer_append_span(text, arguments->items[i]);
+        buffer_append_byte(text, ']');
     }
-    buffer_append_byte(&feed->transcript, '\n');
+    buffer_append_byte(text, '\n');
+}
+
+static inline void feed_write_encoded(struct buffer *text, const struct arguments *arguments) {
+    buffer_format(text, "*%u\r\n", (unsigned)arguments->count);
+    for (uint32_t i = 0; i < arguments->count; i++) {
+        buffer_format(text, "$%zu\r\n", arguments->items[i].length);
+        buffer_append_span(text, arguments->items[i]);
+        buffer_append_string(text, "\r\n");
+    }
+}
+
+static inline void feed_write_command(struct feed *feed) {
+    struct buffer *text = &feed->transcript.text;
+    if (feed->encoded) {
+        feed_write_encoded(text, &feed->parser.arguments);
+    } else {
+        feed_write_readable(text, &feed->parser.arguments);
+    }
+    feed->transcript.commands_length = text->length;
 }
 
 /* Parses all that is held; false after an error. */
@@ -107,7 +132,7 @@ static inline bool feed_parse(struct feed *feed) {
         case PARSER_INCOMPLETE:
             return true;
         case PARSER_ERROR:
-            buffer_format(&feed->transcript, "!%s\n", feed->parser.error);
+            buffer_format(&feed->transcript.text, "!%s\n", feed->parser.error);
             return false;
         case PARSER_LARGE:
             ASSERT(feed->limits.take_large);
@@ -125,10 +150,11 @@ static inline bool feed_parse(struct feed *feed) {
     }
 }
 
-/* Feeds the stream to a parser of its own; answers the transcript, which the caller frees. */
-static inline struct buffer feed_run(struct span stream, struct parser_limits limits,
-                                     struct feed_pieces pieces) {
-    struct feed feed = {.limits = limits, .pieces = pieces, .stream = stream};
+/* Feeds the stream to a parser of its own; answers the transcript, whose text the caller frees. */
+static inline struct feed_transcript feed_transcript_of(struct span stream,
+                                                        struct parser_limits limits,
+                                                        struct feed_pieces pieces, bool encoded) {
+    struct feed feed = {.limits = limits, .pieces = pieces, .stream = stream, .encoded = encoded};
     parser_init(&feed.parser);
     bool more = true;
     while (more && feed.stream.length != 0) {
@@ -141,6 +167,12 @@ static inline struct buffer feed_run(struct span stream, struct parser_limits li
     parser_free(&feed.parser);
     memory_free(feed.held);
     return feed.transcript;
+}
+
+/* The readable transcript. */
+static inline struct buffer feed_run(struct span stream, struct parser_limits limits,
+                                     struct feed_pieces pieces) {
+    return feed_transcript_of(stream, limits, pieces, false).text;
 }
 
 #endif
