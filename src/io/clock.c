@@ -45,3 +45,8 @@ int64_t clock_process_cpu_us(void) {
 int64_t clock_thread_cpu_us(void) {
     return read_us(CLOCK_THREAD_CPUTIME_ID);
 }
+
+int64_t clock_thread_cpu_ns(void) {
+    struct timespec time = read_clock(CLOCK_THREAD_CPUTIME_ID);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}

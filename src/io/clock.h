@@ -21,5 +21,6 @@ int64_t clock_boot_ms(void);
  * system calls, unlike those above: not for every request. */
 int64_t clock_process_cpu_us(void);
 int64_t clock_thread_cpu_us(void);
+int64_t clock_thread_cpu_ns(void);
 
 #endif

@@ -75,8 +75,8 @@ bool loop_timer_is_running(const struct loop_timer *timer);
 void loop_run(struct loop *loop, uint64_t wait_ms_max);
 
 /* Ends the wait that the loop is in, or else makes its next one return at once. Any thread, and from
- * signal handlers. Costs a system call only if the loop really waits and nobody has woken it. All
- * that was written before the call is seen by the loop's thread after that return. */
+ * signal handlers. Costs a system call only if the loop really waits and nobody has woken it. What
+ * the loop's thread is to find when it returns goes by a mailbox or atomics, before this call. */
 void loop_wake(struct loop *loop);
 
 #endif

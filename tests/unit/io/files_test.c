@@ -135,7 +135,7 @@ START_TEST(read_refuses_more_than_its_maximum_and_appends_only_whole_files) {
 }
 END_TEST
 
-START_TEST(read_gives_files_larger_than_one_read) {
+START_TEST(read_gives_files_larger_than_one_read_or_nothing_of_them) {
     struct folder folder = folder_new();
     struct buffer large = BUFFER_EMPTY;
     for (int i = 0; i < 100000; i++) {
@@ -145,6 +145,9 @@ START_TEST(read_gives_files_larger_than_one_read) {
     struct buffer content = BUFFER_EMPTY;
     ck_assert_int_eq(file_read_whole(folder.file, LENGTH_MAX, &content), FILE_DONE);
     ck_assert(span_equal(buffer_span(&content), buffer_span(&large)));
+    buffer_clear(&content);
+    ck_assert_int_eq(file_read_whole(folder.file, large.length - 1, &content), FILE_TOO_LARGE);
+    ck_assert_uint_eq(content.length, 0);
     buffer_free(&content);
     buffer_free(&large);
     folder_free(&folder);
@@ -193,7 +196,7 @@ int main(void) {
         replace_accepts_a_name_relative_to_the_working_directory,
         replace_that_fails_says_why_and_leaves_nothing,
         read_refuses_more_than_its_maximum_and_appends_only_whole_files,
-        read_gives_files_larger_than_one_read,
+        read_gives_files_larger_than_one_read_or_nothing_of_them,
         read_of_what_is_absent_or_a_directory_fails_with_errno,
         read_takes_a_pipe_to_its_end,
         sync_of_a_directory_tells_what_it_is_not,

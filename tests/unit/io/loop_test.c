@@ -333,6 +333,9 @@ START_TEST(a_shorter_wait_is_not_held_up_by_a_longer_one_before_it) {
     pair_make_readable(&pair);
     loop_watch_start(loop, &watch, pair.own, LOOP_READ, note, &seen);
     loop_run(loop, UINT64_C(3600) * 1000);
+    /* Read first: a stopped fd that is still ready would end the second wait early. */
+    char byte;
+    ck_assert_int_eq(read(pair.own, &byte, 1), 1);
     loop_watch_stop(loop, &watch);
     loop_run(loop, 5);
     ck_assert_int_eq(seen.calls, 1);
@@ -361,12 +364,17 @@ END_TEST
 START_TEST(a_repeating_timer_fires_until_it_is_stopped) {
     struct loop *loop = loop_new();
     struct loop_timer timer = {.function = NULL};
+    struct loop_timer much_later = {.function = NULL};
     struct seen seen = {.calls = 0};
+    struct seen much_later_seen = {.calls = 0};
     int64_t start_us = clock_monotonic_us();
     loop_timer_start(loop, &timer, 0, 2, note_timer, &seen);
-    while (seen.calls < 4) {
+    loop_timer_start(loop, &much_later, 5000, 0, note_timer, &much_later_seen);
+    while (seen.calls < 4 && much_later_seen.calls == 0) {
         loop_run(loop, LOOP_WAIT_FOREVER);
     }
+    ck_assert_int_eq(seen.calls, 4);
+    loop_timer_stop(loop, &much_later);
     /* Three periods have passed between four calls. */
     ck_assert_int_ge(clock_monotonic_us() - start_us, 5000);
     loop_timer_stop(loop, &timer);
