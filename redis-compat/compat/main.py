@@ -6,16 +6,16 @@ import os
 import sys
 import time
 
-from . import random_run, script
+from . import random_run, script, smoke
 from .differences import Differences
 from .resp import Closed, Connection, FramingError, Timeout
 from .runner import CaseRun, MISMATCHES_SHOWN, Variant, bytes_show, mismatch_show
-from .server import Pair, StartError
+from .server import REDIS_SERVER, Pair, Server, StartError
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FAILURES_SHOWN_DEFAULT = 40
 PAIR_FAILURES_MAX = 5
-PARTS = ("scripts", "random")
+PARTS = ("scripts", "random", "smoke")
 RANDOM_SEEDS = (1, 2, 3)
 RANDOM_STEPS = 6000
 
@@ -223,6 +223,28 @@ def random_part(options, variant, differences, tally):
         server.kill()
 
 
+def smoke_part(options, workers, tally):
+    """Redis' tools and client libraries, against Tarn alone."""
+    program = REDIS_SERVER if options.self_test else options.server
+    server = None
+    for run in smoke.SMOKES:
+        title = "smoke: %s [workers=%d]" % (run.__doc__, workers)
+        try:
+            if server is None or not server.alive():
+                server = Server(program, (), "server", None if options.self_test else workers)
+        except StartError as error:
+            tally.add("smoke", title, "  " + str(error))
+            return
+        problem, skipped = smoke.smoke_run(run, server.port)
+        if skipped:
+            print("skipped: %s: %s" % (title, skipped), flush=True)
+            continue
+        if problem and not server.alive():
+            problem += "\n" + server.log_tail()
+        tally.add("smoke", title, problem)
+    server.kill()
+
+
 def main(argv):
     options = arguments_parse(argv)
     if not options.server and not options.self_test:
@@ -239,5 +261,8 @@ def main(argv):
     if "random" in options.parts:
         for variant in variants_of(options):
             random_part(options, variant, differences, tally)
+    if "smoke" in options.parts:
+        for workers in sorted({v.workers for v in variants_of(options)}):
+            smoke_part(options, workers, tally)
     tally.summary()
     return 1 if tally.failed else 0
