@@ -17,7 +17,7 @@ int64_t clock_monotonic_us(void);
 /* As monotonic, but goes on during a suspend (CLOCK_BOOTTIME): what leases are measured with. */
 int64_t clock_boot_ms(void);
 
-/* CPU time, user and system, used so far by the process and by the calling thread. These two are
+/* CPU time, user and system, used so far by the process and by the calling thread. These are
  * system calls, unlike those above: not for every request. */
 int64_t clock_process_cpu_us(void);
 int64_t clock_thread_cpu_us(void);

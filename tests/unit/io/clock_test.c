@@ -43,6 +43,9 @@ START_TEST(cpu_clocks_grow_by_work_and_the_thread_is_part_of_the_process) {
     int64_t thread = clock_thread_cpu_us();
     ck_assert_int_gt(thread, thread_start);
     ck_assert_int_ge(clock_process_cpu_us(), thread);
+    int64_t finer_us = clock_thread_cpu_ns() / 1000;
+    ck_assert_int_ge(finer_us, thread);
+    ck_assert_int_le(finer_us, clock_thread_cpu_us());
 }
 END_TEST
 
