@@ -98,21 +98,6 @@ START_TEST(random_seed_bytes_fills_all_that_it_was_given_and_no_more) {
 }
 END_TEST
 
-START_TEST(random_seed_bytes_goes_on_where_the_system_gives_less_than_asked) {
-    /* More than getrandom() gives at once. */
-    const size_t length = ((size_t)32 << 20) + 1000;
-    unsigned char *bytes = calloc(1, length);
-    ck_assert_ptr_nonnull(bytes);
-    random_seed_bytes(bytes, length);
-    size_t zeros = 0;
-    for (size_t i = length - 1000; i < length; i++) {
-        zeros += bytes[i] == 0;
-    }
-    ck_assert_uint_lt(zeros, 50);
-    free(bytes);
-}
-END_TEST
-
 int main(void) {
     const TTest *tests[] = {
         random_repeats_its_numbers_for_the_same_seed_only,
@@ -121,7 +106,6 @@ int main(void) {
         random_below_has_no_bias_for_a_bound_near_the_whole_range,
         random_fraction_lies_between_zero_and_one,
         random_seed_bytes_fills_all_that_it_was_given_and_no_more,
-        random_seed_bytes_goes_on_where_the_system_gives_less_than_asked,
     };
     return unit_run(unit_suite("random", tests, UNIT_COUNT(tests)));
 }
