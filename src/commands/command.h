@@ -42,6 +42,8 @@ enum command_flag {
     COMMAND_ALL_WORKERS = 1 << 24, /* on the connection's worker while all others stand still */
     COMMAND_GATHERS = 1 << 25,     /* on each worker in turn: struct gather */
     COMMAND_BY_CURSOR = 1 << 26,   /* on the worker that owns the slot in the SCAN cursor args[1] */
+    COMMAND_BY_KEYS = 1 << 28,     /* a session command that runs where its keys are: WATCH */
+    COMMAND_SAMPLED = 1 << 27,     /* as fast as a COMMAND_FAST one: timed by sample */
 };
 
 /* ACL categories beyond those that follow from flags and group. */
@@ -85,14 +87,15 @@ enum key_flag {
 
 /* Where keys stand, in Redis' terms: begin_search and find_keys. */
 struct key_spec {
-    unsigned flags;      /* enum key_flag; 0: no spec, ends the list */
-    const char *keyword; /* begin search at the argument behind this word, from `begin` on; or NULL */
-    int begin;           /* index of the first key (or where the keyword search starts) */
-    int last;            /* range: last key relative to begin; -1: last argument, -2: one before it */
-    int step;            /* range: distance between keys; 0: a keynum spec */
-    int limit;           /* range: 0 or 1: all, 2: the first half ... */
-    int keynum_index;    /* keynum: where the number of keys stands, relative to begin */
-    int keynum_first;    /* keynum: the first key, relative to begin */
+    unsigned flags; /* enum key_flag; 0: no spec, ends the list */
+    const char
+        *keyword;     /* begin search at the argument behind this word, from `begin` on; or NULL */
+    int begin;        /* index of the first key (or where the keyword search starts) */
+    int last;         /* range: last key relative to begin; -1: last argument, -2: one before it */
+    int step;         /* range: distance between keys; 0: a keynum spec */
+    int limit;        /* range: 0 or 1: all, 2: the first half ... */
+    int keynum_index; /* keynum: where the number of keys stands, relative to begin */
+    int keynum_first; /* keynum: the first key, relative to begin */
     int keynum_step;
     const char *notes;
 };
@@ -105,18 +108,18 @@ struct command {
     unsigned flags;
     unsigned categories;
     struct key_spec keys[COMMAND_KEY_SPECS_MAX];
-    void (*run)(struct call *call);            /* a data command */
-    void (*session)(struct session *session);  /* or a session command */
-    const struct command *subcommands;         /* ends with a row without name; or NULL */
+    void (*run)(struct call *call);           /* a data command */
+    void (*session)(struct session *session); /* or a session command */
+    const struct command *subcommands;        /* ends with a row without name; or NULL */
     /* Which arguments are keys when specs cannot say (COMMAND_MOVABLE_KEYS); NULL: the specs do. Pushes indexes
      * and answers how many; at most max. -1: the arguments are invalid. */
     int (*find_keys)(const struct span *args, uint32_t args_count, uint32_t *indexes, int max);
-    const char *group;      /* COMMAND DOCS: "string", "generic", ... */
-    const char *since;      /* Redis' version */
+    const char *group; /* COMMAND DOCS: "string", "generic", ... */
+    const char *since; /* Redis' version */
     const char *complexity;
-    const char *summary;    /* our words */
-    const char *syntax;     /* e.g. "key value [NX|XX] [GET] [EX seconds|PX milliseconds|KEEPTTL]" */
-    const char *const *tips; /* ends with NULL; or NULL */
+    const char *summary; /* our words */
+    const char *syntax;  /* e.g. "key value [NX|XX] [GET] [EX seconds|PX milliseconds|KEEPTTL]" */
+    const char *const *tips;      /* ends with NULL; or NULL */
     const char *deprecated_since; /* or NULL */
     const char *replaced_by;      /* or NULL */
 };
@@ -126,7 +129,7 @@ struct command {
 /* A row in the table, with its number: statistics are arrays indexed by it. */
 struct command_slot {
     const struct command *command;
-    const struct command *parent; /* or NULL */
+    const struct command_slot *parent; /* or NULL */
     uint32_t number;
     char full_name[48]; /* "config|get" */
 };

@@ -83,6 +83,7 @@ static void output_limits_format(const struct option *row, const void *place, st
 }
 
 static const struct option_custom output_limits = {
+    .size_bytes = sizeof(struct client_output_limit[CLIENT_CLASS_COUNT]),
     .shape = "class, hard limit, soft limit, seconds; for each class",
     .parse = output_limits_parse,
     .format = output_limits_format,
@@ -137,6 +138,7 @@ static void notify_format(const struct option *row, const void *place, struct bu
 }
 
 static const struct option_custom notify_classes = {
+    .size_bytes = sizeof(int),
     .shape = "letters",
     .parse = notify_parse,
     .format = notify_format,
@@ -179,6 +181,7 @@ static void percentiles_format(const struct option *row, const void *place, stru
 }
 
 static const struct option_custom percentiles = {
+    .size_bytes = sizeof(struct latency_percentiles),
     .shape = "numbers from 0 to 100",
     .parse = percentiles_parse,
     .format = percentiles_format,

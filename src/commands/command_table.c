@@ -1,0 +1,239 @@
+#include "commands/command.h"
+
+#include "base/memory.h"
+
+#include <stdio.h>
+
+/* Names are looked up for every request: an open table of twice as many places, by a hash of the first
+ * eight bytes and the length, letters without case. */
+#define PLACES_PER_ROW 4
+#define SUBCOMMANDS_MAX 64
+
+struct command_table {
+    struct command_slot *slots;
+    size_t count;
+    uint32_t *places; /* number + 1, or 0 */
+    size_t places_mask;
+};
+
+static char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+static uint64_t name_hash(struct span name) {
+    uint64_t word = 0;
+    memcpy(&word, name.bytes, name.length < sizeof(word) ? name.length : sizeof(word));
+    word |= UINT64_C(0x2020202020202020); /* Other bytes may collide too: the compare decides. */
+    uint64_t last = name.length > sizeof(word) ? (uint64_t)(name.bytes[name.length - 1] | 0x20) : 0;
+    return (word + (last << 32) + name.length) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+}
+
+static bool name_equals(const char *name, struct span text) {
+    size_t i = 0;
+    for (; i < text.length; i++) {
+        if (name[i] != lower(text.bytes[i]) || name[i] == '\0') {
+            return false;
+        }
+    }
+    return name[i] == '\0';
+}
+
+static void add_row(struct command_table *table, const struct command *command,
+                    const struct command_slot *parent) {
+    struct command_slot *slot = &table->slots[table->count];
+    *slot = (struct command_slot){
+        .command = command,
+        .parent = parent,
+        .number = (uint32_t)table->count,
+    };
+    table->count++;
+    if (parent == NULL) {
+        snprintf(slot->full_name, sizeof(slot->full_name), "%s", command->name);
+        size_t place = name_hash(span_of_string(command->name)) & table->places_mask;
+        while (table->places[place] != 0) {
+            place = (place + 1) & table->places_mask;
+        }
+        table->places[place] = slot->number + 1;
+    } else {
+        snprintf(slot->full_name, sizeof(slot->full_name), "%s|%s", parent->command->name,
+                 command->name);
+    }
+    for (const struct command *sub = command->subcommands; sub != NULL && sub->name != NULL;
+         sub++) {
+        add_row(table, sub, slot);
+    }
+}
+
+static size_t count_rows(const struct command *rows) {
+    size_t count = 0;
+    for (; rows != NULL && rows->name != NULL; rows++) {
+        count += 1 + count_rows(rows->subcommands);
+    }
+    return count;
+}
+
+struct command_table *command_table_new(const struct command *const *families, size_t count) {
+    struct command_table *table = memory_alloc_zeroed(sizeof(*table));
+    size_t rows = 0;
+    for (size_t i = 0; i < count; i++) {
+        rows += count_rows(families[i]);
+    }
+    size_t places = 1;
+    while (places < rows * PLACES_PER_ROW) {
+        places *= 2;
+    }
+    table->slots = memory_alloc_zeroed((rows + 1) * sizeof(struct command_slot));
+    table->places = memory_alloc_zeroed(places * sizeof(uint32_t));
+    table->places_mask = places - 1;
+    for (size_t i = 0; i < count; i++) {
+        for (const struct command *row = families[i]; row->name != NULL; row++) {
+            ASSERT(command_table_find(table, span_of_string(row->name)) == NULL);
+            add_row(table, row, NULL);
+        }
+    }
+    return table;
+}
+
+void command_table_free(struct command_table *table) {
+    memory_free(table->slots);
+    memory_free(table->places);
+    memory_free(table);
+}
+
+const struct command_slot *command_table_find(const struct command_table *table, struct span name) {
+    size_t place = name_hash(name) & table->places_mask;
+    while (table->places[place] != 0) {
+        const struct command_slot *slot = &table->slots[table->places[place] - 1];
+        if (LIKELY(name_equals(slot->command->name, name))) {
+            return slot;
+        }
+        place = (place + 1) & table->places_mask;
+    }
+    return NULL;
+}
+
+const struct command_slot *command_table_subcommand(const struct command_table *table,
+                                                    const struct command_slot *container,
+                                                    struct span word) {
+    for (size_t i = container->number + 1; i < table->count && table->slots[i].parent == container;
+         i++) {
+        if (name_equals(table->slots[i].command->name, word)) {
+            return &table->slots[i];
+        }
+    }
+    return NULL;
+}
+
+const struct command_slot *command_table_resolve(const struct command_table *table,
+                                                 const struct span *args, uint32_t args_count,
+                                                 const struct command_slot **container) {
+    const struct command_slot *slot = command_table_find(table, args[0]);
+    *container = NULL;
+    if (LIKELY(slot == NULL || slot->command->subcommands == NULL || args_count < 2)) {
+        return slot;
+    }
+    const struct command_slot *sub = command_table_subcommand(table, slot, args[1]);
+    if (sub == NULL) {
+        *container = slot;
+    }
+    return sub;
+}
+
+size_t command_table_count(const struct command_table *table) {
+    return table->count;
+}
+
+const struct command_slot *command_table_at(const struct command_table *table, size_t number) {
+    ASSERT(number < table->count);
+    return &table->slots[number];
+}
+
+/* ---- keys ---- */
+
+struct key_indexes {
+    uint32_t *indexes;
+    int max;
+    int count;
+};
+
+static void push_key(struct key_indexes *keys, uint32_t index) {
+    if (keys->count < keys->max) {
+        keys->indexes[keys->count] = index;
+    }
+    keys->count++;
+}
+
+/* The index at which a spec's keys begin, or 0. */
+static uint32_t spec_begin(const struct key_spec *spec, const struct span *args,
+                           uint32_t args_count) {
+    if (spec->keyword == NULL) {
+        return (uint32_t)spec->begin;
+    }
+    if (spec->begin >= 0) {
+        for (uint32_t i = (uint32_t)spec->begin; i + 1 < args_count; i++) {
+            if (span_is(args[i], spec->keyword)) {
+                return i + 1;
+            }
+        }
+        return 0;
+    }
+    for (int64_t i = (int64_t)args_count + spec->begin; i > 0; i--) {
+        if (span_is(args[i], spec->keyword)) {
+            return (uint32_t)i + 1;
+        }
+    }
+    return 0;
+}
+
+static bool spec_range(const struct key_spec *spec, uint32_t begin, uint32_t args_count,
+                       struct key_indexes *keys) {
+    int64_t last = spec->last >= 0 ? (int64_t)begin + spec->last : (int64_t)args_count + spec->last;
+    if (spec->last < 0 && spec->limit > 1) {
+        last = begin + ((int64_t)args_count - begin) / spec->limit + spec->last;
+    }
+    if (last >= args_count || last < begin) {
+        return false;
+    }
+    for (int64_t i = begin; i <= last; i += spec->step) {
+        push_key(keys, (uint32_t)i);
+    }
+    return true;
+}
+
+static bool spec_keynum(const struct key_spec *spec, const struct span *args, uint32_t begin,
+                        uint32_t args_count, struct key_indexes *keys) {
+    int64_t count = 0;
+    uint32_t at = begin + (uint32_t)spec->keynum_index;
+    if (at >= args_count || !number_parse(args[at], &count) || count < 0) {
+        return false;
+    }
+    int64_t first = (int64_t)begin + spec->keynum_first;
+    if (count > 0 && first + (count - 1) * spec->keynum_step >= args_count) {
+        return false;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        push_key(keys, (uint32_t)(first + i * spec->keynum_step));
+    }
+    return true;
+}
+
+int command_keys(const struct command *command, const struct span *args, uint32_t args_count,
+                 uint32_t *indexes, int max) {
+    if (command->find_keys != NULL) {
+        return command->find_keys(args, args_count, indexes, max);
+    }
+    struct key_indexes keys = {.indexes = indexes, .max = max};
+    for (int i = 0; i < COMMAND_KEY_SPECS_MAX && command->keys[i].flags != 0; i++) {
+        const struct key_spec *spec = &command->keys[i];
+        uint32_t begin = spec_begin(spec, args, args_count);
+        if ((spec->flags & KEY_NOT_KEY) != 0 || begin == 0) {
+            continue;
+        }
+        bool fits = spec->step == 0 ? spec_keynum(spec, args, begin, args_count, &keys)
+                                    : spec_range(spec, begin, args_count, &keys);
+        if (!fits) {
+            return -1;
+        }
+    }
+    return keys.count;
+}

@@ -1,0 +1,108 @@
+#include "execute/executor.h"
+
+#include "base/memory.h"
+
+void executor_init(struct executor *executor, const struct command_table *commands,
+                   int64_t (*clock_us)(void)) {
+    *executor = (struct executor){
+        .statistics_count = command_table_count(commands),
+        .clock_us = clock_us,
+        .tracks_latency = true,
+    };
+    executor->statistics =
+        memory_alloc_zeroed(executor->statistics_count * sizeof(struct command_statistics));
+}
+
+void executor_free(struct executor *executor) {
+    executor_reset_statistics(executor);
+    memory_free(executor->statistics);
+}
+
+void executor_reset_statistics(struct executor *executor) {
+    for (size_t i = 0; i < executor->statistics_count; i++) {
+        memory_free(executor->statistics[i].durations_ns);
+        executor->statistics[i] = (struct command_statistics){0};
+    }
+    memset(executor->errors, 0, sizeof(executor->errors));
+    executor->errors_count = 0;
+    executor->error_replies = 0;
+    executor->commands_processed = 0;
+}
+
+void executor_count_error(struct executor *executor, struct span text) {
+    executor->error_replies++;
+    const char *end = memchr(text.bytes, ' ', text.length);
+    size_t length = end == NULL ? text.length : (size_t)(end - text.bytes);
+    if (length >= EXECUTOR_ERROR_CODE_BYTES_MAX) {
+        length = EXECUTOR_ERROR_CODE_BYTES_MAX - 1;
+    }
+    struct span code = span_of(text.bytes, length);
+    for (uint32_t i = 0; i < executor->errors_count; i++) {
+        if (span_equal(span_of_string(executor->errors[i].code), code)) {
+            executor->errors[i].count++;
+            return;
+        }
+    }
+    /* Scripts may invent codes without end: those beyond the table are counted in the sum only. */
+    if (executor->errors_count < EXECUTOR_ERROR_CODES_MAX) {
+        struct error_statistics *added = &executor->errors[executor->errors_count++];
+        memcpy(added->code, code.bytes, length);
+        added->count = 1;
+    }
+}
+
+static void count_failure(struct executor *executor, struct command_statistics *statistics,
+                          const struct reply *reply, size_t reply_at) {
+    const char *line = reply->buffer.bytes + reply_at + 1;
+    size_t length = reply->buffer.length - reply_at - 1;
+    const char *end = memchr(line, '\r', length);
+    statistics->failed++;
+    executor_count_error(executor, span_of(line, end == NULL ? length : (size_t)(end - line)));
+}
+
+struct execution_timer executor_begin(struct executor *executor, const struct command_slot *command,
+                                      const struct reply *reply) {
+    struct execution_timer timer = {.reply_at = reply->buffer.length, .weight = 1};
+    if ((command->command->flags & (COMMAND_FAST | COMMAND_SAMPLED)) != 0 && !executor->times_all) {
+        if (LIKELY(++executor->sample % EXECUTOR_SAMPLE != 0)) {
+            return timer;
+        }
+        timer.weight = EXECUTOR_SAMPLE;
+    }
+    timer.started_us = executor->clock_us();
+    return timer;
+}
+
+static int64_t count_duration(struct executor *executor, struct command_statistics *statistics,
+                              const struct execution_timer *timer) {
+    int64_t duration_us = executor->clock_us() - timer->started_us;
+    statistics->duration_us += (uint64_t)duration_us * timer->weight;
+    statistics->timed_calls += timer->weight;
+    if (executor->tracks_latency) {
+        if (statistics->durations_ns == NULL) {
+            statistics->durations_ns = memory_alloc_zeroed(sizeof(struct histogram));
+        }
+        histogram_add(statistics->durations_ns, (uint64_t)duration_us * 1000, timer->weight);
+    }
+    return duration_us;
+}
+
+int64_t executor_end(struct executor *executor, const struct command_slot *command,
+                     const struct reply *reply, const struct execution_timer *timer) {
+    struct command_statistics *statistics = &executor->statistics[command->number];
+    statistics->calls++;
+    executor->commands_processed++;
+    if (UNLIKELY(reply->buffer.length > timer->reply_at &&
+                 reply->buffer.bytes[timer->reply_at] == '-')) {
+        count_failure(executor, statistics, reply, timer->reply_at);
+    }
+    return LIKELY(timer->started_us == 0) ? 0 : count_duration(executor, statistics, timer);
+}
+
+int64_t executor_run(struct executor *executor, const struct command_slot *command,
+                     struct call *call) {
+    struct execution_timer timer = executor_begin(executor, command, call->reply);
+    command->command->run(call);
+    executor->changes += call->changes;
+    return executor_end(executor, command, call->reply, &timer);
+}

@@ -1,0 +1,74 @@
+/* Executor: runs data commands for one worker: time, statistics, record.
+ *
+ * Durations are wall microseconds from the monotonic clock. Reading it twice costs as much as a small
+ * command, so commands that take the same time whatever the data (COMMAND_FAST, COMMAND_SAMPLED) are timed one run
+ * in EXECUTOR_SAMPLE, with that weight, unless everything is to be timed (a slow log threshold below
+ * EXECUTOR_EXACT_BELOW_US, or latency monitoring).
+ */
+#ifndef TARN_EXECUTE_EXECUTOR_H
+#define TARN_EXECUTE_EXECUTOR_H
+
+#include "base/histogram.h"
+#include "commands/command.h"
+
+#include <stdint.h>
+
+#define EXECUTOR_SAMPLE 16
+#define EXECUTOR_EXACT_BELOW_US 1000
+#define EXECUTOR_ERROR_CODES_MAX 128
+#define EXECUTOR_ERROR_CODE_BYTES_MAX 32
+
+struct command_statistics {
+    uint64_t calls;
+    uint64_t duration_us;
+    uint64_t timed_calls;           /* runs that were timed, each with its weight */
+    uint64_t rejected;              /* refused before the run */
+    uint64_t failed;                /* answered an error */
+    struct histogram *durations_ns; /* NULL until first timed, or with latency-tracking off */
+};
+
+/* Errors by their first word, for INFO errorstats. */
+struct error_statistics {
+    char code[EXECUTOR_ERROR_CODE_BYTES_MAX];
+    uint64_t count;
+};
+
+struct executor {
+    struct call_environment environment;
+    struct command_statistics *statistics; /* by command number */
+    size_t statistics_count;
+    struct error_statistics errors[EXECUTOR_ERROR_CODES_MAX];
+    uint32_t errors_count;
+    uint64_t error_replies;
+    uint64_t commands_processed;
+    uint64_t changes;
+    uint32_t sample;
+    bool times_all;
+    bool tracks_latency;
+    int64_t (*clock_us)(void);
+};
+
+void executor_init(struct executor *executor, const struct command_table *commands,
+                   int64_t (*clock_us)(void));
+void executor_free(struct executor *executor);
+void executor_reset_statistics(struct executor *executor);
+
+/* Runs the call. Answers its duration in microseconds if it was timed, else 0. */
+int64_t executor_run(struct executor *executor, const struct command_slot *command,
+                     struct call *call);
+
+/* For commands that are not calls (sessions): the same bookkeeping around them. */
+struct execution_timer {
+    int64_t started_us; /* 0: not timed */
+    uint64_t weight;
+    size_t reply_at;
+};
+struct execution_timer executor_begin(struct executor *executor, const struct command_slot *command,
+                                      const struct reply *reply);
+int64_t executor_end(struct executor *executor, const struct command_slot *command,
+                     const struct reply *reply, const struct execution_timer *timer);
+
+/* An error reply was written, "-CODE ...": counts it. text is without the dash. */
+void executor_count_error(struct executor *executor, struct span text);
+
+#endif

@@ -1,0 +1,185 @@
+/* Connection: one client. Its socket belongs to its home worker for life; the connection itself travels:
+ * when its next request needs another worker's slots, it is lent to that worker with the
+ * requests that were parsed and the replies so far, so that nothing is copied and the pipeline stays
+ * in order. Only home reads and writes the socket.
+ *
+ *   home -> [parse, run] -> away (in a mailbox or run elsewhere) -> home -> [write]
+ *   home -> waiting for a stop -> home        home -> suspended (CLIENT PAUSE) -> home
+ *
+ * Invariants
+ *  1. Requests run in the order in which they arrived; the next one starts when the one before is done.
+ *  2. Arguments point into `input` (or into blocks); `input` does not move while requests are pending.
+ *  3. While is_away, home touches only: link, fd, watch, is_away, closes, deferred.
+ *  4. A connection is freed by home only, when it is at home.
+ */
+#ifndef TARN_WORKER_CONNECTION_H
+#define TARN_WORKER_CONNECTION_H
+
+#include "base/list.h"
+#include "execute/transaction.h"
+#include "io/loop.h"
+#include "io/mailbox.h"
+#include "io/network.h"
+#include "protocol/parser.h"
+#include "protocol/reply.h"
+#include "worker/worker_options.h"
+
+#define REQUESTS_MAX 32 /* that are parsed ahead */
+
+/* Input: bytes read and not yet taken. */
+#define INPUT_BYTES ((size_t)32 * 1024)
+/* Bytes that a connection may read and write in one tick; more waits for the next. */
+#define CONNECTION_READ_BYTES_MAX ((size_t)256 * 1024)
+#define CONNECTION_WRITE_BYTES_MAX ((size_t)256 * 1024)
+/* A large value's block starts at this size at most, and grows fourfold as bytes arrive. */
+#define LARGE_FIRST_BYTES ((size_t)128 * 1024)
+#define LARGE_GROWTH 4
+/* Reply room that an idle connection keeps. */
+#define REPLY_KEPT_BYTES ((size_t)16 * 1024)
+
+struct worker;
+struct subscriptions;
+
+struct request {
+    const struct command_slot *command;   /* NULL: no such command */
+    const struct command_slot *container; /* of an unknown subcommand */
+    uint32_t args_at;                     /* index into spans */
+    uint32_t args_count;
+    uint32_t first_key; /* index of the first key argument, or 0 */
+    uint16_t first_slot;
+    bool has_blocks;
+    uint64_t first_hash;
+    size_t bytes; /* of the request on the wire */
+};
+
+/* Requests parsed ahead. Lent from the worker's pool while there are any. */
+struct request_list {
+    struct list link;
+    uint32_t count;
+    uint32_t next; /* the first that has not run */
+    uint32_t spans_count;
+    uint32_t spans_capacity;
+    struct span *spans;
+    struct block **blocks; /* parallel to the last request's args, if it has_blocks */
+    struct request items[REQUESTS_MAX];
+};
+
+enum connection_flag {
+    CONNECTION_AUTHENTICATED = 1 << 0,
+    CONNECTION_CLOSE_AFTER_REPLY = 1 << 1,
+    CONNECTION_MONITOR = 1 << 2,
+    CONNECTION_NO_EVICT = 1 << 3,
+    CONNECTION_NO_TOUCH = 1 << 4,
+    CONNECTION_UNIX = 1 << 5,
+    CONNECTION_REPLY_OFF = 1 << 6,
+    CONNECTION_REPLY_SKIP_NEXT = 1 << 7,
+    CONNECTION_REPLY_SKIP = 1 << 8,
+    CONNECTION_PARSE_FAILED =
+        1 << 9, /* an error follows the pending requests; nothing is read any more */
+    CONNECTION_LOCAL = 1 << 10,      /* the peer is on this machine */
+    CONNECTION_INPUT_LEFT = 1 << 11, /* there may be a complete request in the input */
+    CONNECTION_PROTECTED = 1 << 12,  /* CLIENT KILL or eviction must answer it first */
+};
+
+struct connection {
+    struct mailbox_node mail; /* for travelling */
+    struct list link;         /* among its home's connections */
+    struct list run_link;     /* in the list of the worker that holds it: runnable or waiting */
+    struct list write_link;   /* in home's list of those with something to write */
+    struct worker *home;
+    struct loop_watch watch;
+    int fd;
+    unsigned flags;
+    bool is_away;
+    bool closes;       /* to be freed when it is at home and the tick's stages are over */
+    bool is_writable;  /* false: the socket was full; wait for it */
+    bool is_suspended; /* CLIENT PAUSE holds its next request */
+    bool is_reading;   /* the watch looks for input */
+    uint64_t id;
+
+    /* Input. */
+    char *input;
+    size_t input_length;
+    size_t input_capacity;
+    size_t parsed; /* bytes of input that belong to requests already parsed */
+    struct parser parser;
+    struct block *large; /* being collected, or NULL */
+    size_t large_length;
+    struct request_list *requests;
+
+    /* Output. */
+    struct reply reply;
+    size_t sent_bytes;    /* of reply.buffer */
+    uint32_t sent_blocks; /* of reply.blocks */
+    size_t sent_of_block;
+    struct reply deferred;       /* pushes that arrived while it was away */
+    int64_t soft_limit_since_ms; /* output above the soft limit since; 0: it is not */
+
+    /* Session. */
+    uint32_t database;
+    struct transaction *transaction;     /* NULL until MULTI or WATCH */
+    struct subscriptions *subscriptions; /* NULL until the first; see pubsub.h */
+    struct list monitor_link;
+    struct gather gather;
+    char *name;         /* CLIENT SETNAME, or NULL */
+    char *library_name; /* CLIENT SETINFO, or NULL */
+    char *library_version;
+    char *user; /* name of the authenticated user */
+    const struct command_slot *last_command;
+    int64_t created_ms;
+    int64_t last_active_ms;
+    uint64_t commands;
+    uint64_t read_bytes;
+    uint64_t written_bytes;
+};
+
+struct connection *connection_new(struct worker *home, int fd, bool is_unix);
+/* At home only. Closes the socket and forgets everything the connection took part in. */
+void connection_free(struct connection *connection);
+/* Closes as soon as it is at home and the stages of the tick are over. Home's thread. */
+void connection_close(struct connection *connection);
+
+/* Starts to look for input. */
+void connection_watch(struct connection *connection);
+/* Looks for input again, if that was paused while its requests waited or travelled. */
+void connection_resume_reading(struct connection *connection);
+
+/* Reads what the socket has, within the tick's budget. */
+void connection_read(struct connection *connection);
+/* Fills the request list from the input. True if there is a request to run. */
+bool connection_parse(struct connection *connection);
+/* All requests have run: gives back the list, and the input if it is empty. */
+void connection_requests_done(struct connection *connection);
+/* Writes what there is, within the tick's budget. */
+void connection_write(struct connection *connection);
+/* The connection has output: queue it for the write stage. At home. */
+void connection_mark_output(struct connection *connection);
+/* Where pushes go: the reply, or the deferred one while away. Call connection_pushed() afterwards. */
+struct reply *connection_push_reply(struct connection *connection);
+void connection_pushed(struct connection *connection);
+/* Back home: takes over what was deferred. */
+void connection_arrived(struct connection *connection);
+
+static inline size_t connection_output_bytes(const struct connection *connection) {
+    size_t sent = connection->sent_bytes + connection->sent_of_block;
+    for (uint32_t i = 0; i < connection->sent_blocks; i++) {
+        sent += connection->reply.blocks[i].length;
+    }
+    return reply_bytes(&connection->reply) - sent;
+}
+
+static inline bool connection_in_multi(const struct connection *connection) {
+    return connection->transaction != NULL && connection->transaction->is_open;
+}
+
+/* The class whose output limits hold. */
+enum client_class connection_class(const struct connection *connection);
+/* Closes the connection, with a line in the log, when its output is over a limit. */
+void connection_check_output_limit(struct connection *connection, int64_t now_ms);
+/* Bytes of memory that the connection takes, buffers included. */
+size_t connection_memory_bytes(const struct connection *connection);
+
+void request_list_clear(struct request_list *list);
+void request_list_free(struct request_list *list);
+
+#endif

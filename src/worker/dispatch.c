@@ -1,0 +1,427 @@
+#include "worker/dispatch.h"
+
+#include "base/numbers.h"
+#include "commands/generic.h"
+#include "worker/pubsub.h"
+#include "worker/transactions.h"
+
+/* Longest part of a client's words that an error repeats. */
+#define QUOTED_BYTES_MAX 128
+#define KEYS_AT_ONCE 64
+
+/* ---- authorise ---- */
+
+static const struct span *args_of(const struct connection *connection,
+                                  const struct request *request) {
+    return connection->requests->spans + request->args_at;
+}
+
+static bool is_command(const struct command_slot *slot, const char *name) {
+    return slot->parent == NULL && strcmp(slot->command->name, name) == 0;
+}
+
+/* Commands that run at once inside MULTI. */
+static bool ends_queueing(const struct command_slot *slot) {
+    return is_command(slot, "exec") || is_command(slot, "discard") || is_command(slot, "multi") ||
+           is_command(slot, "watch") || is_command(slot, "quit") || is_command(slot, "reset");
+}
+
+/* Counts the refusal, and spoils the open transaction. The error is in the reply already. */
+static void refused(struct worker *worker, struct connection *connection,
+                    const struct command_slot *command, size_t reply_at) {
+    if (connection_in_multi(connection)) {
+        connection->transaction->is_aborted = true;
+    }
+    if (command != NULL) {
+        worker->executor.statistics[command->number].rejected++;
+    }
+    const struct buffer *buffer = &connection->reply.buffer;
+    executor_count_error(&worker->executor,
+                         span_of(buffer->bytes + reply_at + 1, buffer->length - reply_at - 3));
+}
+
+void dispatch_reject(struct worker *worker, struct connection *connection,
+                     const struct command_slot *command, const char *error) {
+    size_t reply_at = connection->reply.buffer.length;
+    reply_error(&connection->reply, error);
+    refused(worker, connection, command, reply_at);
+}
+
+static void reply_unknown(struct worker *worker, struct connection *connection,
+                          const struct request *request) {
+    const struct span *args = args_of(connection, request);
+    struct reply *reply = &connection->reply;
+    size_t reply_at = reply->buffer.length;
+    if (request->container != NULL) {
+        char container[32];
+        size_t length = 0;
+        for (const char *c = request->container->command->name; *c != '\0'; c++) {
+            container[length++] = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+        }
+        reply_error_format(
+            reply, "ERR unknown subcommand '%.*s'. Try %.*s HELP.",
+            (int)(args[1].length < QUOTED_BYTES_MAX ? args[1].length : QUOTED_BYTES_MAX),
+            args[1].bytes, (int)length, container);
+    } else {
+        struct buffer quoted = BUFFER_EMPTY;
+        for (uint32_t i = 1; i < request->args_count && quoted.length < QUOTED_BYTES_MAX; i++) {
+            size_t most = QUOTED_BYTES_MAX - quoted.length;
+            buffer_format(&quoted, "'%.*s' ", (int)(args[i].length < most ? args[i].length : most),
+                          args[i].bytes);
+        }
+        reply_error_format(
+            reply, "ERR unknown command '%.*s', with args beginning with: %.*s",
+            (int)(args[0].length < QUOTED_BYTES_MAX ? args[0].length : QUOTED_BYTES_MAX),
+            args[0].bytes, (int)quoted.length, quoted.bytes == NULL ? "" : quoted.bytes);
+        buffer_free(&quoted);
+    }
+    refused(worker, connection, NULL, reply_at);
+}
+
+/* A client that listens in RESP2 may only change what it listens to. */
+static bool is_allowed_while_subscribed(const struct command_slot *slot) {
+    static const char *const allowed[] = {
+        "ping",         "subscribe",    "ssubscribe", "psubscribe", "unsubscribe",
+        "sunsubscribe", "punsubscribe", "quit",       "reset",
+    };
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
+        if (is_command(slot, allowed[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Everything that is known without looking at data. False: the reply says why not. */
+static bool authorise(struct worker *worker, struct connection *connection,
+                      const struct request *request) {
+    const struct command_slot *slot = request->command;
+    if (UNLIKELY(slot == NULL)) {
+        reply_unknown(worker, connection, request);
+        return false;
+    }
+    size_t reply_at = connection->reply.buffer.length;
+    if (UNLIKELY(!command_arity_fits(slot->command, request->args_count))) {
+        reply_error_format(&connection->reply, "ERR wrong number of arguments for '%s' command",
+                           slot->full_name);
+        refused(worker, connection, slot, reply_at);
+        return false;
+    }
+    if (UNLIKELY((connection->flags & CONNECTION_AUTHENTICATED) == 0) &&
+        (slot->command->flags & COMMAND_NO_AUTH) == 0) {
+        dispatch_reject(worker, connection, slot, "NOAUTH Authentication required.");
+        return false;
+    }
+    if (UNLIKELY(connection->subscriptions != NULL) && connection->reply.protocol == 2 &&
+        pubsub_subscriptions(connection) > 0 && !is_allowed_while_subscribed(slot)) {
+        reply_error_format(&connection->reply,
+                           "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING "
+                           "/ QUIT / RESET are allowed in this context",
+                           slot->full_name);
+        refused(worker, connection, slot, reply_at);
+        return false;
+    }
+    return true;
+}
+
+static bool is_suspended(const struct worker *worker, const struct connection *connection,
+                         const struct command_slot *slot) {
+    const struct node *node = worker->node;
+    int mode = atomic_load_explicit(&node->pause_mode, memory_order_relaxed);
+    if (LIKELY(mode == PAUSE_NONE) || atomic_load(&node->pause_until_ms) <= worker->now_ms) {
+        return false;
+    }
+    const unsigned writes = COMMAND_WRITE | COMMAND_MAY_REPLICATE;
+    return mode == PAUSE_ALL || (slot->command->flags & writes) != 0 ||
+           (is_command(slot, "exec") && transaction_has_flag(connection, writes));
+}
+
+/* ---- locate ---- */
+
+uint64_t dispatch_key_owners(const struct node *node, const struct command *command,
+                             const struct span *args, uint32_t args_count) {
+    uint32_t indexes[KEYS_AT_ONCE];
+    int count = command_keys(command, args, args_count, indexes, KEYS_AT_ONCE);
+    uint64_t owners = 0;
+    if (count > KEYS_AT_ONCE) {
+        return STOP_ALL_WORKERS;
+    }
+    for (int i = 0; i < count; i++) {
+        owners |= UINT64_C(1) << node->keyspace->owners[slot_of_key(args[indexes[i]])];
+    }
+    return owners;
+}
+
+/* The only key is the first one. */
+static bool has_one_key(const struct request *request) {
+    const struct command *command = request->command->command;
+    return request->first_key != 0 && command->keys[0].last == 0 && command->keys[1].flags == 0 &&
+           command->find_keys == NULL;
+}
+
+static bool is_one_bit(uint64_t bits) {
+    return (bits & (bits - 1)) == 0;
+}
+
+/* Where the bits say that a command must run: DONE means here. */
+static enum dispatch_outcome locate_owners(const struct worker *worker, uint64_t owners,
+                                           struct dispatch *dispatch) {
+    if (owners == 0 || owners == UINT64_C(1) << worker->index) {
+        return DISPATCH_DONE;
+    }
+    if (is_one_bit(owners)) {
+        dispatch->target = (uint32_t)__builtin_ctzll(owners);
+        return DISPATCH_TRAVEL;
+    }
+    dispatch->stopped = owners;
+    return DISPATCH_STOP;
+}
+
+static enum dispatch_outcome locate_home(const struct worker *worker,
+                                         const struct connection *connection,
+                                         struct dispatch *dispatch) {
+    if (connection->home == worker) {
+        return DISPATCH_DONE;
+    }
+    dispatch->target = connection->home->index;
+    return DISPATCH_TRAVEL;
+}
+
+static enum dispatch_outcome locate_exec(const struct worker *worker,
+                                         const struct connection *connection,
+                                         struct dispatch *dispatch) {
+    bool needs_home = false;
+    uint64_t owners = transaction_workers(worker->node, connection, &needs_home);
+    if (needs_home && owners != 0) {
+        owners |= UINT64_C(1) << connection->home->index;
+        if (!is_one_bit(owners)) {
+            dispatch->stopped = owners;
+            return DISPATCH_STOP;
+        }
+    }
+    return owners == 0 ? locate_home(worker, connection, dispatch)
+                       : locate_owners(worker, owners, dispatch);
+}
+
+/* On which worker the request runs. DONE: here. */
+static enum dispatch_outcome locate(const struct worker *worker,
+                                    const struct connection *connection,
+                                    const struct request *request, struct dispatch *dispatch) {
+    const struct node *node = worker->node;
+    const struct command *command = request->command->command;
+    if ((command->flags & COMMAND_ALL_WORKERS) != 0) {
+        dispatch->stopped = STOP_ALL_WORKERS;
+        return DISPATCH_STOP;
+    }
+    if ((command->flags & COMMAND_GATHERS) != 0) {
+        uint32_t next = connection->gather.store_count == 0 ? 0 : connection->gather.store_index;
+        return locate_owners(worker, UINT64_C(1) << next, dispatch);
+    }
+    if (command->session != NULL && (command->flags & COMMAND_BY_KEYS) == 0) {
+        return is_command(request->command, "exec") ? locate_exec(worker, connection, dispatch)
+                                                    : locate_home(worker, connection, dispatch);
+    }
+    const struct span *args = args_of(connection, request);
+    if ((command->flags & COMMAND_BY_CURSOR) != 0) {
+        uint64_t cursor = 0;
+        bool is_cursor = number_parse_unsigned(args[1], &cursor);
+        uint16_t slot = is_cursor ? scan_cursor_slot(cursor) : 0;
+        return locate_owners(worker, UINT64_C(1) << node->keyspace->owners[slot], dispatch);
+    }
+    uint64_t owners = has_one_key(request)
+                          ? UINT64_C(1) << node->keyspace->owners[request->first_slot]
+                          : dispatch_key_owners(node, command, args, request->args_count);
+    return locate_owners(worker, owners, dispatch);
+}
+
+/* ---- execute ---- */
+
+static struct call call_of(struct worker *worker, struct connection *connection,
+                           const struct command *command) {
+    return (struct call){
+        .environment = &worker->executor.environment,
+        .command = command,
+        .database = connection->database,
+        .reply = &connection->reply,
+        .now_ms = worker->now_ms,
+        .no_touch = (connection->flags & CONNECTION_NO_TOUCH) != 0,
+    };
+}
+
+static void run_session(struct worker *worker, struct connection *connection,
+                        const struct queued_command *command, struct gather *gather) {
+    struct session session = {
+        .worker = worker,
+        .connection = connection,
+        .command = command->command,
+        .args = command->args,
+        .args_count = command->args_count,
+        .reply = &connection->reply,
+        .gather = gather,
+    };
+    command->command->command->session(&session);
+}
+
+/* A gather's runs but the last are not counted: it is one command. */
+static void run_gather_part(struct worker *worker, struct connection *connection,
+                            const struct queued_command *command, struct gather *gather) {
+    if (command->command->command->session != NULL) {
+        run_session(worker, connection, command, gather);
+        return;
+    }
+    struct call call = call_of(worker, connection, command->command->command);
+    call.args = command->args;
+    call.args_count = command->args_count;
+    call.gather = gather;
+    command->command->command->run(&call);
+}
+
+/* All parts at once: the other workers stand still, or there are none. */
+static void run_gather(struct worker *worker, struct connection *connection,
+                       const struct queued_command *command) {
+    const struct node *node = worker->node;
+    struct execution_timer timer =
+        executor_begin(&worker->executor, command->command, &connection->reply);
+    struct gather gather = {
+        .store_count = node->worker_count,
+        .mark = reply_mark_here(&connection->reply),
+    };
+    for (; gather.store_index < gather.store_count; gather.store_index++) {
+        run_gather_part(node->workers[gather.store_index], connection, command, &gather);
+    }
+    executor_end(&worker->executor, command->command, &connection->reply, &timer);
+}
+
+/* The part of a gather that is this worker's. */
+static enum dispatch_outcome gather_step(struct worker *worker, struct connection *connection,
+                                         const struct queued_command *command,
+                                         struct dispatch *dispatch) {
+    struct gather *gather = &connection->gather;
+    if (gather->store_count == 0) {
+        *gather = (struct gather){
+            .store_count = worker->node->worker_count,
+            .mark = reply_mark_here(&connection->reply),
+        };
+    }
+    struct execution_timer timer =
+        executor_begin(&worker->executor, command->command, &connection->reply);
+    run_gather_part(worker, connection, command, gather);
+    if (!gather_is_last(gather)) {
+        gather->store_index++;
+        dispatch->target = gather->store_index;
+        return DISPATCH_TRAVEL;
+    }
+    gather->store_count = 0;
+    executor_end(&worker->executor, command->command, &connection->reply, &timer);
+    return DISPATCH_DONE;
+}
+
+void dispatch_queued(struct worker *worker, struct connection *connection,
+                     const struct queued_command *queued) {
+    const struct command *command = queued->command->command;
+    if ((command->flags & COMMAND_GATHERS) != 0) {
+        run_gather(worker, connection, queued);
+        return;
+    }
+    if (command->session != NULL) {
+        struct execution_timer timer =
+            executor_begin(&worker->executor, queued->command, &connection->reply);
+        run_session(worker, connection, queued, NULL);
+        executor_end(&worker->executor, queued->command, &connection->reply, &timer);
+        return;
+    }
+    struct call call = call_of(worker, connection, command);
+    call.args = queued->args;
+    call.args_count = queued->args_count;
+    call.blocks = queued->blocks;
+    executor_run(&worker->executor, queued->command, &call);
+}
+
+/* The common case: a data command on this worker's slots. */
+static void run_data(struct worker *worker, struct connection *connection,
+                     const struct request *request) {
+    struct call call = call_of(worker, connection, request->command->command);
+    call.args = args_of(connection, request);
+    call.args_count = request->args_count;
+    call.blocks = request->has_blocks ? connection->requests->blocks : NULL;
+    call.first_key = request->first_key;
+    call.first_slot = request->first_slot;
+    call.first_hash = request->first_hash;
+    executor_run(&worker->executor, request->command, &call);
+}
+
+static struct queued_command command_of(const struct connection *connection,
+                                        const struct request *request) {
+    return (struct queued_command){
+        .command = request->command,
+        .args = connection->requests->spans + request->args_at,
+        .blocks = request->has_blocks ? connection->requests->blocks : NULL,
+        .args_count = request->args_count,
+    };
+}
+
+/* CLIENT REPLY OFF and SKIP: what the command wrote is taken back. */
+static void apply_reply_mode(struct connection *connection, struct reply_mark mark) {
+    if ((connection->flags & (CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP)) != 0) {
+        reply_rewind(&connection->reply, mark);
+    }
+    connection->flags &= ~(unsigned)CONNECTION_REPLY_SKIP;
+    if ((connection->flags & CONNECTION_REPLY_SKIP_NEXT) != 0) {
+        connection->flags &= ~(unsigned)CONNECTION_REPLY_SKIP_NEXT;
+        connection->flags |= CONNECTION_REPLY_SKIP;
+    }
+}
+
+static enum dispatch_outcome execute(struct worker *worker, struct connection *connection,
+                                     const struct request *request, bool is_stopped,
+                                     struct dispatch *dispatch) {
+    const struct command *command = request->command->command;
+    if (LIKELY(command->run != NULL && (command->flags & COMMAND_GATHERS) == 0)) {
+        run_data(worker, connection, request);
+        return DISPATCH_DONE;
+    }
+    struct queued_command queued = command_of(connection, request);
+    if ((command->flags & COMMAND_GATHERS) != 0 && !is_stopped && worker->node->worker_count > 1) {
+        return gather_step(worker, connection, &queued, dispatch);
+    }
+    dispatch_queued(worker, connection, &queued);
+    return DISPATCH_DONE;
+}
+
+enum dispatch_outcome dispatch_request(struct worker *worker, struct connection *connection,
+                                       struct request *request, bool is_stopped,
+                                       struct dispatch *dispatch) {
+    struct reply_mark mark = reply_mark_here(&connection->reply);
+    if (UNLIKELY(!authorise(worker, connection, request))) {
+        apply_reply_mode(connection, mark);
+        return DISPATCH_DONE;
+    }
+    const struct command_slot *slot = request->command;
+    if (UNLIKELY(is_suspended(worker, connection, slot))) {
+        return DISPATCH_SUSPEND;
+    }
+    if (UNLIKELY(connection_in_multi(connection)) && !ends_queueing(slot)) {
+        struct queued_command queued = command_of(connection, request);
+        transaction_queue(connection->transaction, slot, queued.args, queued.blocks,
+                          queued.args_count);
+        reply_status(&connection->reply, "QUEUED");
+        apply_reply_mode(connection, mark);
+        return DISPATCH_DONE;
+    }
+    if (!is_stopped && worker->node->worker_count > 1) {
+        enum dispatch_outcome outcome = locate(worker, connection, request, dispatch);
+        if (outcome != DISPATCH_DONE) {
+            return outcome;
+        }
+    }
+    connection->last_command = slot;
+    connection->commands++;
+    enum dispatch_outcome outcome = execute(worker, connection, request, is_stopped, dispatch);
+    if (LIKELY(outcome == DISPATCH_DONE)) {
+        if (UNLIKELY((connection->flags & (CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP |
+                                           CONNECTION_REPLY_SKIP_NEXT)) != 0)) {
+            apply_reply_mode(connection, mark);
+        }
+    }
+    return outcome;
+}

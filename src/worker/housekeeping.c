@@ -1,0 +1,102 @@
+#include "worker/housekeeping.h"
+
+#include "base/logger.h"
+#include "base/memory.h"
+#include "worker/worker.h"
+
+#include <stdio.h>
+#include <sys/prctl.h>
+
+void housekeeping_start(struct worker *worker) {
+    char name[16];
+    snprintf(name, sizeof(name), "worker-%u", worker->index);
+    prctl(PR_SET_NAME, name);
+}
+
+/* An idle connection gives back what it keeps for speed. */
+static void trim(struct connection *connection) {
+    struct reply *reply = &connection->reply;
+    if (reply_bytes(reply) == 0 && reply->buffer.capacity > REPLY_KEPT_BYTES) {
+        reply_free(reply);
+    }
+}
+
+static void sweep_one(struct worker *worker, struct connection *connection) {
+    int64_t timeout_ms = worker->node->options->timeout * 1000;
+    if (connection->is_away) {
+        return;
+    }
+    connection_check_output_limit(connection, worker->now_ms);
+    if (timeout_ms != 0 && worker->now_ms - connection->last_active_ms > timeout_ms &&
+        connection_class(connection) == CLIENT_CLASS_NORMAL &&
+        (connection->flags & CONNECTION_MONITOR) == 0 && !connection->is_suspended) {
+        log_verbose("Closing idle client");
+        connection_close(connection);
+        return;
+    }
+    trim(connection);
+}
+
+/* Looks at a tenth of the connections per period: one timer instead of one per connection. */
+static void sweep(struct worker *worker) {
+    uint32_t count = worker->connections_count / (1000 / HOUSEKEEPING_PERIOD_MS);
+    count = count < HOUSEKEEPING_SWEEP_MIN ? HOUSEKEEPING_SWEEP_MIN : count;
+    for (uint32_t i = 0; i < count && !list_is_empty(&worker->connections); i++) {
+        /* The first goes to the end: the list itself remembers where the sweep is. */
+        struct list *link = list_pop_front(&worker->connections);
+        list_push_back(&worker->connections, link);
+        sweep_one(worker, LIST_ENTRY(link, struct connection, link));
+    }
+}
+
+static void resume_suspended(struct worker *worker) {
+    struct node *node = worker->node;
+    if (list_is_empty(&worker->suspended)) {
+        return;
+    }
+    if (atomic_load(&node->pause_mode) != PAUSE_NONE &&
+        atomic_load(&node->pause_until_ms) > worker->now_ms) {
+        return;
+    }
+    for (struct list *link; (link = list_pop_front(&worker->suspended)) != NULL;) {
+        struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
+        connection->is_suspended = false;
+        list_push_back(&worker->runnable, &connection->run_link);
+    }
+}
+
+static void publish_figures(struct worker *worker) {
+    atomic_store_explicit(&worker->heap_bytes, worker->store->heap.used_bytes,
+                          memory_order_relaxed);
+}
+
+/* What the process uses beside the stores' heaps. */
+static void measure_memory(struct node *node) {
+    struct memory_totals totals;
+    memory_totals_read(&totals);
+    uint64_t held = 0;
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        held += node->keyspace->stores[i]->heap.held_bytes;
+    }
+    atomic_store_explicit(&node->memory_other_bytes,
+                          totals.allocated > held ? totals.allocated - held : 0,
+                          memory_order_relaxed);
+}
+
+void housekeeping_tick(struct worker *worker) {
+    if (!list_is_empty(&worker->store->graveyard)) {
+        store_bury_step(worker->store, TICK_BURIED_ELEMENTS_MAX);
+        worker->work.buried += TICK_BURIED_ELEMENTS_MAX;
+    }
+    publish_figures(worker);
+    resume_suspended(worker);
+    if (!worker->cron_is_due) {
+        return;
+    }
+    worker->cron_is_due = false;
+    worker->cron_runs++;
+    sweep(worker);
+    if (worker->index == 0) {
+        measure_memory(worker->node);
+    }
+}

@@ -1,0 +1,48 @@
+/* Node: what the workers of one process share. Constant after startup, but for atomics and what is
+ * written under a stop of all workers.
+ */
+#ifndef TARN_WORKER_NODE_H
+#define TARN_WORKER_NODE_H
+
+#include "commands/command.h"
+#include "io/background.h"
+#include "store/keyspace.h"
+#include "worker/stop.h"
+#include "worker/worker_options.h"
+
+#include <stdatomic.h>
+
+struct server;
+struct worker;
+
+/* CLIENT PAUSE. */
+enum pause_mode { PAUSE_NONE, PAUSE_WRITE, PAUSE_ALL };
+
+struct node {
+    struct keyspace *keyspace;
+    const struct command_table *commands;
+    const struct worker_options *options;
+    const struct store_options *store_options;
+    struct background *background;
+    uint32_t worker_count;
+    struct worker *workers[KEYSPACE_STORES_MAX];
+    struct stop stop;
+    struct server *server; /* for the server layer's session commands */
+    const char *password;  /* requirepass; "" is none; written under a stop */
+    bool protected_mode;   /* written under a stop */
+
+    atomic_uint_least64_t next_client_id;
+    atomic_uint_least32_t clients; /* connected */
+    atomic_uint_least64_t connections_received;
+    atomic_uint_least64_t connections_rejected;
+    atomic_uint_least32_t monitors;
+    atomic_int pause_mode; /* enum pause_mode */
+    atomic_int_least64_t pause_until_ms;
+    atomic_uint_least64_t memory_other_bytes; /* in use and not held by stores: set by the cron */
+    atomic_bool active_expire_is_off;         /* DEBUG SET-ACTIVE-EXPIRE 0 */
+};
+
+/* Bytes in use: what INFO calls used_memory and maxmemory limits. */
+uint64_t node_used_memory(const struct node *node);
+
+#endif

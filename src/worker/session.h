@@ -1,0 +1,37 @@
+/* Session: the run of one session command: it works on a connection, its worker or the node.
+ *
+ * Runs on the connection's home worker; with COMMAND_ALL_WORKERS while all workers stand still (then it may
+ * touch any worker, any store and any connection), with COMMAND_GATHERS on each worker in turn
+ * (session.worker is the one, session.gather tells which).
+ */
+#ifndef TARN_WORKER_SESSION_H
+#define TARN_WORKER_SESSION_H
+
+#include "worker/connection.h"
+#include "worker/node.h"
+#include "worker/worker.h"
+
+struct session {
+    struct worker *worker; /* the connection's home, or the gather's worker */
+    struct connection *connection;
+    const struct command_slot *command;
+    const struct span *args;
+    uint32_t args_count;
+    struct reply *reply;
+    struct gather *gather; /* of a COMMAND_GATHERS command, else NULL */
+};
+
+static inline struct node *session_node(const struct session *session) {
+    return session->worker->node;
+}
+
+/* "ERR syntax error" and the like. */
+void session_reply_syntax_error(struct session *session);
+/* Parses argument i; false: the reply says error, or "ERR value is not an integer or out of range". */
+bool session_integer(struct session *session, uint32_t i, int64_t *number, const char *error);
+/* The reply of a container's HELP: lines end with NULL. */
+void session_reply_help(struct session *session, const char *const *lines);
+
+extern const struct command transaction_commands[]; /* MULTI, EXEC, DISCARD, WATCH, UNWATCH */
+
+#endif

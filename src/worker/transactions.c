@@ -1,0 +1,286 @@
+#include "worker/transactions.h"
+
+#include "base/memory.h"
+#include "worker/dispatch.h"
+
+#define KEYS_AT_ONCE 64
+
+static uint64_t owner_bit(const struct node *node, uint16_t slot) {
+    return UINT64_C(1) << node->keyspace->owners[slot];
+}
+
+/* ---- which workers EXEC needs ---- */
+
+uint64_t dispatch_key_owners(const struct node *node, const struct command *command,
+                             const struct span *args, uint32_t args_count);
+
+static uint64_t queued_workers(const struct node *node, const struct queued_command *queued,
+                               bool *needs_home) {
+    const struct command *command = queued->command->command;
+    if ((command->flags & (COMMAND_ALL_WORKERS | COMMAND_GATHERS | COMMAND_BY_CURSOR)) != 0) {
+        return STOP_ALL_WORKERS;
+    }
+    if (command->session != NULL && (command->flags & COMMAND_BY_KEYS) == 0) {
+        *needs_home = true;
+        return 0;
+    }
+    return dispatch_key_owners(node, command, queued->args, queued->args_count);
+}
+
+uint64_t transaction_workers(const struct node *node, const struct connection *connection,
+                             bool *needs_home) {
+    const struct transaction *transaction = connection->transaction;
+    uint64_t workers = 0;
+    *needs_home = false;
+    if (transaction == NULL) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < transaction->watched_count; i++) {
+        workers |= owner_bit(node, transaction->watched[i].slot);
+    }
+    for (uint32_t i = 0; i < transaction->commands_count; i++) {
+        workers |= queued_workers(node, &transaction->commands[i], needs_home);
+    }
+    return workers;
+}
+
+bool transaction_has_flag(const struct connection *connection, unsigned flag) {
+    const struct transaction *transaction = connection->transaction;
+    for (uint32_t i = 0; transaction != NULL && i < transaction->commands_count; i++) {
+        if ((transaction->commands[i].command->command->flags & flag) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- watched keys ---- */
+
+struct unwatch {
+    struct post post;
+    uint32_t database;
+    size_t key_length;
+    char key[];
+};
+
+static void unwatch_run(struct worker *worker, struct post *post) {
+    struct unwatch *unwatch = (struct unwatch *)post;
+    watch_drop(&worker->store->watches, &worker->store->heap, unwatch->database,
+               span_of(unwatch->key, unwatch->key_length));
+    memory_free(unwatch);
+}
+
+static void unwatch_all(struct worker *worker, struct transaction *transaction) {
+    struct node *node = worker->node;
+    for (uint32_t i = 0; i < transaction->watched_count; i++) {
+        const struct watched_key *watched = &transaction->watched[i];
+        uint8_t owner = node->keyspace->owners[watched->slot];
+        if (owner == worker->index) {
+            watch_drop(&worker->store->watches, &worker->store->heap, watched->database,
+                       watched->key);
+            continue;
+        }
+        struct unwatch *unwatch = memory_alloc(sizeof(*unwatch) + watched->key.length);
+        unwatch->post.run = unwatch_run;
+        unwatch->database = watched->database;
+        unwatch->key_length = watched->key.length;
+        memcpy(unwatch->key, watched->key.bytes, watched->key.length);
+        worker_post(node->workers[owner], &unwatch->post);
+    }
+    transaction_unwatch(transaction);
+}
+
+void transaction_drop(struct worker *worker, struct connection *connection) {
+    unwatch_all(worker, connection->transaction);
+    transaction_free(connection->transaction);
+    memory_free(connection->transaction);
+    connection->transaction = NULL;
+}
+
+static struct transaction *transaction_of(struct connection *connection) {
+    if (connection->transaction == NULL) {
+        connection->transaction = memory_alloc(sizeof(struct transaction));
+        transaction_init(connection->transaction);
+    }
+    return connection->transaction;
+}
+
+static bool is_expired(const struct store *store, const struct watched_key *watched,
+                       int64_t now_ms) {
+    const uint64_t *cell = store_find(store, watched->database, watched->slot,
+                                      store_hash(store, watched->key), watched->key);
+    if (cell == NULL) {
+        return false;
+    }
+    int64_t expiry_ms = entry_expiry(table_cell_element(*cell));
+    return expiry_ms != ENTRY_NO_EXPIRY && expiry_ms <= now_ms;
+}
+
+/* A key changed since WATCH, or its time has come since. */
+static bool watch_is_broken(const struct node *node, const struct watched_key *watched,
+                            int64_t now_ms) {
+    const struct store *store = keyspace_store(node->keyspace, watched->slot);
+    if (watch_version(&store->watches, watched->database, watched->key) != watched->version) {
+        return true;
+    }
+    return !watched->was_expired && is_expired(store, watched, now_ms);
+}
+
+static bool watches_are_broken(const struct node *node, const struct transaction *transaction,
+                               int64_t now_ms) {
+    for (uint32_t i = 0; i < transaction->watched_count; i++) {
+        if (watch_is_broken(node, &transaction->watched[i], now_ms)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the commands ---- */
+
+static void multi_command(struct session *session) {
+    struct connection *connection = session->connection;
+    if (connection_in_multi(connection)) {
+        reply_error(session->reply, "ERR MULTI calls can not be nested");
+        return;
+    }
+    transaction_of(connection)->is_open = true;
+    reply_ok(session->reply);
+}
+
+static void discard_command(struct session *session) {
+    struct connection *connection = session->connection;
+    if (!connection_in_multi(connection)) {
+        reply_error(session->reply, "ERR DISCARD without MULTI");
+        return;
+    }
+    transaction_drop(session->worker, connection);
+    reply_ok(session->reply);
+}
+
+static void exec_command(struct session *session) {
+    struct connection *connection = session->connection;
+    struct transaction *transaction = connection->transaction;
+    if (!connection_in_multi(connection)) {
+        reply_error(session->reply, "ERR EXEC without MULTI");
+        return;
+    }
+    if (transaction->is_aborted) {
+        reply_error(session->reply, "EXECABORT Transaction discarded because of previous errors.");
+    } else if (watches_are_broken(session_node(session), transaction, session->worker->now_ms)) {
+        reply_null_array(session->reply);
+    } else {
+        unwatch_all(session->worker, transaction);
+        connection->transaction = NULL; /* The commands run outside of MULTI. */
+        reply_array(session->reply, transaction->commands_count);
+        for (uint32_t i = 0; i < transaction->commands_count; i++) {
+            dispatch_queued(session->worker, connection, &transaction->commands[i]);
+        }
+        transaction_free(transaction);
+        memory_free(transaction);
+        return;
+    }
+    transaction_drop(session->worker, connection);
+}
+
+static void watch_command(struct session *session) {
+    struct connection *connection = session->connection;
+    const struct node *node = session_node(session);
+    if (connection_in_multi(connection)) {
+        reply_error(session->reply, "ERR WATCH inside MULTI is not allowed");
+        return;
+    }
+    struct transaction *transaction = transaction_of(connection);
+    for (uint32_t i = 1; i < session->args_count; i++) {
+        struct watched_key watched = {
+            .key = session->args[i],
+            .database = connection->database,
+            .slot = slot_of_key(session->args[i]),
+        };
+        if (transaction_watched(transaction, watched.database, watched.key) != NULL) {
+            continue;
+        }
+        struct store *store = keyspace_store(node->keyspace, watched.slot);
+        watched.version = watch_add(&store->watches, &store->heap, watched.database, watched.key);
+        watched.was_expired = is_expired(store, &watched, session->worker->now_ms);
+        transaction_watch(transaction, &watched);
+    }
+    reply_ok(session->reply);
+}
+
+static void unwatch_command(struct session *session) {
+    struct connection *connection = session->connection;
+    if (connection->transaction != NULL && !connection->transaction->is_open) {
+        transaction_drop(session->worker, connection);
+    }
+    reply_ok(session->reply);
+}
+
+const struct command transaction_commands[] = {
+    {
+        .name = "multi",
+        .arity = 1,
+        .flags =
+            COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST | COMMAND_ALLOW_BUSY,
+        .categories = CATEGORY_TRANSACTION,
+        .session = multi_command,
+        .group = "transactions",
+        .since = "1.2.0",
+        .complexity = "O(1)",
+        .summary = "Starts a transaction: what follows is queued until EXEC.",
+        .syntax = "",
+    },
+    {
+        .name = "exec",
+        .arity = 1,
+        .flags = COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_SKIP_SLOWLOG,
+        .categories = CATEGORY_TRANSACTION,
+        .session = exec_command,
+        .group = "transactions",
+        .since = "1.2.0",
+        .complexity = "Depends on commands in the transaction",
+        .summary = "Runs the queued commands at once, unless a watched key has changed.",
+        .syntax = "",
+    },
+    {
+        .name = "discard",
+        .arity = 1,
+        .flags =
+            COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST | COMMAND_ALLOW_BUSY,
+        .categories = CATEGORY_TRANSACTION,
+        .session = discard_command,
+        .group = "transactions",
+        .since = "2.0.0",
+        .complexity = "O(N), when N is the number of queued commands",
+        .summary = "Forgets the queued commands and ends the transaction.",
+        .syntax = "",
+    },
+    {
+        .name = "watch",
+        .arity = -2,
+        .flags = COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST |
+                 COMMAND_ALLOW_BUSY | COMMAND_BY_KEYS,
+        .categories = CATEGORY_TRANSACTION,
+        .keys = {{.flags = KEY_RO, .begin = 1, .last = -1, .step = 1}},
+        .session = watch_command,
+        .group = "transactions",
+        .since = "2.2.0",
+        .complexity = "O(1) for every key.",
+        .summary = "Lets the next EXEC run only if these keys do not change until then.",
+        .syntax = "key [key ...]",
+    },
+    {
+        .name = "unwatch",
+        .arity = 1,
+        .flags =
+            COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST | COMMAND_ALLOW_BUSY,
+        .categories = CATEGORY_TRANSACTION,
+        .session = unwatch_command,
+        .group = "transactions",
+        .since = "2.2.0",
+        .complexity = "O(1)",
+        .summary = "Forgets all watched keys.",
+        .syntax = "",
+    },
+    {0},
+};

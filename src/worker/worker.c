@@ -1,0 +1,495 @@
+#include "worker/worker.h"
+
+#include "base/memory.h"
+#include "io/clock.h"
+#include "worker/dispatch.h"
+#include "worker/housekeeping.h"
+#include "worker/pubsub.h"
+
+/* ---- pools ---- */
+
+char *worker_borrow_input(struct worker *worker) {
+    return worker->spare_inputs_count > 0 ? worker->spare_inputs[--worker->spare_inputs_count]
+                                          : memory_alloc(INPUT_BYTES);
+}
+
+void worker_return_input(struct worker *worker, char *input) {
+    if (worker->spare_inputs_count < SPARE_INPUTS_MAX) {
+        worker->spare_inputs[worker->spare_inputs_count++] = input;
+    } else {
+        memory_free(input);
+    }
+}
+
+struct request_list *worker_borrow_list(struct worker *worker) {
+    struct list *link = list_pop_front(&worker->spare_lists);
+    if (link != NULL) {
+        worker->spare_lists_count--;
+        return LIST_ENTRY(link, struct request_list, link);
+    }
+    struct request_list *list = memory_alloc(sizeof(*list));
+    list_init(&list->link);
+    list->count = 0;
+    list->next = 0;
+    list->spans_count = 0;
+    list->spans_capacity = 0;
+    list->spans = NULL;
+    list->blocks = NULL;
+    return list;
+}
+
+void worker_return_list(struct worker *worker, struct request_list *list) {
+    request_list_clear(list);
+    if (worker->spare_lists_count < SPARE_LISTS_MAX && list->spans_capacity <= ARGUMENTS_KEPT_MAX) {
+        list_push_front(&worker->spare_lists, &list->link);
+        worker->spare_lists_count++;
+    } else {
+        request_list_free(list);
+    }
+}
+
+/* ---- connections come and go ---- */
+
+void worker_adopt(struct worker *worker, int fd, bool is_unix) {
+    struct connection *connection = connection_new(worker, fd, is_unix);
+    if (!is_unix) {
+        network_set_no_delay(fd);
+        network_set_keepalive(fd, (int)worker->node->options->tcp_keepalive);
+    }
+    list_push_back(&worker->connections, &connection->link);
+    worker->connections_count++;
+    connection_watch(connection);
+}
+
+static void close_stage(struct worker *worker) {
+    for (struct list *link = worker->closing.next; link != &worker->closing;) {
+        struct connection *connection = LIST_ENTRY(link, struct connection, link);
+        link = link->next;
+        if (!connection->is_away) {
+            list_remove(&connection->link);
+            connection_free(connection);
+        }
+    }
+}
+
+/* ---- mail ---- */
+
+void worker_post(struct worker *worker, struct post *post) {
+    if (mailbox_push(&worker->mailbox, &post->mail)) {
+        loop_wake(worker->loop);
+    }
+}
+
+/* The connection goes on at that worker: now, or with the tick's mail. */
+static void send_to(struct worker *worker, struct connection *connection, uint32_t target) {
+    list_remove(&connection->run_link);
+    if (connection->home == worker) {
+        if (target != worker->index) {
+            connection->is_away = true;
+        } else if (connection->is_away) {
+            connection_arrived(connection);
+        }
+    }
+    if (target == worker->index) {
+        list_push_back(&worker->runnable, &connection->run_link);
+    } else {
+        list_push_back(&worker->leaving[target], &connection->run_link);
+        worker->has_leaving = true;
+    }
+}
+
+static void mail_stage(struct worker *worker) {
+    if (UNLIKELY(!mailbox_is_empty(&worker->mailbox))) {
+        for (struct mailbox_node *node = mailbox_take_all(&worker->mailbox); node != NULL;) {
+            struct post *post = MAILBOX_ENTRY(node, struct post, mail);
+            node = node->next;
+            post->run(worker, post);
+        }
+    }
+    if (!mailbox_is_empty(&worker->travellers)) {
+        for (struct mailbox_node *node = mailbox_take_all(&worker->travellers); node != NULL;) {
+            struct connection *connection = MAILBOX_ENTRY(node, struct connection, mail);
+            node = node->next;
+            if (connection->home == worker) {
+                connection_arrived(connection);
+            }
+            list_push_back(&worker->runnable, &connection->run_link);
+        }
+    }
+}
+
+static void send_mail_stage(struct worker *worker) {
+    if (!worker->has_leaving) {
+        return;
+    }
+    worker->has_leaving = false;
+    for (uint32_t i = 0; i < worker->node->worker_count; i++) {
+        struct worker *target = worker->node->workers[i];
+        bool must_wake = false;
+        for (struct list *link; (link = list_pop_front(&worker->leaving[i])) != NULL;) {
+            struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
+            must_wake |= mailbox_push(&target->travellers, &connection->mail);
+        }
+        if (must_wake) {
+            loop_wake(target->loop);
+        }
+    }
+}
+
+/* ---- requests ---- */
+
+static void read_stage(struct worker *worker) {
+    for (struct list *link; (link = list_pop_front(&worker->readable)) != NULL;) {
+        struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
+        if (connection->closes) {
+            continue;
+        }
+        if (worker->work.read_bytes >= TICK_READ_BYTES_MAX) {
+            continue; /* The socket is still readable: the next tick sees it. */
+        }
+        connection_read(connection);
+        if ((connection->flags & CONNECTION_INPUT_LEFT) != 0 && !connection->closes) {
+            list_push_back(&worker->runnable, &connection->run_link);
+        }
+    }
+}
+
+/* Finds the command and the slot and hash of the first key, and has the slot's header fetched. */
+static void look_ahead_request(const struct worker *worker, const struct connection *connection,
+                               struct request *request) {
+    const struct span *args = connection->requests->spans + request->args_at;
+    const struct command_slot *found = command_table_resolve(
+        worker->node->commands, args, request->args_count, &request->container);
+    request->command = found;
+    if (found == NULL || found->command->run == NULL) {
+        return;
+    }
+    const struct key_spec *spec = &found->command->keys[0];
+    if (spec->flags == 0 || spec->keyword != NULL || spec->begin <= 0 || spec->step == 0 ||
+        (uint32_t)spec->begin >= request->args_count) {
+        return;
+    }
+    request->first_key = (uint32_t)spec->begin;
+    struct span key = args[spec->begin];
+    request->first_slot = slot_of_key(key);
+    request->first_hash = store_hash(worker->store, key);
+    if (store_owns(worker->store, request->first_slot)) {
+        __builtin_prefetch(store_table(worker->store, connection->database, request->first_slot));
+    }
+}
+
+static struct table_bucket *home_bucket(const struct worker *worker,
+                                        const struct connection *connection,
+                                        const struct request *request) {
+    if (request->first_key == 0 || !store_owns(worker->store, request->first_slot)) {
+        return NULL;
+    }
+    const struct table *table =
+        store_table(worker->store, connection->database, request->first_slot);
+    return table == NULL ? NULL : table_home(table, request->first_hash);
+}
+
+/* Has what the requests will touch fetched into the cache, across connections: header, bucket, entry. */
+static void look_ahead(const struct worker *worker, struct connection *const *group,
+                       uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        struct request_list *list = group[i]->requests;
+        for (uint32_t j = list->next; j < list->count; j++) {
+            look_ahead_request(worker, group[i], &list->items[j]);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct request_list *list = group[i]->requests;
+        for (uint32_t j = list->next; j < list->count; j++) {
+            __builtin_prefetch(home_bucket(worker, group[i], &list->items[j]));
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct request_list *list = group[i]->requests;
+        for (uint32_t j = list->next; j < list->count; j++) {
+            const struct table_bucket *bucket = home_bucket(worker, group[i], &list->items[j]);
+            if (bucket != NULL) {
+                const char *entry = table_guess(bucket, list->items[j].first_hash);
+                __builtin_prefetch(entry);
+                __builtin_prefetch(entry + 64);
+            }
+        }
+    }
+}
+
+/* At home, and all parsed requests have run. */
+static void requests_finished(struct worker *worker, struct connection *connection) {
+    connection_requests_done(connection);
+    connection_mark_output(connection);
+    if (connection->closes) {
+        return;
+    }
+    if ((connection->flags & CONNECTION_CLOSE_AFTER_REPLY) == 0) {
+        if ((connection->flags & CONNECTION_INPUT_LEFT) != 0) {
+            list_push_back(&worker->runnable, &connection->run_link);
+            return;
+        }
+        if ((connection->flags & CONNECTION_PARSE_FAILED) != 0) {
+            reply_error(&connection->reply, connection->parser.error);
+            executor_count_error(&worker->executor, span_of_string(connection->parser.error));
+            connection->flags |= CONNECTION_CLOSE_AFTER_REPLY;
+            return;
+        }
+    }
+    connection_resume_reading(connection);
+}
+
+/* Runs the parsed requests for as long as they may run here. */
+static void run_requests(struct worker *worker, struct connection *connection) {
+    struct request_list *list = connection->requests;
+    while (list->next < list->count) {
+        if (UNLIKELY(connection->closes ||
+                     (connection->flags & CONNECTION_CLOSE_AFTER_REPLY) != 0)) {
+            list->next = list->count;
+            break;
+        }
+        struct dispatch dispatch = {0};
+        enum dispatch_outcome outcome =
+            dispatch_request(worker, connection, &list->items[list->next], false, &dispatch);
+        switch (outcome) {
+        case DISPATCH_DONE:
+            list->next++;
+            worker->work.requests++;
+            continue;
+        case DISPATCH_TRAVEL:
+            send_to(worker, connection, dispatch.target);
+            return;
+        case DISPATCH_STOP:
+            if (connection->home == worker) {
+                connection->is_away = true;
+            }
+            stop_wait(worker->node, connection, dispatch.stopped);
+            return;
+        case DISPATCH_SUSPEND:
+            if (connection->home != worker) {
+                send_to(worker, connection, connection->home->index);
+            } else {
+                connection->is_suspended = true;
+                list_push_back(&worker->suspended, &connection->run_link);
+                connection_mark_output(connection);
+            }
+            return;
+        }
+    }
+    if (connection->home != worker) {
+        send_to(worker, connection, connection->home->index);
+    } else {
+        requests_finished(worker, connection);
+    }
+}
+
+void worker_run_stopped(struct worker *worker, struct connection *connection) {
+    struct request_list *list = connection->requests;
+    struct dispatch dispatch = {0};
+    if (!connection->closes) {
+        enum dispatch_outcome outcome =
+            dispatch_request(worker, connection, &list->items[list->next], true, &dispatch);
+        ASSERT(outcome == DISPATCH_DONE);
+    }
+    list->next++;
+    worker->work.requests++;
+    send_to(worker, connection, connection->home->index);
+}
+
+static void run_stage(struct worker *worker) {
+    struct connection *group[GROUP_CONNECTIONS_MAX];
+    while (!list_is_empty(&worker->runnable) && worker->work.requests < TICK_REQUESTS_MAX) {
+        uint32_t count = 0;
+        uint32_t requests = 0;
+        while (count < GROUP_CONNECTIONS_MAX && requests < GROUP_REQUESTS_MAX) {
+            struct list *link = list_pop_front(&worker->runnable);
+            if (link == NULL) {
+                break;
+            }
+            struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
+            if (connection->home == worker && !connection_parse(connection)) {
+                requests_finished(worker, connection);
+                continue;
+            }
+            requests += connection->requests->count - connection->requests->next;
+            group[count++] = connection;
+        }
+        look_ahead(worker, group, count);
+        for (uint32_t i = 0; i < count; i++) {
+            run_requests(worker, group[i]);
+        }
+    }
+}
+
+void worker_append(struct worker *worker) {
+    (void)worker; /* The log's place: nothing reads effects yet. */
+}
+
+static void write_stage(struct worker *worker) {
+    struct list todo;
+    list_init(&todo);
+    for (struct list *link; (link = list_pop_front(&worker->writable)) != NULL;) {
+        list_push_back(&todo, link);
+    }
+    for (struct list *link; (link = list_pop_front(&todo)) != NULL;) {
+        struct connection *connection = LIST_ENTRY(link, struct connection, write_link);
+        if (connection->closes) {
+            continue;
+        }
+        if (worker->work.written_bytes >= TICK_WRITE_BYTES_MAX) {
+            connection_mark_output(connection);
+            continue;
+        }
+        connection_write(connection);
+        if (UNLIKELY(reply_bytes(&connection->reply) != 0)) {
+            connection_check_output_limit(connection, worker->now_ms);
+        }
+    }
+}
+
+/* ---- the tick ---- */
+
+static bool has_work(const struct worker *worker) {
+    return !list_is_empty(&worker->runnable) || !list_is_empty(&worker->writable) ||
+           !list_is_empty(&worker->readable) || !list_is_empty(&worker->store->graveyard);
+}
+
+static void note_work(struct worker *worker) {
+    const struct tick_work *work = &worker->work;
+    struct tick_work *max = &worker->work_max;
+    max->requests = work->requests > max->requests ? work->requests : max->requests;
+    max->read_bytes = work->read_bytes > max->read_bytes ? work->read_bytes : max->read_bytes;
+    max->written_bytes =
+        work->written_bytes > max->written_bytes ? work->written_bytes : max->written_bytes;
+    max->buckets = work->buckets > max->buckets ? work->buckets : max->buckets;
+    max->buried = work->buried > max->buried ? work->buried : max->buried;
+    worker->read_bytes += work->read_bytes;
+    worker->written_bytes += work->written_bytes;
+    worker->work = (struct tick_work){0};
+}
+
+void worker_tick(struct worker *worker) {
+    loop_run(worker->loop, has_work(worker) ? 0 : LOOP_WAIT_FOREVER);
+    bool is_sampled = worker->ticks++ % TICK_SAMPLE == 0;
+    int64_t cpu_ns = is_sampled ? clock_thread_cpu_ns() : 0;
+    worker->now_ms = clock_wall_ms();
+    store_tick(worker->store, worker->now_ms);
+    uint64_t steps = worker->store->table_steps;
+
+    mail_stage(worker);
+    read_stage(worker);
+    run_stage(worker);
+    worker_append(worker);
+    stop_serve(worker);
+    write_stage(worker);
+    send_mail_stage(worker);
+    if (!list_is_empty(&worker->closing)) {
+        close_stage(worker);
+    }
+    housekeeping_tick(worker);
+
+    worker->work.buckets += worker->store->table_steps - steps;
+    if (is_sampled) {
+        histogram_add(&worker->tick_cpu_ns, (uint64_t)(clock_thread_cpu_ns() - cpu_ns), 1);
+    }
+    note_work(worker);
+}
+
+/* ---- lifecycle ---- */
+
+static void cron_is_due(void *context) {
+    struct worker *worker = context;
+    worker->cron_is_due = true;
+}
+
+struct worker *worker_new(struct node *node, uint32_t index) {
+    struct worker *worker = memory_alloc_aligned(MAILBOX_ALIGNMENT, sizeof(*worker));
+    memset(worker, 0, sizeof(*worker));
+    worker->node = node;
+    worker->index = index;
+    worker->store = node->keyspace->stores[index];
+    worker->loop = loop_new();
+    if (worker->loop == NULL) {
+        memory_free(worker);
+        return NULL;
+    }
+    mailbox_init(&worker->mailbox);
+    mailbox_init(&worker->travellers);
+    uint64_t seed = 0;
+    random_seed_bytes(&seed, sizeof(seed));
+    random_seed(&worker->random, seed);
+    executor_init(&worker->executor, node->commands, clock_monotonic_us);
+    worker->executor.environment = (struct call_environment){
+        .keyspace = node->keyspace,
+        .options = node->store_options,
+        .random = &worker->random,
+    };
+    list_init(&worker->connections);
+    list_init(&worker->readable);
+    list_init(&worker->runnable);
+    list_init(&worker->suspended);
+    list_init(&worker->writable);
+    list_init(&worker->closing);
+    list_init(&worker->monitors);
+    list_init(&worker->spare_lists);
+    for (uint32_t i = 0; i < KEYSPACE_STORES_MAX; i++) {
+        list_init(&worker->leaving[i]);
+    }
+    worker->pubsub = pubsub_new(worker);
+    worker->now_ms = clock_wall_ms();
+    store_tick(worker->store, worker->now_ms);
+    return worker;
+}
+
+void worker_free(struct worker *worker) {
+    mail_stage(worker);
+    worker_listen_stop(worker);
+    while (!list_is_empty(&worker->connections)) {
+        connection_close(LIST_ENTRY(worker->connections.next, struct connection, link));
+    }
+    for (struct list *link = worker->closing.next; link != &worker->closing; link = link->next) {
+        LIST_ENTRY(link, struct connection, link)->is_away = false;
+    }
+    close_stage(worker);
+    mail_stage(worker);
+    loop_timer_stop(worker->loop, &worker->cron);
+    pubsub_free(worker->pubsub);
+    while (worker->spare_inputs_count > 0) {
+        memory_free(worker->spare_inputs[--worker->spare_inputs_count]);
+    }
+    for (struct list *link; (link = list_pop_front(&worker->spare_lists)) != NULL;) {
+        request_list_free(LIST_ENTRY(link, struct request_list, link));
+    }
+    executor_free(&worker->executor);
+    loop_free(worker->loop);
+    memory_free(worker);
+}
+
+static void *thread_main(void *context) {
+    struct worker *worker = context;
+    housekeeping_start(worker);
+    while (!worker->is_stopping) {
+        worker_tick(worker);
+    }
+    worker_append(worker);
+    stop_leave(worker);
+    return NULL;
+}
+
+int worker_start(struct worker *worker) {
+    loop_timer_start(worker->loop, &worker->cron, HOUSEKEEPING_PERIOD_MS, HOUSEKEEPING_PERIOD_MS,
+                     cron_is_due, worker);
+    return pthread_create(&worker->thread, NULL, thread_main, worker);
+}
+
+static void stop_running(struct worker *worker, struct post *post) {
+    worker->is_stopping = true;
+    memory_free(post);
+}
+
+void worker_join(struct worker *worker) {
+    struct post *post = memory_alloc_zeroed(sizeof(*post));
+    post->run = stop_running;
+    worker_post(worker, post);
+    pthread_join(worker->thread, NULL);
+}

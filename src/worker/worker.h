@@ -1,0 +1,131 @@
+/* Worker: one thread, one event loop, and the slots that it owns. A tick goes through stages, each over all
+ * connections that are ready:
+ *
+ *   mail -> read -> (parse -> look ahead -> execute) in groups -> append -> stop -> write -> send mail
+ *        -> housekeeping
+ *
+ * Invariants
+ *  1. Nothing leaves a worker, by socket or mailbox, before the tick's append.
+ *  2. What a tick does is bounded by the TICK_* constants, which tests assert through the counters.
+ *  3. Other threads touch a worker only by worker_post(), its mailbox, or while it stands still.
+ */
+#ifndef TARN_WORKER_WORKER_H
+#define TARN_WORKER_WORKER_H
+
+#include "base/histogram.h"
+#include "execute/executor.h"
+#include "io/loop.h"
+#include "io/mailbox.h"
+#include "worker/connection.h"
+#include "worker/node.h"
+
+#include <pthread.h>
+
+/* Work of one tick. A command that is itself larger (KEYS, a huge MGET) counts as one. */
+#define TICK_REQUESTS_MAX 4096
+#define TICK_READ_BYTES_MAX ((size_t)4 * 1024 * 1024)
+#define TICK_WRITE_BYTES_MAX ((size_t)4 * 1024 * 1024)
+#define TICK_ACCEPTS_MAX 64
+#define TICK_BURIED_ELEMENTS_MAX 512
+#define TICK_EXPIRE_BUCKETS_MAX 256
+#define GROUP_CONNECTIONS_MAX 32
+#define GROUP_REQUESTS_MAX 64
+#define SPARE_INPUTS_MAX 64
+#define SPARE_LISTS_MAX 64
+/* One tick in so many is measured. */
+#define TICK_SAMPLE 16
+
+/* What a tick did, and the most that one ever did. */
+struct tick_work {
+    uint64_t requests;
+    uint64_t read_bytes;
+    uint64_t written_bytes;
+    uint64_t buckets; /* split, merged, searched for expired keys */
+    uint64_t buried;
+};
+
+/* A message between workers that is not a connection. Freed by `run`'s owner: run frees it. */
+struct post {
+    struct mailbox_node mail;
+    void (*run)(struct worker *worker, struct post *post);
+};
+
+struct worker {
+    struct mailbox mailbox;    /* of posts */
+    struct mailbox travellers; /* of connections */
+    struct node *node;
+    struct store *store;
+    struct loop *loop;
+    struct executor executor;
+    struct random random;
+    uint32_t index;
+    pthread_t thread;
+    bool is_stopping;
+
+    struct list connections; /* at home here */
+    uint32_t connections_count;
+    struct list readable;  /* by run_link: input is there, to be read */
+    struct list runnable;  /* by run_link: requests may be there, to be parsed and run */
+    struct list suspended; /* by run_link: CLIENT PAUSE */
+    struct list writable;  /* by write_link */
+    struct list closing;   /* by link */
+    struct list leaving[KEYSPACE_STORES_MAX]; /* by run_link: to be sent to that worker */
+    bool has_leaving;
+    struct list monitors;  /* by monitor_link */
+    struct pubsub *pubsub; /* channels and patterns of this worker's connections */
+
+    char *spare_inputs[SPARE_INPUTS_MAX];
+    uint32_t spare_inputs_count;
+    struct list spare_lists;
+    uint32_t spare_lists_count;
+
+    int64_t now_ms; /* of the tick */
+    int64_t now_us; /* likewise, monotonic */
+    struct loop_timer cron;
+    bool cron_is_due;
+    uint64_t cron_runs;
+    struct connection *sweep; /* where the sweep over idle connections goes on */
+
+    struct tick_work work; /* of this tick */
+    struct tick_work work_max;
+    struct histogram tick_cpu_ns;
+    uint64_t ticks;
+    uint64_t read_bytes;
+    uint64_t written_bytes;
+    atomic_uint_least64_t heap_bytes; /* the store's used_bytes, published per tick */
+    struct listeners *listeners;      /* worker 0 only: what it accepts from */
+};
+
+struct worker *worker_new(struct node *node, uint32_t index);
+/* Its thread has ended. */
+void worker_free(struct worker *worker);
+/* 0, or an errno. */
+int worker_start(struct worker *worker);
+/* Asks the thread to end and waits for it. */
+void worker_join(struct worker *worker);
+
+/* Runs post->run on that worker's thread. Any thread. */
+void worker_post(struct worker *worker, struct post *post);
+
+/* One tick; waits for events when there is nothing to do. For the thread, and for tests. */
+void worker_tick(struct worker *worker);
+
+/* Takes an accepted socket in: at home on this worker, whose thread calls it. */
+void worker_adopt(struct worker *worker, int fd, bool is_unix);
+
+/* Appends to the log what the tick's commands changed: nothing may leave before. */
+void worker_append(struct worker *worker);
+/* Runs the connection's next request while the workers that it needs stand still, and sends it on its way. */
+void worker_run_stopped(struct worker *worker, struct connection *connection);
+/* Room for one connection's input of INPUT_BYTES, and back. */
+char *worker_borrow_input(struct worker *worker);
+void worker_return_input(struct worker *worker, char *input);
+struct request_list *worker_borrow_list(struct worker *worker);
+void worker_return_list(struct worker *worker, struct request_list *list);
+
+/* Listening sockets, given to worker 0 before it starts. count of each kind. */
+void worker_listen(struct worker *worker, const int *fds, size_t count, int unix_fd);
+/* Stops accepting and closes the listeners. On worker 0's thread, or before it starts. */
+void worker_listen_stop(struct worker *worker);
+
+#endif
