@@ -1,12 +1,14 @@
 """The allowed differences: rows of allowed-differences.txt, each with its reason.
 
 A row that has patterns allows a differing reply wherever all of them match. A row without patterns is
-used by name, by `>differs NAME "reply"` in a script.
+used by name, by `>differs NAME "reply"` in a script. A row may also list names: INFO fields and options
+that Tarn lacks, options whose default differs.
 """
 
 import re
 
-FIELDS = ("command", "redis", "tarn", "info-missing", "reason")
+NAME_LISTS = ("info-missing", "config-missing", "config-differs")
+FIELDS = ("command", "redis", "tarn", "reason") + NAME_LISTS
 
 
 class DifferencesError(Exception):
@@ -82,13 +84,13 @@ class Differences:
         row.used += 1
         return row
 
-    def info_missing_allowed(self):
-        """The INFO fields that Tarn need not have."""
+    def names(self, field):
+        """All names in the lists of that field."""
         names = set()
         for row in self.rows.values():
-            names.update(row.fields.get("info-missing", "").replace(",", " ").split())
+            names.update(row.fields.get(field, "").replace(",", " ").split())
         return names
 
     def unused(self):
         return [row.name for row in self.rows.values()
-                if not row.used and "info-missing" not in row.fields]
+                if not row.used and not any(n in row.fields for n in NAME_LISTS)]

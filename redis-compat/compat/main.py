@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from . import random_run, script, smoke
+from . import commands_table, config_check, random_run, script, self_check, smoke
 from .differences import Differences
 from .resp import Closed, Connection, FramingError, Timeout
 from .runner import CaseRun, MISMATCHES_SHOWN, Variant, bytes_show, mismatch_show
@@ -15,7 +15,7 @@ from .server import REDIS_SERVER, Pair, Server, StartError
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FAILURES_SHOWN_DEFAULT = 40
 PAIR_FAILURES_MAX = 5
-PARTS = ("scripts", "random", "smoke")
+PARTS = ("scripts", "random", "tables", "smoke")
 RANDOM_SEEDS = (1, 2, 3)
 RANDOM_STEPS = 6000
 
@@ -223,6 +223,18 @@ def random_part(options, variant, differences, tally):
         server.kill()
 
 
+def tables_part(options, differences, tally):
+    """What is compared as a whole: options and their defaults, the table of commands."""
+    pair = Pair(None if options.self_test else options.server, 1)
+    connections = [Connection(server.port) for server in pair.sides]
+    tally.add("tables", "options and their defaults are Redis'",
+              None if options.self_test else config_check.config_check(connections, differences))
+    if not options.self_test:
+        tally.add("tables", "commands.md is current", commands_table.table_check(pair.subject.port))
+    for server in pair.sides:
+        server.kill()
+
+
 def smoke_part(options, workers, tally):
     """Redis' tools and client libraries, against Tarn alone."""
     program = REDIS_SERVER if options.self_test else options.server
@@ -253,6 +265,9 @@ def main(argv):
         options.server = os.path.abspath(options.server)
     differences = Differences(os.path.join(TOP, "allowed-differences.txt"))
     tally = Tally(options.failures)
+    if options.self_test:
+        tally.add("runner", "comparisons agree and disagree as they should", self_check.examples_check())
+        tally.add("runner", "what differs is reported", self_check.failure_check())
     if "scripts" in options.parts:
         cases = [c for f in script_files(options.scripts) for c in script.file_read(f)
                  if not options.case or options.case in c.title]
@@ -261,8 +276,13 @@ def main(argv):
     if "random" in options.parts:
         for variant in variants_of(options):
             random_part(options, variant, differences, tally)
+    if "tables" in options.parts:
+        tables_part(options, differences, tally)
     if "smoke" in options.parts:
         for workers in sorted({v.workers for v in variants_of(options)}):
             smoke_part(options, workers, tally)
+    if options.parts == list(PARTS) and not options.self_test and not options.protocol:
+        for name in differences.unused():
+            print("note: the row %s of allowed-differences.txt was not needed" % name)
     tally.summary()
     return 1 if tally.failed else 0

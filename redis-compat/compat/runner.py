@@ -274,7 +274,7 @@ class CaseRun:
             return
         name, argument = step.comparison
         if name == "info":
-            argument = self.differences.info_missing_allowed()
+            argument = self.differences.names("info-missing")
         if compare.replies_agree((name, argument), reference.frame, subject.frame):
             return
         if not self.self_test and name != "regex" and self.differences.allowed(

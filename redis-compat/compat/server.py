@@ -71,6 +71,11 @@ class Server:
     def alive(self):
         return self.process.poll() is None
 
+    def configure(self, name, value):
+        connection = Connection(self.port)
+        connection.command("CONFIG", "SET", name, value)
+        connection.close()
+
     def log_tail(self, lines=30):
         try:
             with open(self.log_path, "rb") as log:

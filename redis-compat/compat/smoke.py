@@ -85,7 +85,7 @@ def redis_cli_scan(port):
     if len(set(found)) != 11:
         raise SmokeError("--scan --pattern found %s" % found)
     expect(cli(port, "--bigkeys"), "Sampled 600 keys", "100 hashs with 300 fields",
-           "500 strings with 4390 bytes", 'Biggest +hash found .* has 3 fields')
+           "500 strings with 3890 bytes", 'Biggest +hash found .* has 3 fields')
     expect(cli(port, "--memkeys"), "Sampled 600 keys", r'Biggest +hash found .*hash:\d+.* has \d+ bytes')
 
 
