@@ -163,11 +163,8 @@ static inline size_t string_12_length(const unsigned char *place) {
 /* Bytes of an element, the size behind it excepted. */
 static inline size_t body_bytes(const unsigned char *place) {
     unsigned char first = place[0];
-    if (first < 0x80) {
-        return 1;
-    }
     if (first < 0xc0) {
-        return 1 + (size_t)(first & 0x3f);
+        return 1 + (first < 0x80 ? 0 : (size_t)(first & 0x3f));
     }
     if (first < 0xe0) {
         return 2;
@@ -382,47 +379,45 @@ bool listpack_equal(const unsigned char *pack, size_t position, struct span text
     return number_parse(text, &number) && number_read(pack + position) == number;
 }
 
+/* The text as a number is worked out once. Most elements are short strings that differ in length or
+ * last byte (fields of one hash tend to begin alike): they are told apart without a call. An element
+ * that others wrote need not have its shortest form, so its content decides, not its encoding. */
 size_t listpack_find(const unsigned char *pack, size_t position, struct span text, uint32_t skip) {
-    /* What the text would be stored as is worked out once. Its first byte rules most elements out;
-     * an element written by others need not have the shortest form, so the last word has its
-     * content. */
     if (position == LISTPACK_END) {
         return LISTPACK_END;
     }
     int64_t number = 0;
     bool is_number = number_parse(text, &number);
+    unsigned char last = text.length == 0 ? 0 : (unsigned char)text.bytes[text.length - 1];
     const unsigned char *place = pack + position;
-    uint32_t left = 0;
     for (;;) {
         unsigned char first = *place;
-        size_t body;
         if (LIKELY((first & 0xc0) == 0x80)) {
             size_t length = first & 0x3f;
-            body = 1 + length;
-            if (left == 0 && length == text.length &&
-                (length == 0 || memcmp(place + 1, text.bytes, length) == 0)) {
-                break;
+            if (length == text.length &&
+                (length == 0 ||
+                 (place[length] == last && memcmp(place + 1, text.bytes, length) == 0))) {
+                return (size_t)(place - pack);
             }
         } else {
             if (first == ENCODING_END) {
                 return LISTPACK_END;
             }
-            body = body_bytes(place);
             struct span string;
-            if (left != 0) {
-                /* Not one of those to look at. */
-            } else if (string_read(place, &string)) {
-                if (span_equal(string, text)) {
-                    break;
-                }
-            } else if (is_number && number_read(place) == number) {
-                break;
+            bool found = string_read(place, &string) ? span_equal(string, text)
+                                                     : is_number && number_read(place) == number;
+            if (found) {
+                return (size_t)(place - pack);
             }
         }
-        left = left == 0 ? skip : left - 1;
-        place += body + backwards_bytes(body);
+        place += element_bytes(place);
+        for (uint32_t left = skip; left != 0; left--) {
+            if (*place == ENCODING_END) {
+                return LISTPACK_END;
+            }
+            place += element_bytes(place);
+        }
     }
-    return (size_t)(place - pack);
 }
 
 size_t listpack_element_bytes(struct span text) {
