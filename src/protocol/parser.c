@@ -426,7 +426,6 @@ static enum parser_status parse_inline(struct parser *parser, const char *bytes,
         }
         cursor = take_inline_item(&parser->arguments, cursor, end, &parser->unquoted);
         if (cursor == NULL) {
-            arguments_clear(&parser->arguments);
             return fail(parser, "ERR Protocol error: unbalanced quotes in request");
         }
     }

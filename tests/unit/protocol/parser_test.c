@@ -52,6 +52,10 @@ static const struct example inline_examples[] = {
     EXAMPLE("ECHO \"\\x41\\n\\r\\t\\a\\b\\q\\\"\\\\\"\n", "[ECHO][A\n\r\t\a\bq\"\\]\n"),
     EXAMPLE("ECHO \"\\x4\" \"\\xzz\" \"\\xaF\\XAF\"\n", "[ECHO][x4][xzz][\xafXAF]\n"),
     EXAMPLE("ECHO 'a\\'b\\n' a\\nb\n", "[ECHO][a'b\\n][a\\nb]\n"),
+    EXAMPLE("ECHO 'one of several long quoted arguments' 'one of several long quoted arguments' "
+            "'one of several long quoted arguments' 'one of several long quoted arguments'\n",
+            "[ECHO][one of several long quoted arguments][one of several long quoted arguments]"
+            "[one of several long quoted arguments][one of several long quoted arguments]\n"),
     EXAMPLE("ECHO \"a\rb\xff\" \xff\xa0\n", "[ECHO][a\rb\xff][\xff\xa0]\n"),
 };
 
@@ -75,7 +79,7 @@ static const struct example error_examples[] = {
     EXAMPLE("*-9223372036854775809\r\n", ERROR_MULTIBULK),
     EXAMPLE("*99999999999999999999\r\n", ERROR_MULTIBULK),
     EXAMPLE("*1\r\nPING\r\n", ERROR_EXPECTED("P")),
-    EXAMPLE("*2\r\n$4\r\nECHO\r\n:1\r\n", ERROR_EXPECTED(":")),
+    EXAMPLE("*2\r\n$4\r\nECHO\r\n:1\r\nx\r\n", ERROR_EXPECTED(":")),
     EXAMPLE("*1\r\n\r\n", ERROR_EXPECTED(" ")),
     EXAMPLE("*1\r\n\n\r\n", ERROR_EXPECTED(" ")),
     EXAMPLE("*1\r\n\xff\r\n", ERROR_EXPECTED("\xff")),
@@ -88,7 +92,8 @@ static const struct example error_examples[] = {
     EXAMPLE("*1\r\n$+4\r\nPING\r\n", ERROR_BULK),
     EXAMPLE("*1\r\n$4\n\r\nPING\r\n", ERROR_BULK),
     EXAMPLE("*1\r\n$536870913\r\n", ERROR_BULK),
-    EXAMPLE("*1\r\n$18446744073709551617\r\n", ERROR_BULK),
+    EXAMPLE("*1\r\n$18446744073709551617\r\nx\r\n", ERROR_BULK),
+    EXAMPLE("*1\r\n$:\r\n0123456789\r\n", ERROR_BULK),
     EXAMPLE("ECHO \"a\r\n", ERROR_QUOTES),
     EXAMPLE("ECHO 'a\r\n", ERROR_QUOTES),
     EXAMPLE("ECHO \"a\"b\r\n", ERROR_QUOTES),
@@ -346,6 +351,9 @@ START_TEST(parser_keeps_quoted_arguments_when_the_buffer_moves) {
     ck_assert(span_equal(parser.arguments.items[0], span_of_string("SET")));
     ck_assert(span_equal(parser.arguments.items[1], span_of_string("key")));
     ck_assert(span_equal(parser.arguments.items[2], span_of_string("a b")));
+    /* The next command gives their memory back. */
+    ck_assert(parser_next(&parser, "", 0, &limits_open) == PARSER_INCOMPLETE);
+    ck_assert_ptr_null(parser.unquoted.bytes);
     parser_free(&parser);
 }
 END_TEST

@@ -223,6 +223,7 @@ START_TEST(reply_sends_parts_of_blocks_in_their_places) {
     reply_bulk_block(&reply, block, 3, 4);
     reply_bulk_block(&reply, block, 10, 0);
     ck_assert_uint_eq(reply.blocks_bytes, 14);
+    ck_assert_uint_eq(reply.blocks_count, 2);
     ck_assert_uint_eq(reply.buffer.length, strlen("*3\r\n$10\r\n\r\n$4\r\n\r\n$0\r\n\r\n"));
     expect(&reply, "*3\r\n$10\r\n0123456789\r\n$4\r\n3456\r\n$0\r\n\r\n");
     reply_free(&reply);
