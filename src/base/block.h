@@ -1,8 +1,8 @@
 /* A block: a large value's bytes, kept by reference count.
  *
  * A value of BLOCK_BYTES_MIN bytes or more is read from the socket into a block, stored as that
- * block, and written to sockets and log from it, without a copy. The count is atomic: a block may be
- * held by an entry of one worker, a reply of another and the log at once. Content changes only
+ * block, and written to sockets and log from it, without a copy. The count is atomic: a block may
+ * be held by an entry of one worker, a reply of another and the log at once. Content changes only
  * while block_is_shared() is false; who wants to change a shared one takes block_copy() first.
  */
 #ifndef TARN_BASE_BLOCK_H

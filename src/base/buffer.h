@@ -1,8 +1,9 @@
 /* A growable run of bytes that owns its memory.
  *
  * Lifecycle: BUFFER_EMPTY, then appends, then buffer_free(). Growth doubles
- * up to BUFFER_DOUBLING_BYTES_MAX, and adds a quarter from there. One owner, one thread at a time. bytes[0..length) is content;
- * capacity - length bytes behind it may be written to before buffer_commit().
+ * up to BUFFER_DOUBLING_BYTES_MAX, and adds a quarter from there. One owner, one thread at a time.
+ * bytes[0..length) is content; capacity - length bytes behind it may be written to before
+ * buffer_commit().
  */
 #ifndef TARN_BASE_BUFFER_H
 #define TARN_BASE_BUFFER_H

@@ -1,7 +1,8 @@
 #include "base/crc16.h"
 
-/* x^16, x^17, ... x^79 modulo the polynomial: a bit of a byte that has k bytes behind it contributes
- * one of them, since a CRC is linear. All tables below are sums of these, made by the compiler. */
+/* x^16, x^17, ... x^79 modulo the polynomial: a bit of a byte that has k bytes behind it
+ * contributes one of them, since a CRC is linear. All tables below are sums of these, made by the
+ * compiler. */
 #define POLYNOMIAL 0x1021
 #define NEXT(power) ((((power) << 1) & 0xffff) ^ (((power)&0x8000) != 0 ? POLYNOMIAL : 0))
 #define NEXT_POWERS(name, before)                                                                  \

@@ -1,9 +1,9 @@
 /* The shortest decimal digits that read back as the same double, nearly.
  *
  * number = digits x 10^exponent, where digits is a whole number without a sign. One double in a few
- * hundred gets up to 17 digits where fewer would do, since the algorithm is Grisu2, whose bounds are
- * a little too careful. It is taken nevertheless, with the powers of ten that redis-server 7.2 takes,
- * so that both print every double the same.
+ * hundred gets up to 17 digits where fewer would do, since the algorithm is Grisu2, whose bounds
+ * are a little too careful. It is taken nevertheless, with the powers of ten that redis-server 7.2
+ * takes, so that both print every double the same.
  *
  * Source: Florian Loitsch, "Printing Floating-Point Numbers Quickly and Accurately with Integers".
  */

@@ -1,5 +1,5 @@
-/* Glob patterns with Redis' rules: * ? [abc] [^a] [a-z] \x. Bytes, no locale, no recursion, and work
- * bounded by pattern length x text length. Source: the behaviour of redis-server's KEYS. */
+/* Glob patterns with Redis' rules: * ? [abc] [^a] [a-z] \x. Bytes, no locale, no recursion, and
+ * work bounded by pattern length x text length. Source: the behaviour of redis-server's KEYS. */
 #ifndef TARN_BASE_GLOB_H
 #define TARN_BASE_GLOB_H
 

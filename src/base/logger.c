@@ -43,8 +43,9 @@ static struct {
     .role = 'C',
 };
 
-/* Opens the file under the number that the log file always has: dup3 swaps the file behind it in one
- * step, so a thread that is just writing writes to the old or the new one, never to a stranger. */
+/* Opens the file under the number that the log file always has: dup3 swaps the file behind it in
+ * one step, so a thread that is just writing writes to the old or the new one, never to a
+ * stranger. */
 static bool file_open(const char *path) {
     int opened = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     if (opened < 0) {

@@ -1,6 +1,6 @@
 /* The logger: lines in Redis' shape, "pid:role day month year time.ms mark message", to standard
- * error, a file or syslog. It is one of the two globals that the project has. Any thread may log; one
- * line is one write. After fork or in a signal handler only logger_write_raw() may be used.
+ * error, a file or syslog. It is one of the two globals that the project has. Any thread may log;
+ * one line is one write. After fork or in a signal handler only logger_write_raw() may be used.
  */
 #ifndef TARN_BASE_LOGGER_H
 #define TARN_BASE_LOGGER_H

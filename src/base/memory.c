@@ -17,7 +17,8 @@
 #endif
 
 #ifdef TARN_SANITIZED
-/* Where malloc answers NULL, a sanitizer's would end the process: the runtimes ask for this text. */
+/* Where malloc answers NULL, a sanitizer's would end the process: the runtimes ask for this
+ * text. */
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);
 
@@ -182,7 +183,8 @@ char *memory_report(void) {
 
 #else
 
-/* An estimate: what the C library adds is its own secret. Rounded, so that growth steps stay sane. */
+/* An estimate: what the C library adds is its own secret. Rounded, so that growth steps stay
+ * sane. */
 size_t memory_class_bytes(size_t size_bytes) {
     size_t rounded = (size_at_least_one(size_bytes) + 15) & ~(size_t)15;
     return rounded < size_bytes ? size_bytes : rounded;

@@ -23,7 +23,8 @@ void *memory_try_realloc(void *block, size_t size_bytes); /* NULL: none, and blo
 
 /* Bytes that an allocation of size_bytes really occupies: the allocator's size class. */
 size_t memory_class_bytes(size_t size_bytes);
-/* Bytes that this block really occupies. */
+/* Bytes that this block really occupies: with jemalloc the class of its size; in sanitizer builds
+ * the two need not agree, so a sum keeps to one of them. */
 size_t memory_block_bytes(const void *block);
 
 /* The allocator's view of the whole process, in bytes. Takes tens of microseconds: not per request.

@@ -212,7 +212,8 @@ static size_t text_put(char *place, const char *text, size_t length) {
 
 /* Lays digits out as redis-server 7.2 does: up to seven zeros behind a whole number; a point inside
  * or before the digits when fewer than seven stand behind it, or the number is within 0.001 and
- * 10000; else scientific. (So 12345.67890123 is "1.234567890123e+4": its rule, not a slip of ours.) */
+ * 10000; else scientific. (So 12345.67890123 is "1.234567890123e+4": its rule, not a slip of
+ * ours.) */
 static size_t decimal_layout(char *place, const struct decimal *decimal) {
     const char *digits = decimal->digits;
     size_t count = (size_t)decimal->count;

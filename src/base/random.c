@@ -33,8 +33,8 @@ uint64_t random_next(struct random *random) {
     return number;
 }
 
-/* Lemire, "Fast random integer generation in an interval": the high half of a product is the number;
- * low halves below 2^64 mod bound are the surplus, and drawn again. */
+/* Lemire, "Fast random integer generation in an interval": the high half of a product is the
+ * number; low halves below 2^64 mod bound are the surplus, and drawn again. */
 uint64_t random_below(struct random *random, uint64_t bound) {
     ASSERT(bound != 0);
     unsigned __int128 product = (unsigned __int128)random_next(random) * bound;

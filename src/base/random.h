@@ -1,4 +1,5 @@
-/* A small fast generator of pseudo-random numbers, passed by pointer: one owner, one thread at a time.
+/* A small fast generator of pseudo-random numbers, passed by pointer: one owner, one thread at a
+ * time.
  *
  * The same seed gives the same numbers on every machine, which is what simulations, samples and
  * tests want. It guards no secret: ids, salts and hash seeds come from random_seed_bytes().

@@ -380,8 +380,9 @@ bool listpack_equal(const unsigned char *pack, size_t position, struct span text
 }
 
 /* The text as a number is worked out once. Most elements are short strings that differ in length or
- * last byte (fields of one hash tend to begin alike): they are told apart without a call. An element
- * that others wrote need not have its shortest form, so its content decides, not its encoding. */
+ * last byte (fields of one hash tend to begin alike): they are told apart without a call. An
+ * element that others wrote need not have its shortest form, so its content decides, not its
+ * encoding. */
 size_t listpack_find(const unsigned char *pack, size_t position, struct span text, uint32_t skip) {
     if (position == LISTPACK_END) {
         return LISTPACK_END;

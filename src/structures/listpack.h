@@ -1,7 +1,8 @@
-/* List pack: many small strings in one run of bytes, for small hashes (and later lists, sets, sorted
- * sets, stream nodes).
+/* List pack: many small strings in one run of bytes, for small hashes (and later lists, sets,
+ * sorted sets, stream nodes).
  *
- * The format is that of Redis' listpacks, byte for byte (so that DUMP and RDB files carry it as it is):
+ * The format is that of Redis' listpacks, byte for byte (so that DUMP and RDB files carry it as it
+ * is):
  *
  *   OFFSET  SIZE  MEANING
  *   0       4     total bytes, little endian, header and end included
@@ -10,7 +11,8 @@
  *   last    1     0xFF
  *
  * The functions never own memory: they work on bytes[0..size) of the caller. A change is planned
- * first (listpack_*_growth gives the bytes that it adds or removes), then done in place in a run
+ * first (listpack_element_bytes() and listpack_stored_bytes() give what it adds and
+ * removes), then done in place in a run
  * that the caller made large enough: so a pack can live inside an entry. Walking positions are
  * offsets; LISTPACK_END is "no more". A pack that came from outside is checked whole by
  * listpack_is_valid() before anything else touches it.
@@ -61,7 +63,8 @@ size_t listpack_element_bytes(struct span text);
 size_t listpack_stored_bytes(const unsigned char *pack, size_t position);
 
 /* Puts text before the element at position (LISTPACK_END: behind the last). The run has room for
- * listpack_element_bytes(text) more. Answers the new element's position. `text` must not point into the pack. */
+ * listpack_element_bytes(text) more. Answers the new element's position. `text` must not point into
+ * the pack. */
 size_t listpack_insert(unsigned char *pack, size_t position, struct span text);
 /* Puts text in the place of the element; room for the growth must be there. */
 void listpack_replace(unsigned char *pack, size_t position, struct span text);
