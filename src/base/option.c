@@ -37,9 +37,9 @@ size_t option_place_bytes(const struct option *row) {
     case OPTION_LIST:
         return sizeof(struct option_list);
     case OPTION_CUSTOM:
-        break;
+        return row->custom->size_bytes;
     }
-    ASSERT(row->type != OPTION_CUSTOM);
+    ASSERT(row->type <= OPTION_CUSTOM);
     return 0;
 }
 
@@ -436,6 +436,7 @@ bool option_is_default(const struct option *row, const void *place) {
         union value value;
         max_align_t custom[OPTION_CUSTOM_BYTES_MAX / sizeof(max_align_t)];
     } normal;
+    ASSERT(option_place_bytes(row) <= sizeof(normal));
     memset(&normal, 0, sizeof(normal));
     option_init(row, &normal);
     struct buffer texts = BUFFER_EMPTY;
@@ -501,9 +502,7 @@ void option_table_init(const struct option_table *table, void *options) {
         const struct option *row = &table->rows[i];
         if (!option_is_title(row) && row->offset != OPTION_NO_FIELD) {
             void *place = option_place(row, options);
-            if (row->type != OPTION_CUSTOM) {
-                memset(place, 0, option_place_bytes(row));
-            }
+            memset(place, 0, option_place_bytes(row));
             option_init(row, place);
         }
     }

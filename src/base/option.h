@@ -80,6 +80,7 @@ struct option_list {
 struct option;
 
 struct option_custom {
+    size_t size_bytes; /* of the field; at most OPTION_CUSTOM_BYTES_MAX */
     const char *shape; /* for the manual: "seconds changes ..." */
     /* Reads the arguments into the field at place. False: `error` says why, the field is unchanged. */
     bool (*parse)(const struct option *row, void *place, const struct span *arguments, size_t count,
@@ -123,7 +124,7 @@ static inline void *option_place(const struct option *row, void *options) {
 /* True when `name` is the row's name or alias, in any case. */
 bool option_is_named(const struct option *row, struct span name);
 
-/* Bytes that a field of this row needs; not for OPTION_CUSTOM. */
+/* Bytes of a field of this row. */
 size_t option_place_bytes(const struct option *row);
 
 /* Makes a zeroed place hold the default. option_clear() frees what a place owns. */

@@ -1,8 +1,8 @@
 /* The process' own options, and the options of all layers together.
  *
  * Plain fields; strings are owned by the struct and never NULL. Written before the workers start, and
- * afterwards only under a stop of all workers; see base/option.h. The rows are in options.c, with the
- * rows that Redis knows and that have no meaning here.
+ * afterwards only under a stop of all workers; see base/option.h. The rows are in options.c;
+ * the rows that Redis knows and that have no meaning here are in unused_options.c, without fields.
  */
 #ifndef TARN_SERVER_OPTIONS_H
 #define TARN_SERVER_OPTIONS_H
@@ -82,6 +82,7 @@ struct server_options {
 };
 
 extern const struct option_table server_option_table;
+extern const struct option_table unused_option_table;
 
 /* The options of all layers. */
 struct options {
