@@ -192,7 +192,8 @@ class Generator:
 
     def setex(self):
         name = self.pick([b"SETEX", b"PSETEX"])
-        return [name, self.string_key(), self.expiry_value(b"EX" if name == b"SETEX" else b"PX"), self.value()]
+        unit = b"EX" if name == b"SETEX" else b"PX"
+        return [name, self.string_key(), self.expiry_value(unit), self.value()]
 
     def increment(self):
         name = self.pick([b"INCR", b"DECR", b"INCRBY", b"DECRBY", b"INCRBYFLOAT"])
@@ -252,7 +253,7 @@ class Generator:
 
     def bitop(self):
         name = self.pick([b"AND", b"OR", b"XOR", b"NOT"])
-        return [b"BITOP", name, self.string_key()] + ([self.string_key()] if name == b"NOT" else self.string_keys())
+        return [b"BITOP", name, self.string_key()] + self.string_keys(1 if name == b"NOT" else 4)
 
     def bitfield(self):
         readonly = self.chance(0.2)
@@ -387,8 +388,8 @@ class Generator:
         return [b"WATCH"] + self.keys(3)
 
     def other(self):
-        return self.pick([[b"PING"], [b"ECHO", self.value()], [b"NOSUCH", self.key()], [b"CLIENT", b"GETNAME"],
-                          [b"COMMAND", b"GETKEYS", b"MSET", b"a", b"b", b"c", b"d"],
+        return self.pick([[b"PING"], [b"ECHO", self.value()], [b"NOSUCH", self.key()],
+                          [b"CLIENT", b"GETNAME"], [b"COMMAND", b"GETKEYS", b"MSET", b"a", b"b", b"c", b"d"],
                           [b"PUBLISH", b"ch", self.value()]])
 
 
