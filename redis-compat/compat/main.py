@@ -247,14 +247,25 @@ def smoke_part(options, workers, tally):
         except StartError as error:
             tally.add("smoke", title, "  " + str(error))
             return
-        problem, skipped = smoke.smoke_run(run, server.port)
-        if skipped:
-            print("skipped: %s: %s" % (title, skipped), flush=True)
-            continue
-        if problem and not server.alive():
-            problem += "\n" + server.log_tail()
-        tally.add("smoke", title, problem)
+        smoke_tally(run, server.port, title, tally, server)
     server.kill()
+
+
+def config_part(options, tally):
+    """Config files, once."""
+    program = REDIS_SERVER if options.self_test else options.server
+    for run in smoke.CONFIG_SMOKES:
+        smoke_tally(run, program, "smoke: %s" % run.__doc__, tally)
+
+
+def smoke_tally(run, target, title, tally, server=None):
+    problem, skipped = smoke.smoke_run(run, target)
+    if skipped:
+        print("skipped: %s: %s" % (title, skipped), flush=True)
+        return
+    if problem and server and not server.alive():
+        problem += "\n" + server.log_tail()
+    tally.add("smoke", title, problem)
 
 
 def main(argv):
@@ -281,6 +292,7 @@ def main(argv):
     if "smoke" in options.parts:
         for workers in sorted({v.workers for v in variants_of(options)}):
             smoke_part(options, workers, tally)
+        config_part(options, tally)
     if options.parts == list(PARTS) and not options.self_test and not options.protocol:
         for name in differences.unused():
             print("note: the row %s of allowed-differences.txt was not needed" % name)

@@ -34,7 +34,7 @@ CONDITIONS = ("resp2", "resp3")
 ACTIONS = {
     "sleep": 1, "raw": 1, "read": 0, "quiet": 0, "closed": 0, "close": 0, "open": 0,
 }
-OPTIONS = ("fresh", "resp2", "resp3", "plain", "slow", "tarn-only")
+OPTIONS = ("fresh", "resp2", "resp3", "plain", "tarn-only")
 
 
 class Step:

@@ -35,14 +35,16 @@ def die_with_parent():
 class Server:
     """One running server. `options` is what follows the port, directory and log defaults."""
 
-    def __init__(self, program, options=(), label="redis", workers=None):
+    def __init__(self, program, options=(), label="redis", workers=None, config=None):
+        """`config` is the path of a config file that comes before all options."""
         self.program = program
         self.label = label
         self.port = port_pick()
         self.directory = tempfile.mkdtemp(prefix="redis-compat-")
         self.log_path = os.path.join(self.directory, "log")
-        self.arguments = [program, "--port", str(self.port), "--dir", self.directory, "--save", "",
-                          "--appendonly", "no", "--enable-debug-command", "yes"]
+        self.arguments = [program] + ([config] if config else [])
+        self.arguments += ["--port", str(self.port), "--dir", self.directory, "--save", "",
+                           "--appendonly", "no", "--enable-debug-command", "yes"]
         if workers is not None:
             self.arguments += ["--workers", str(workers)]
         self.arguments += list(options)

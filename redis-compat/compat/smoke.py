@@ -8,7 +8,10 @@ import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+
+from .server import Server, StartError
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOOL_SECONDS_MAX = 60
@@ -209,14 +212,83 @@ def node_redis_3(port):
     node_run("check_node_redis.js", port, 3)
 
 
+# --- config files ---------------------------------------------------------------------------------------
+
+DEBIAN_CONFIG = "/etc/redis/redis.conf"
+DEBIAN_OPTIONS = ("--daemonize", "no", "--supervised", "no", "--logfile", "", "--pidfile", "")
+
+
+def config_server(program, path, options=()):
+    """Starts a server with a config file; raises SmokeError with its log if it does not come up."""
+    try:
+        return Server(program, options, "server", config=path)
+    except StartError as error:
+        raise SmokeError(str(error)) from None
+
+
+def clean_end(server):
+    log = server.log_tail(100)
+    status = server.stop()
+    if status != 0:
+        log = server.log_tail()
+        server.kill()
+        raise SmokeError("ended with status %s on SIGTERM:\n%s" % (status, log))
+    return log
+
+
+def debian_config(program):
+    """Debian's redis.conf loads, is rewritten, and loads again"""
+    if not os.access(DEBIAN_CONFIG, os.R_OK):
+        raise Skipped("%s cannot be read" % DEBIAN_CONFIG)
+    with tempfile.TemporaryDirectory(prefix="redis-compat-") as folder:
+        path = os.path.join(folder, "redis.conf")
+        shutil.copyfile(DEBIAN_CONFIG, path)
+        for _ in range(2):
+            server = config_server(program, path, DEBIAN_OPTIONS + ("--dir", folder))
+            try:
+                expect(cli(server.port, "INFO", "server"), "config_file:" + re.escape(path))
+                expect(cli(server.port, "CONFIG", "REWRITE"), "^OK\n$")
+                log = clean_end(server)
+            finally:
+                server.kill()
+            expect(log, "Ready to accept connections")
+
+
+def config_rewrite(program):
+    """CONFIG REWRITE keeps comments and order, changes what was set"""
+    with tempfile.TemporaryDirectory(prefix="redis-compat-") as folder:
+        path = os.path.join(folder, "my.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("# A comment\nmaxclients 100\n\nslave-read-only yes\ntimeout 5\n# The end\n")
+        server = config_server(program, path, ("--dir", folder))
+        try:
+            expect(cli(server.port, "CONFIG", "SET", "maxclients", "200", "slowlog-max-len", "7",
+                       "requirepass", "two words"), "^OK\n$")
+            expect(cli(server.port, "-a", "two words", "CONFIG", "REWRITE"), "OK\n$")
+        finally:
+            server.kill()
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        expect(text, r"^# A comment\nmaxclients 200\n\n(slave|replica)-read-only yes\ntimeout 5\n# The end\n",
+               r"\nslowlog-max-len 7\n", r'\nrequirepass "two words"\n')
+        server = config_server(program, path, ("--dir", folder))
+        try:
+            for option, value in (("maxclients", "200"), ("slowlog-max-len", "7"), ("timeout", "5")):
+                expect(cli(server.port, "-a", "two words", "CONFIG", "GET", option),
+                       "%s\n%s\n" % (option, value))
+        finally:
+            server.kill()
+
+
+CONFIG_SMOKES = (debian_config, config_rewrite)
 SMOKES = (redis_cli_commands, redis_cli_scan, redis_cli_pipe, redis_cli_stat, redis_benchmark, redis_py,
           ioredis, node_redis_2, node_redis_3)
 
 
-def smoke_run(smoke, port):
-    """Returns (problem or None, reason to skip or None)."""
+def smoke_run(smoke, target):
+    """`target` is a port or a program. Returns (problem or None, reason to skip or None)."""
     try:
-        smoke(port)
+        smoke(target)
     except SmokeError as error:
         return "  " + str(error).replace("\n", "\n  "), None
     except Skipped as skipped:
