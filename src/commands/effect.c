@@ -9,6 +9,7 @@ static int64_t value_put(struct place *place, const struct effect *effect) {
         .block = effect->block,
         .expiry_ms = effect->expiry_ms,
         .is_raw = effect->is_raw,
+        .is_text = effect->is_text,
     };
     int64_t is_new = place->cell == NULL;
     place->cell = value_string_put(place->store, place->database, place->slot, place->hash,
@@ -67,8 +68,8 @@ static int64_t integer_put(struct place *place, const struct effect *effect) {
 
 static int64_t hash_put(struct place *place, const struct effect *effect) {
     if (place->cell == NULL) {
-        place->cell = hash_value_new(place->store, place->database, place->slot, place->hash,
-                                     place->key);
+        place->cell =
+            hash_value_new(place->store, place->database, place->slot, place->hash, place->key);
     }
     return hash_value_put(place->store, place->cell, effect->field, effect->value);
 }
@@ -102,8 +103,7 @@ static int64_t key_move(struct place *place, const struct effect *effect) {
     }
     key_delete(&target);
     place_find(place);
-    struct entry *entry =
-        store_take(store, place->database, place->slot, place->hash, place->cell);
+    struct entry *entry = store_take(store, place->database, place->slot, place->hash, place->cell);
     if (!span_equal(place->key, target.key)) {
         struct entry_plan plan = entry_plan_of(entry);
         plan.key = target.key;

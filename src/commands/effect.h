@@ -42,13 +42,14 @@ enum effect_kind {
 
 struct effect {
     enum effect_kind kind;
-    enum event event;    /* told to subscribers once applied, or EVENT_NONE */
-    bool is_raw;         /* value_put: the string was changed in place (OBJECT ENCODING) */
-    struct span field;   /* field of a hash, or the new key of key_move */
+    enum event event;  /* told to subscribers once applied, or EVENT_NONE */
+    bool is_raw;       /* value_put: the string was changed in place (OBJECT ENCODING) */
+    bool is_text;      /* value_put: text, even when it is that of a number (OBJECT ENCODING) */
+    struct span field; /* field of a hash, or the new key of key_move */
     struct span value;
     struct block *block; /* value as a block, or NULL */
     int64_t number;
-    int64_t expiry_ms;   /* ENTRY_NO_EXPIRY: none */
+    int64_t expiry_ms; /* ENTRY_NO_EXPIRY: none */
 };
 
 /* Applies an effect of slot scope to the key at place, which afterwards tells where the key is now.

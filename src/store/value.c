@@ -121,7 +121,8 @@ size_t value_memory_bytes(const struct store *store, const struct entry *entry, 
 static void plan_string(struct entry_plan *plan, const struct string_put *put) {
     int64_t number;
     plan->is_raw = put->is_raw;
-    if (!put->is_raw && put->bytes.length <= 20 && number_parse(put->bytes, &number)) {
+    if (!put->is_raw && !put->is_text && put->bytes.length <= 20 &&
+        number_parse(put->bytes, &number)) {
         plan->kind = ENTRY_INTEGER;
         plan->fixed = (uint64_t)number;
     } else if (put->bytes.length >= BLOCK_BYTES_MIN) {
@@ -243,6 +244,30 @@ bool value_string_patch(struct store *store, uint64_t *cell, size_t offset, stru
     plan.kind = ENTRY_BYTES;
     plan.value = span_of(grown, length);
     table_cell_move(cell, entry_rewrite(&store->heap, entry, &plan));
+    return true;
+}
+
+bool value_string_reserve(struct store *store, uint64_t *cell, size_t length) {
+    struct entry *entry = cell == NULL ? NULL : table_cell_element(*cell);
+    if (length < BLOCK_BYTES_MIN && (entry == NULL || entry_kind(entry) != ENTRY_BLOCK)) {
+        return true;
+    }
+    if (entry == NULL) {
+        struct block *block = block_try_new(length);
+        block_release(block);
+        return block != NULL;
+    }
+    struct block *block = block_for_patch(store, entry, length);
+    if (block == NULL) {
+        return false;
+    }
+    if (entry_kind(entry) != ENTRY_BLOCK) {
+        struct entry_plan plan = entry_plan_of(entry);
+        plan.kind = ENTRY_BLOCK;
+        plan.is_raw = true;
+        plan.fixed = (uint64_t)(uintptr_t)block;
+        table_cell_move(cell, entry_rewrite(&store->heap, entry, &plan));
+    }
     return true;
 }
 

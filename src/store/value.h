@@ -17,7 +17,7 @@ static inline enum value_type value_type_of(const struct entry *entry) {
     return entry_kind(entry) <= ENTRY_BLOCK ? VALUE_STRING : VALUE_HASH;
 }
 
-const char *value_type_name(enum value_type type);   /* "string", "hash", ... */
+const char *value_type_name(enum value_type type);     /* "string", "hash", ... */
 const char *value_encoding(const struct entry *entry); /* "int", "embstr", "raw", "listpack", ... */
 
 /* The string's bytes; numbers are written to scratch[NUMBER_TEXT_BYTES_MAX]. */
@@ -42,6 +42,7 @@ struct string_put {
     struct block *block; /* the bytes as a block, or NULL; a reference is taken when it is kept */
     int64_t expiry_ms;   /* or ENTRY_NO_EXPIRY */
     bool is_raw;         /* changed in place: no number, no embstr */
+    bool is_text;        /* kept as text, even when it is that of a number */
 };
 
 /* Puts a string in the place of the cell's entry (whatever its type), or adds an entry when cell is
@@ -49,9 +50,14 @@ struct string_put {
 uint64_t *value_string_put(struct store *store, uint32_t database, uint16_t slot, uint64_t hash,
                            struct span key, uint64_t *cell, const struct string_put *put);
 
-/* Overwrites bytes from offset on, growing the string with zeros as needed. The cell holds a string.
- * False: no memory, unchanged. Answers the length in *length. */
+/* Overwrites bytes from offset on, growing the string with zeros as needed. The cell holds a
+ * string. False: no memory, unchanged. */
 bool value_string_patch(struct store *store, uint64_t *cell, size_t offset, struct span bytes);
+
+/* Makes sure that the next patch, which brings the string to length bytes, will find its memory: a
+ * large one gets its room now. cell is NULL for a string that is yet to come; then memory is tried,
+ * not kept. False: no memory, unchanged. */
+bool value_string_reserve(struct store *store, uint64_t *cell, size_t length);
 
 /* Puts a number in the place of the cell's string, keeping its expiry. */
 void value_string_set_integer(struct store *store, uint64_t *cell, int64_t number);
