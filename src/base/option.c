@@ -202,6 +202,12 @@ static bool parse_list(const struct option *row, const struct span *arguments, s
             list_clear(list);
             return false;
         }
+        if (memchr(arguments[i].bytes, ' ', arguments[i].length) != NULL) {
+            /* It could not be told from two when it is shown. */
+            buffer_append_string(error, "argument must not contain a space");
+            list_clear(list);
+            return false;
+        }
         if (!parse_string(arguments[i], &list->items[list->count], error)) {
             list_clear(list);
             return false;
