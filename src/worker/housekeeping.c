@@ -70,6 +70,13 @@ static void publish_figures(struct worker *worker) {
                           memory_order_relaxed);
 }
 
+static void publish_counters(struct worker *worker) {
+    atomic_store_explicit(&worker->commands_seen, worker->executor.commands_processed,
+                          memory_order_relaxed);
+    atomic_store_explicit(&worker->read_bytes_seen, worker->read_bytes, memory_order_relaxed);
+    atomic_store_explicit(&worker->written_bytes_seen, worker->written_bytes, memory_order_relaxed);
+}
+
 /* What the process uses beside the stores' heaps. */
 static void measure_memory(struct node *node) {
     struct memory_totals totals;
@@ -96,7 +103,11 @@ void housekeeping_tick(struct worker *worker) {
     worker->cron_is_due = false;
     worker->cron_runs++;
     sweep(worker);
+    publish_counters(worker);
     if (worker->index == 0) {
         measure_memory(worker->node);
+        if (worker->node->cron != NULL) {
+            worker->node->cron(worker->node);
+        }
     }
 }

@@ -30,6 +30,8 @@ struct node {
     struct server *server; /* for the server layer's session commands */
     const char *password;  /* requirepass; "" is none; written under a stop */
     bool protected_mode;   /* written under a stop */
+    /* Called by worker 0 each HOUSEKEEPING_PERIOD_MS, for the server layer; or NULL. */
+    void (*cron)(struct node *node);
 
     atomic_uint_least64_t next_client_id;
     atomic_uint_least32_t clients; /* connected */

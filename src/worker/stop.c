@@ -5,6 +5,14 @@
 #include "worker/node.h"
 #include "worker/worker.h"
 
+/* A function that waits for a stop; lives on the stack of the thread that waits for it. */
+struct visit {
+    struct list link;
+    void (*run)(void *context);
+    void *context;
+    bool is_done;
+};
+
 static uint64_t bit_of(const struct worker *worker) {
     return UINT64_C(1) << worker->index;
 }
@@ -15,6 +23,7 @@ void stop_init(struct stop *stop) {
     ASSERT(failed == 0);
     atomic_init(&stop->is_wanted, false);
     list_init(&stop->waiting);
+    list_init(&stop->visits);
     stop->waiting_workers = 0;
     stop->executor = NULL;
     stop->stopped_workers = 0;
@@ -38,6 +47,20 @@ void stop_wait(struct node *node, struct connection *connection, uint64_t worker
     pthread_mutex_unlock(&stop->mutex);
 }
 
+void stop_visit(struct node *node, void (*run)(void *context), void *context) {
+    struct stop *stop = &node->stop;
+    struct visit visit = {.run = run, .context = context};
+    pthread_mutex_lock(&stop->mutex);
+    list_push_back(&stop->visits, &visit.link);
+    stop->waiting_workers = STOP_ALL_WORKERS;
+    atomic_store_explicit(&stop->is_wanted, true, memory_order_release);
+    loop_wake(node->workers[0]->loop);
+    while (!visit.is_done) {
+        pthread_cond_wait(&stop->changed, &stop->mutex);
+    }
+    pthread_mutex_unlock(&stop->mutex);
+}
+
 void stop_leave(struct worker *worker) {
     struct stop *stop = &worker->node->stop;
     pthread_mutex_lock(&stop->mutex);
@@ -50,9 +73,14 @@ void stop_leave(struct worker *worker) {
 static void execute(struct stop *stop, struct worker *worker) {
     struct node *node = worker->node;
     struct list calls;
+    struct list visits;
     list_init(&calls);
+    list_init(&visits);
     for (struct list *link; (link = list_pop_front(&stop->waiting)) != NULL;) {
         list_push_back(&calls, link);
+    }
+    for (struct list *link; (link = list_pop_front(&stop->visits)) != NULL;) {
+        list_push_back(&visits, link);
     }
     stop->executor = worker;
     stop->stopped_workers = stop->waiting_workers & ~bit_of(worker);
@@ -75,9 +103,16 @@ static void execute(struct stop *stop, struct worker *worker) {
     for (struct list *link; (link = list_pop_front(&calls)) != NULL;) {
         worker_run_stopped(worker, LIST_ENTRY(link, struct connection, run_link));
     }
+    for (struct list *link = visits.next; link != &visits; link = link->next) {
+        struct visit *visit = LIST_ENTRY(link, struct visit, link);
+        visit->run(visit->context);
+    }
     worker_append(worker);
 
     pthread_mutex_lock(&stop->mutex);
+    for (struct list *link; (link = list_pop_front(&visits)) != NULL;) {
+        LIST_ENTRY(link, struct visit, link)->is_done = true;
+    }
     stop->executor = NULL;
     stop->stopped_workers = 0;
     pthread_cond_broadcast(&stop->changed);
@@ -104,7 +139,7 @@ void stop_serve(struct worker *worker) {
                 break; /* The executor goes on with what waits when it is done. */
             }
             stand_still(stop, worker);
-        } else if (!list_is_empty(&stop->waiting)) {
+        } else if (!list_is_empty(&stop->waiting) || !list_is_empty(&stop->visits)) {
             execute(stop, worker);
         } else {
             atomic_store_explicit(&stop->is_wanted, false, memory_order_release);

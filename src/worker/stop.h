@@ -25,6 +25,7 @@ struct stop {
     pthread_cond_t changed;
     atomic_bool is_wanted;    /* a look at it per tick is all that a stop costs who has none */
     struct list waiting;      /* connections, by run_link; with the mutex */
+    struct list visits;       /* likewise */
     uint64_t waiting_workers; /* bits of the workers whose slots they need */
     struct worker *executor;  /* NULL: no stop is on */
     uint64_t stopped_workers; /* bits of those that must stand still */
@@ -41,6 +42,10 @@ void stop_destroy(struct stop *stop);
 /* The connection's next request runs at the next stop that holds `workers` (bits). From here on the
  * connection belongs to the stop, until it comes home. */
 void stop_wait(struct node *node, struct connection *connection, uint64_t workers);
+
+/* Runs the function while all workers stand still, on one of their threads, and waits for its end. For threads
+ * that are no workers, while the workers run. */
+void stop_visit(struct node *node, void (*run)(void *context), void *context);
 
 /* To be called by each worker when it holds nothing that is not appended. Runs the waiting calls as
  * executor, or stands still while another does. */

@@ -93,6 +93,10 @@ struct worker {
     uint64_t read_bytes;
     uint64_t written_bytes;
     atomic_uint_least64_t heap_bytes; /* the store's used_bytes, published per tick */
+    /* Counters as others may read them at any time: published per housekeeping period. */
+    atomic_uint_least64_t commands_seen;
+    atomic_uint_least64_t read_bytes_seen;
+    atomic_uint_least64_t written_bytes_seen;
     struct listeners *listeners;      /* worker 0 only: what it accepts from */
 };
 
