@@ -6,22 +6,24 @@
 
 #include <stdint.h>
 
-/* Classes, by the letters of notify-keyspace-events. */
+/* Classes, by the letters of notify-keyspace-events. The values are Redis' own, since scripts know
+ * them. */
 enum event_class {
-    EVENT_KEYSPACE = 1 << 0, /* K: publish to __keyspace@<db>__ channels */
-    EVENT_KEYEVENT = 1 << 1, /* E: publish to __keyevent@<db>__ channels */
-    EVENT_GENERIC = 1 << 2,  /* g */
-    EVENT_STRING = 1 << 3,   /* $ */
-    EVENT_LIST = 1 << 4,     /* l */
-    EVENT_SET = 1 << 5,      /* s */
-    EVENT_HASH = 1 << 6,     /* h */
+    EVENT_KEYSPACE = 1 << 0,   /* K: publish to __keyspace@<db>__ channels */
+    EVENT_KEYEVENT = 1 << 1,   /* E: publish to __keyevent@<db>__ channels */
+    EVENT_GENERIC = 1 << 2,    /* g */
+    EVENT_STRING = 1 << 3,     /* $ */
+    EVENT_LIST = 1 << 4,       /* l */
+    EVENT_SET = 1 << 5,        /* s */
+    EVENT_HASH = 1 << 6,       /* h */
     EVENT_SORTED_SET = 1 << 7, /* z */
-    EVENT_EXPIRED = 1 << 8,  /* x */
-    EVENT_EVICTED = 1 << 9,  /* e */
-    EVENT_STREAM = 1 << 10,  /* t */
-    EVENT_KEY_MISS = 1 << 11, /* m */
-    EVENT_MODULE = 1 << 12,  /* d */
-    EVENT_NEW = 1 << 13,     /* n */
+    EVENT_EXPIRED = 1 << 8,    /* x */
+    EVENT_EVICTED = 1 << 9,    /* e */
+    EVENT_STREAM = 1 << 10,    /* t */
+    EVENT_KEY_MISS = 1 << 11,  /* m, not part of A */
+    EVENT_MODULE = 1 << 13,    /* d */
+    EVENT_NEW = 1 << 14,       /* n, not part of A */
+    /* A */
     EVENT_ALL = EVENT_GENERIC | EVENT_STRING | EVENT_LIST | EVENT_SET | EVENT_HASH |
                 EVENT_SORTED_SET | EVENT_EXPIRED | EVENT_EVICTED | EVENT_STREAM | EVENT_MODULE,
 };

@@ -96,10 +96,10 @@ static const struct {
     int classes;
 } notify_letters[] = {
     /* In the order of CONFIG GET; A stands for its members where all of them are set. */
-    {'A', NOTIFY_ALL},      {'g', NOTIFY_GENERIC},  {'$', NOTIFY_STRING},   {'l', NOTIFY_LIST},
-    {'s', NOTIFY_SET},      {'h', NOTIFY_HASH},     {'z', NOTIFY_ZSET},     {'x', NOTIFY_EXPIRED},
-    {'e', NOTIFY_EVICTED},  {'t', NOTIFY_STREAM},   {'d', NOTIFY_MODULE},   {'n', NOTIFY_NEW},
-    {'K', NOTIFY_KEYSPACE}, {'E', NOTIFY_KEYEVENT}, {'m', NOTIFY_KEY_MISS},
+    {'A', EVENT_ALL},      {'g', EVENT_GENERIC},  {'$', EVENT_STRING},     {'l', EVENT_LIST},
+    {'s', EVENT_SET},      {'h', EVENT_HASH},     {'z', EVENT_SORTED_SET}, {'x', EVENT_EXPIRED},
+    {'e', EVENT_EVICTED},  {'t', EVENT_STREAM},   {'d', EVENT_MODULE},     {'n', EVENT_NEW},
+    {'K', EVENT_KEYSPACE}, {'E', EVENT_KEYEVENT}, {'m', EVENT_KEY_MISS},
 };
 #define NOTIFY_LETTERS (sizeof(notify_letters) / sizeof(notify_letters[0]))
 

@@ -6,6 +6,7 @@
 #define TARN_WORKER_WORKER_OPTIONS_H
 
 #include "base/option.h"
+#include "commands/event.h"
 
 /* The classes that have output limits of their own, as in client-output-buffer-limit. */
 enum client_class { CLIENT_CLASS_NORMAL, CLIENT_CLASS_REPLICA, CLIENT_CLASS_PUBSUB };
@@ -15,27 +16,6 @@ struct client_output_limit {
     int64_t hard_bytes; /* 0 is no limit */
     int64_t soft_bytes; /* 0 is no limit */
     int64_t soft_seconds;
-};
-
-/* notify-keyspace-events. The values are Redis' own, since modules and scripts know them. */
-enum notify_class {
-    NOTIFY_KEYSPACE = 1 << 0,  /* K */
-    NOTIFY_KEYEVENT = 1 << 1,  /* E */
-    NOTIFY_GENERIC = 1 << 2,   /* g */
-    NOTIFY_STRING = 1 << 3,    /* $ */
-    NOTIFY_LIST = 1 << 4,      /* l */
-    NOTIFY_SET = 1 << 5,       /* s */
-    NOTIFY_HASH = 1 << 6,      /* h */
-    NOTIFY_ZSET = 1 << 7,      /* z */
-    NOTIFY_EXPIRED = 1 << 8,   /* x */
-    NOTIFY_EVICTED = 1 << 9,   /* e */
-    NOTIFY_STREAM = 1 << 10,   /* t */
-    NOTIFY_KEY_MISS = 1 << 11, /* m, not part of A */
-    NOTIFY_MODULE = 1 << 13,   /* d */
-    NOTIFY_NEW = 1 << 14,      /* n, not part of A */
-    NOTIFY_ALL = NOTIFY_GENERIC | NOTIFY_STRING | NOTIFY_LIST | NOTIFY_SET | NOTIFY_HASH |
-                 NOTIFY_ZSET | NOTIFY_EXPIRED | NOTIFY_EVICTED | NOTIFY_STREAM |
-                 NOTIFY_MODULE, /* A */
 };
 
 #define LATENCY_PERCENTILES_MAX 32
@@ -54,7 +34,7 @@ struct worker_options {
     int64_t maxmemory_clients; /* bytes; 0 is no limit; -5 is 5 % of maxmemory */
     int64_t hz;                /* 1 to 500 */
 
-    int notify_keyspace_events; /* of enum notify_class; 0 is off */
+    int notify_keyspace_events; /* of enum event_class; 0 is off */
 
     int64_t slowlog_log_slower_than;   /* microseconds; 0 is every command, -1 is none */
     int64_t slowlog_max_len;           /* entries */
