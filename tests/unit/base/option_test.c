@@ -267,6 +267,8 @@ START_TEST(strings_are_quoted_for_a_file_and_refuse_zero_bytes) {
     check_accepts(ROW_MAKER, "a \"b\"\n\x01");
     check_format(ROW_MAKER, "a \"b\"\n\x01");
     check_quoted(ROW_MAKER, "\"a \\\"b\\\"\\n\\x01\"");
+    check_accepts(ROW_MAKER, "~\x7f\xff");
+    check_quoted(ROW_MAKER, "\"~\\x7f\\xff\"");
     struct buffer error = BUFFER_EMPTY;
     ck_assert(!option_parse_text(&rows[ROW_MAKER], &paint.maker, span_of("a\0b", 3), &error));
     check_text(&error, "argument must not contain a zero byte");
