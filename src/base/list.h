@@ -13,7 +13,7 @@ struct list {
 };
 
 /* The structure of `type` whose member `member` is the link `link`. */
-#define LIST_ENTRY(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+#define LIST_ENTRY(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 /* Walks from first to last; the current member must not be removed inside. */
 #define LIST_FOR_EACH(link, list)                                                                  \

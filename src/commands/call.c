@@ -131,7 +131,6 @@ bool call_integer(struct call *call, uint32_t i, int64_t *number, const char *er
     if (LIKELY(number_parse(call->args[i], number))) {
         return true;
     }
-    reply_error(call->reply,
-                error == NULL ? "ERR value is not an integer or out of range" : error);
+    reply_error(call->reply, error == NULL ? "ERR value is not an integer or out of range" : error);
     return false;
 }

@@ -61,14 +61,14 @@ static inline bool gather_is_last(const struct gather *gather) {
 struct call {
     struct call_environment *environment;
     const struct command *command;
-    const struct span *args;      /* args[0] is the command's name */
-    struct block *const *blocks;  /* NULL, or the blocks of arguments that came as such */
+    const struct span *args;     /* args[0] is the command's name */
+    struct block *const *blocks; /* NULL, or the blocks of arguments that came as such */
     uint32_t args_count;
     uint32_t database;
     struct reply *reply;
-    int64_t now_ms;   /* since the epoch: the same for all commands of a tick or transaction */
-    uint64_t changes; /* effects so far */
-    bool no_touch;    /* CLIENT NO-TOUCH: reads do not count as accesses */
+    int64_t now_ms;     /* since the epoch: the same for all commands of a tick or transaction */
+    uint64_t changes;   /* effects so far */
+    bool no_touch;      /* CLIENT NO-TOUCH: reads do not count as accesses */
     bool keeps_expired; /* a replica: expired keys are hidden, not deleted */
     /* Look-ahead: slot and hash of args[first_key], when first_key is not 0. */
     uint32_t first_key;

@@ -20,10 +20,28 @@ static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-static uint64_t name_hash(struct span name) {
+/* The first bytes of a name in one word: loads of fixed size that may overlap. */
+static uint64_t name_word(struct span name) {
     uint64_t word = 0;
-    memcpy(&word, name.bytes, name.length < sizeof(word) ? name.length : sizeof(word));
-    word |= UINT64_C(0x2020202020202020); /* Other bytes may collide too: the compare decides. */
+    if (name.length >= sizeof(word)) {
+        memcpy(&word, name.bytes, sizeof(word));
+    } else if (name.length >= sizeof(uint32_t)) {
+        uint32_t head;
+        uint32_t tail;
+        memcpy(&head, name.bytes, sizeof(head));
+        memcpy(&tail, name.bytes + name.length - sizeof(tail), sizeof(tail));
+        word = (uint64_t)tail << 32 | head;
+    } else {
+        for (size_t i = 0; i < name.length; i++) {
+            word = word << 8 | (unsigned char)name.bytes[i];
+        }
+    }
+    return word;
+}
+
+static size_t name_hash(struct span name) {
+    /* Letters lose their case; other bytes may collide too: the compare decides. */
+    uint64_t word = name_word(name) | UINT64_C(0x2020202020202020);
     uint64_t last = name.length > sizeof(word) ? (uint64_t)(name.bytes[name.length - 1] | 0x20) : 0;
     return (word + (last << 32) + name.length) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
 }

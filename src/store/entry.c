@@ -19,6 +19,18 @@ static size_t planned_bytes(const struct entry_plan *plan) {
     return size + plan->key.length + value;
 }
 
+/* Answers what is behind it. */
+static char *write_value_length(char *at, size_t value) {
+    if (LIKELY(value <= SHORT_VALUE_BYTES_MAX)) {
+        uint16_t length = (uint16_t)value;
+        memcpy(at, &length, sizeof(length));
+        return at + sizeof(length);
+    }
+    uint32_t length = (uint32_t)value;
+    memcpy(at, &length, sizeof(length));
+    return at + sizeof(length);
+}
+
 /* Writes everything but the key, whose place is answered. */
 static char *write_head(struct entry *entry, const struct entry_plan *plan) {
     size_t value = value_bytes(plan);
@@ -35,16 +47,8 @@ static char *write_head(struct entry *entry, const struct entry_plan *plan) {
         at += sizeof(length);
     }
     if (entry_kind_is_sized(plan->kind)) {
-        if (value <= SHORT_VALUE_BYTES_MAX) {
-            uint16_t length = (uint16_t)value;
-            memcpy(at, &length, sizeof(length));
-            at += sizeof(length);
-        } else {
-            head |= ENTRY_FLAG_LONG_VALUE;
-            uint32_t length = (uint32_t)value;
-            memcpy(at, &length, sizeof(length));
-            at += sizeof(length);
-        }
+        head |= value > SHORT_VALUE_BYTES_MAX ? ENTRY_FLAG_LONG_VALUE : 0;
+        at = write_value_length(at, value);
     }
     if (plan->expiry_ms != ENTRY_NO_EXPIRY) {
         head |= ENTRY_FLAG_EXPIRY;
@@ -104,6 +108,28 @@ struct entry *entry_rewrite(struct heap *heap, struct entry *entry, const struct
     ASSERT(key == (char *)entry + head_bytes);
     write_value(key + plan->key.length, plan);
     return entry;
+}
+
+struct entry *entry_resize(struct heap *heap, struct entry *entry, size_t content_bytes) {
+    ASSERT(entry_kind_is_sized(entry_kind(entry)) && content_bytes <= UINT32_MAX);
+    struct entry_layout layout = entry_layout(entry);
+    size_t before = (size_t)layout.key_at + layout.key_length;
+    if (LIKELY((content_bytes > SHORT_VALUE_BYTES_MAX) ==
+               entry_has(entry, ENTRY_FLAG_LONG_VALUE))) {
+        entry = heap_realloc(heap, entry, before + layout.value_length, before + content_bytes);
+        write_value_length((char *)entry->rest + (entry_has(entry, ENTRY_FLAG_LONG_KEY)
+                                                      ? sizeof(uint32_t)
+                                                      : sizeof(uint8_t)),
+                           content_bytes);
+        return entry;
+    }
+    struct entry_plan plan = entry_plan_of(entry);
+    plan.value = span_of(NULL, content_bytes);
+    struct entry *moved = entry_new(heap, &plan);
+    memcpy(entry_content_bytes(moved), entry_content_bytes(entry),
+           content_bytes < layout.value_length ? content_bytes : layout.value_length);
+    entry_free(heap, entry);
+    return moved;
 }
 
 struct entry_plan entry_plan_of(const struct entry *entry) {

@@ -118,7 +118,8 @@ static inline int64_t entry_expiry(const struct entry *entry) {
 }
 
 static inline uint32_t entry_access(const struct entry *entry) {
-    return (uint32_t)entry->head[1] | (uint32_t)entry->head[2] << 8 | (uint32_t)entry->head[3] << 16;
+    return (uint32_t)entry->head[1] | (uint32_t)entry->head[2] << 8 |
+           (uint32_t)entry->head[3] << 16;
 }
 
 static inline void entry_set_access(struct entry *entry, uint32_t access) {
@@ -154,6 +155,9 @@ void entry_free(struct heap *heap, struct entry *entry);
 /* Makes entry what plan says, in its place when the size class allows, else anew. plan.key must be
  * the entry's own key; plan.value must not point into the entry. Answers where it is now. */
 struct entry *entry_rewrite(struct heap *heap, struct entry *entry, const struct entry_plan *plan);
+/* Makes the content of an entry of a sized kind content_bytes long, keeping what fits of it; the rest is
+ * unwritten. In its place when the size class allows. Answers where the entry is now. */
+struct entry *entry_resize(struct heap *heap, struct entry *entry, size_t content_bytes);
 /* A plan that would make the same entry; spans point into it. */
 struct entry_plan entry_plan_of(const struct entry *entry);
 

@@ -40,10 +40,10 @@ struct slot_expiry {
 };
 
 struct database {
-    struct table *slots;           /* [store.slot_count], by slot - store.slot_first */
-    struct slot_expiry *expiries;  /* likewise; NULL until the first expiry */
-    uint64_t *non_empty;           /* a bit per slot */
-    uint32_t *group_keys;          /* keys of STORE_GROUP_SLOTS slots each, for a fair random key */
+    struct table *slots;          /* [store.slot_count], by slot - store.slot_first */
+    struct slot_expiry *expiries; /* likewise; NULL until the first expiry */
+    uint64_t *non_empty;          /* a bit per slot */
+    uint32_t *group_keys;         /* keys of STORE_GROUP_SLOTS slots each, for a fair random key */
     uint64_t keys;
     uint64_t volatile_keys;
     /* Where active expiry goes on: see expiry.h. */
@@ -71,8 +71,8 @@ struct store {
     uint32_t database_count;
     struct database **databases; /* NULL: nothing was ever stored there */
     uint32_t change_count;
-    uint32_t lru_clock; /* seconds, 24 bits; set by store_tick() */
-    int64_t now_ms;     /* of the tick */
+    uint32_t lru_clock;   /* seconds, 24 bits; set by store_tick() */
+    int64_t now_ms;       /* of the tick */
     uint64_t table_steps; /* buckets split or merged so far: work, counted */
     struct random random; /* for eviction and LFU, not for replies */
     struct watch_table watches;

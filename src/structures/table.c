@@ -95,8 +95,8 @@ static struct table_bucket *bucket_add(struct table *table, struct heap *heap) {
         table->root = heap_alloc(heap, BUCKET_BYTES);
     } else if (index < TABLE_FLAT_BUCKETS) {
         if (index == flat_capacity(index)) {
-            table->root = heap_realloc(heap, table->root, index * BUCKET_BYTES,
-                                       (index + 1) * BUCKET_BYTES);
+            table->root =
+                heap_realloc(heap, table->root, index * BUCKET_BYTES, (index + 1) * BUCKET_BYTES);
         }
     } else {
         if (index == TABLE_FLAT_BUCKETS) {
@@ -126,8 +126,8 @@ static void bucket_remove(struct table *table, struct heap *heap) {
         heap_free(heap, table->root, BUCKET_BYTES);
         table->root = NULL;
     } else if (flat_capacity(index) != flat_capacity(index + 1)) {
-        table->root = heap_realloc(heap, table->root, (index + 1) * BUCKET_BYTES,
-                                   index * BUCKET_BYTES);
+        table->root =
+            heap_realloc(heap, table->root, (index + 1) * BUCKET_BYTES, index * BUCKET_BYTES);
     }
     table->bucket_count = index;
 }

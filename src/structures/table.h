@@ -182,7 +182,7 @@ struct table_statistics {
     uint32_t buckets;
     uint32_t children;
     uint32_t used_buckets;
-    uint32_t chain_max;                        /* elements in the fullest bucket and its children */
+    uint32_t chain_max; /* elements in the fullest bucket and its children */
     uint32_t chains[TABLE_BUCKET_CELLS * 4 + 1]; /* buckets by elements, the last: that or more */
 };
 void table_statistics_read(const struct table *table, struct table_statistics *statistics);

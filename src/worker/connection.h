@@ -49,7 +49,8 @@ struct request {
     uint16_t first_slot;
     bool has_blocks;
     uint64_t first_hash;
-    size_t bytes; /* of the request on the wire */
+    const struct table_bucket *bucket; /* while looking ahead: where the first key would stand */
+    size_t bytes;                      /* of the request on the wire */
 };
 
 /* Requests parsed ahead. Lent from the worker's pool while there are any. */

@@ -6,6 +6,8 @@
 #include "worker/housekeeping.h"
 #include "worker/pubsub.h"
 
+#define LOOK_AHEAD_LINE_BYTES 64
+
 /* ---- pools ---- */
 
 char *worker_borrow_input(struct worker *worker) {
@@ -178,9 +180,10 @@ static void look_ahead_request(const struct worker *worker, const struct connect
     }
 }
 
-static struct table_bucket *home_bucket(const struct worker *worker,
-                                        const struct connection *connection,
-                                        const struct request *request) {
+/* Where the first key would stand, if it is this worker's. */
+static const struct table_bucket *home_bucket(const struct worker *worker,
+                                              const struct connection *connection,
+                                              const struct request *request) {
     if (request->first_key == 0 || !store_owns(worker->store, request->first_slot)) {
         return NULL;
     }
@@ -189,30 +192,31 @@ static struct table_bucket *home_bucket(const struct worker *worker,
     return table == NULL ? NULL : table_home(table, request->first_hash);
 }
 
-/* Has what the requests will touch fetched into the cache, across connections: header, bucket, entry. */
+/* Has what the requests will touch fetched into the cache, across connections: header, bucket,
+ * entry. */
 static void look_ahead(const struct worker *worker, struct connection *const *group,
                        uint32_t count) {
+    struct request *requests[GROUP_REQUESTS_MAX + REQUESTS_MAX];
+    uint32_t requests_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct request_list *list = group[i]->requests;
         for (uint32_t j = list->next; j < list->count; j++) {
             look_ahead_request(worker, group[i], &list->items[j]);
+            requests[requests_count++] = &list->items[j];
         }
     }
-    for (uint32_t i = 0; i < count; i++) {
-        struct request_list *list = group[i]->requests;
-        for (uint32_t j = list->next; j < list->count; j++) {
-            __builtin_prefetch(home_bucket(worker, group[i], &list->items[j]));
+    for (uint32_t i = 0, next = 0; i < count; i++) {
+        const struct request_list *list = group[i]->requests;
+        for (uint32_t j = list->next; j < list->count; j++, next++) {
+            requests[next]->bucket = home_bucket(worker, group[i], requests[next]);
+            __builtin_prefetch(requests[next]->bucket);
         }
     }
-    for (uint32_t i = 0; i < count; i++) {
-        struct request_list *list = group[i]->requests;
-        for (uint32_t j = list->next; j < list->count; j++) {
-            const struct table_bucket *bucket = home_bucket(worker, group[i], &list->items[j]);
-            if (bucket != NULL) {
-                const char *entry = table_guess(bucket, list->items[j].first_hash);
-                __builtin_prefetch(entry);
-                __builtin_prefetch(entry + 64);
-            }
+    for (uint32_t i = 0; i < requests_count; i++) {
+        if (requests[i]->bucket != NULL) {
+            const char *entry = table_guess(requests[i]->bucket, requests[i]->first_hash);
+            __builtin_prefetch(entry);
+            __builtin_prefetch(entry + LOOK_AHEAD_LINE_BYTES);
         }
     }
 }
