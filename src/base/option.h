@@ -1,9 +1,9 @@
 /* Options: one row per option, and everything that can be done with a row.
  *
  * A layer that has options keeps them as plain fields of one struct (struct store_options, struct
- * worker_options ...) and exports a constant table of rows that says, for each field, its name, type,
- * range, default and meaning. Parsing, formatting and the manual all come from the row; nothing else
- * in the program knows an option's name. server/config.h puts the tables together.
+ * worker_options ...) and exports a constant table of rows that says, for each field, its name,
+ * type, range, default and meaning. Parsing, formatting and the manual all come from the row;
+ * nothing else in the program knows an option's name. server/config.h puts the tables together.
  *
  * A value is always (row, place), where place is the address of the row's field. Field types:
  *
@@ -19,8 +19,8 @@
  *   OPTION_LIST              struct option_list   words between spaces, at most `max` of them
  *   OPTION_CUSTOM            what `custom` says   what `custom` says; plain data without pointers
  *
- * Threads: fields are plain. They are written by one thread while no other thread reads them: before
- * the workers start, or under a stop of all workers.
+ * Threads: fields are plain. They are written by one thread while no other thread reads them:
+ * before the workers start, or under a stop of all workers.
  * Error texts are redis-server's, so that CONFIG SET and the config file complain as Redis does.
  */
 #ifndef TARN_BASE_OPTION_H
@@ -82,7 +82,8 @@ struct option;
 struct option_custom {
     size_t size_bytes; /* of the field; at most OPTION_CUSTOM_BYTES_MAX */
     const char *shape; /* for the manual: "seconds changes ..." */
-    /* Reads the arguments into the field at place. False: `error` says why, the field is unchanged. */
+    /* Reads the arguments into the field at place. False: `error` says why, the field is
+     * unchanged. */
     bool (*parse)(const struct option *row, void *place, const struct span *arguments, size_t count,
                   struct buffer *error);
     void (*format)(const struct option *row, const void *place, struct buffer *text);
@@ -105,8 +106,8 @@ struct option {
     const char *help; /* one or more sentences for the manual */
 };
 
-/* The rows of one layer. A row with a NULL name in it starts a new section of the manual: its `help`
- * is the title. */
+/* The rows of one layer. A row with a NULL name in it starts a new section of the manual: its
+ * `help` is the title. */
 struct option_table {
     const struct option *rows;
     size_t count;
@@ -131,8 +132,8 @@ size_t option_place_bytes(const struct option *row);
 void option_init(const struct option *row, void *place);
 void option_clear(const struct option *row, void *place);
 
-/* Sets the value from arguments, as in a line of a config file. False: `error` has a sentence without
- * a full stop, as redis-server says it, and the value is unchanged. */
+/* Sets the value from arguments, as in a line of a config file. False: `error` has a sentence
+ * without a full stop, as redis-server says it, and the value is unchanged. */
 bool option_parse(const struct option *row, void *place, const struct span *arguments, size_t count,
                   struct buffer *error);
 /* The same from one text, as CONFIG SET gives it: rows with OPTION_MULTI split it at spaces. */
@@ -154,9 +155,9 @@ void option_table_init(const struct option_table *table, void *options);
 void option_table_clear(const struct option_table *table, void *options);
 
 /* Splits a line of a config file into words by Redis' rules of quoting: words between spaces,
- * "..." with \n \r \t \b \a \xHH \\ \", '...' with \'. Words are appended to `bytes`, and their spans
- * to `words` (at most max). False: a quote is not closed or is followed by more, or too many words.
- * The spans are valid until `bytes` changes. */
+ * "..." with \n \r \t \b \a \xHH \\ \", '...' with \'. Words are appended to `bytes`, and their
+ * spans to `words` (at most max). False: a quote is not closed or is followed by more, or too many
+ * words. The spans are valid until `bytes` changes. */
 bool option_split_line(struct span line, struct buffer *bytes, struct span *words, size_t max,
                        size_t *count);
 /* Appends "text" with what needs it escaped, so that option_split_line() gives the same back. */

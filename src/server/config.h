@@ -9,9 +9,9 @@
  * the workers around them.
  * Limits: CONFIG_* below; beyond them a file is refused.
  *
- * Errors of loading are appended to a buffer as the text that the server should print before it ends
- * with EX_CONFIG (78): several lines, in the shape that redis-server gives them. Errors of CONFIG SET
- * and CONFIG REWRITE are reply texts without the leading "-": "ERR ...".
+ * Errors of loading are appended to a buffer as the text that the server should print before it
+ * ends with EX_CONFIG (78): several lines, in the shape that redis-server gives them. Errors of
+ * CONFIG SET and CONFIG REWRITE are reply texts without the leading "-": "ERR ...".
  */
 #ifndef TARN_SERVER_CONFIG_H
 #define TARN_SERVER_CONFIG_H
@@ -40,8 +40,8 @@ enum config_request {
 };
 
 /* Reads the command line: [file | -] [--name value ...]..., and the file it names; "-" is standard
- * input. argv[0] is skipped. For every option that has no meaning here, `notes` gets one line ended by
- * a newline, to be logged once the logger is configured. */
+ * input. argv[0] is skipped. For every option that has no meaning here, `notes` gets one line ended
+ * by a newline, to be logged once the logger is configured. */
 enum config_request config_load_arguments(struct config *config, int argc, char *const *argv,
                                           struct buffer *notes, struct buffer *error);
 
@@ -59,26 +59,27 @@ void config_get(const struct config *config, const struct span *patterns, size_t
                 config_found found, void *context);
 
 /* Puts a change of an option into effect. Called by config_set() after all fields have their new
- * values, and again after a rollback. False: `error` says why, and the whole CONFIG SET is undone. A
- * (function, context) that is registered for several options is called once for a CONFIG SET. */
+ * values, and again after a rollback. False: `error` says why, and the whole CONFIG SET is undone.
+ * A (function, context) that is registered for several options is called once for a CONFIG SET. */
 typedef bool (*config_change)(void *context, struct buffer *error);
 void config_on_change(struct config *config, const char *name, config_change function,
                       void *context);
 
-/* Sets all or nothing. `pairs` holds 2 * count spans: name, value, name, value ... `local`: the client
- * is on this machine, which enable-protected-configs may ask for. False: `error` has the reply. */
+/* Sets all or nothing. `pairs` holds 2 * count spans: name, value, name, value ... `local`: the
+ * client is on this machine, which enable-protected-configs may ask for. False: `error` has the
+ * reply. */
 bool config_set(struct config *config, const struct span *pairs, size_t count, bool local,
                 struct buffer *error);
 
 /* True when the option's value must not be logged (CONFIG SET requirepass in SLOWLOG, MONITOR). */
 bool config_is_sensitive(const struct config *config, struct span name);
 
-/* Writes the values back into the config file: lines, order and comments stay, options that differ from
- * their default and have no line are appended. The file changes in one step or not at all. */
+/* Writes the values back into the config file: lines, order and comments stay, options that differ
+ * from their default and have no line are appended. The file changes in one step or not at all. */
 bool config_rewrite(struct config *config, struct buffer *error);
 
-/* Reads the config file and the command line again (SIGHUP), and sets what differs and may be set at
- * run time. What may not is named in `notes`. False: `error` says why, nothing changed. */
+/* Reads the config file and the command line again (SIGHUP), and sets what differs and may be set
+ * at run time. What may not is named in `notes`. False: `error` says why, nothing changed. */
 bool config_reload(struct config *config, struct buffer *notes, struct buffer *error);
 
 /* Texts made from the rows. */

@@ -1,4 +1,5 @@
-/* What the files config*.c share: the rows with the places of their values. Nobody else includes it. */
+/* What the files config*.c share: the rows with the places of their values. Nobody else includes
+ * it. */
 #ifndef TARN_SERVER_CONFIG_ENTRIES_H
 #define TARN_SERVER_CONFIG_ENTRIES_H
 

@@ -160,8 +160,9 @@ static char *start_path(const struct config *config, struct span path) {
     return absolute.bytes;
 }
 
-/* Loads one file, or all that a pattern finds, in the order of their names. False: `reason` says why
- * when the line is at fault; what is wrong in a file has been reported, and `reason` is empty. */
+/* Loads one file, or all that a pattern finds, in the order of their names. False: `reason` says
+ * why when the line is at fault; what is wrong in a file has been reported, and `reason` is
+ * empty. */
 static bool include(struct loading *loading, struct span pattern, struct buffer *reason) {
     if (pattern.length == 0 || memchr(pattern.bytes, '\0', pattern.length) != NULL) {
         buffer_append_string(reason, "wrong number of arguments");

@@ -21,8 +21,8 @@ static void walk_row(const struct walk *walk, const struct option *row) {
     memory_free(place);
 }
 
-/* Visits the wanted rows in the order of the manual, each with a place that holds its default, and the
- * titles that have some. */
+/* Visits the wanted rows in the order of the manual, each with a place that holds its default, and
+ * the titles that have some. */
 static void walk_rows(const struct walk *walk) {
     for (size_t i = 0; i < CONFIG_TABLE_COUNT; i++) {
         const char *title = NULL;

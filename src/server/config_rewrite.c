@@ -1,6 +1,7 @@
-/* CONFIG REWRITE: the lines of the file stay where they are and get the values of now; lines that are
- * no longer needed go; options that have no line and differ from their default are appended behind a
- * line that says where they come from. Comments, empty lines, and lines that are no option stay. */
+/* CONFIG REWRITE: the lines of the file stay where they are and get the values of now; lines that
+ * are no longer needed go; options that have no line and differ from their default are appended
+ * behind a line that says where they come from. Comments, empty lines, and lines that are no
+ * option stay. */
 #include "server/config_entries.h"
 
 #include "base/memory.h"

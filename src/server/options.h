@@ -1,7 +1,7 @@
 /* The process' own options, and the options of all layers together.
  *
- * Plain fields; strings are owned by the struct and never NULL. Written before the workers start, and
- * afterwards only under a stop of all workers; see base/option.h. The rows are in options.c;
+ * Plain fields; strings are owned by the struct and never NULL. Written before the workers start,
+ * and afterwards only under a stop of all workers; see base/option.h. The rows are in options.c;
  * the rows that Redis knows and that have no meaning here are in unused_options.c, without fields.
  */
 #ifndef TARN_SERVER_OPTIONS_H

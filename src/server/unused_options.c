@@ -1,6 +1,6 @@
-/* The options that Redis knows and that change nothing here, so that a redis.conf loads and tools that
- * read an option back find what was set. Their values are checked as Redis checks them. A few would be
- * dangerous to ignore (OPTION_UNSUPPORTED): those may only have their default.
+/* The options that Redis knows and that change nothing here, so that a redis.conf loads and tools
+ * that read an option back find what was set. Their values are checked as Redis checks them. A few
+ * would be dangerous to ignore (OPTION_UNSUPPORTED): those may only have their default.
  */
 #include "base/numbers.h"
 #include "server/options.h"

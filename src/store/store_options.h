@@ -1,6 +1,7 @@
 /* The store's options: memory limit and eviction, expiry, lazy freeing, and the sizes up to which a
- * collection keeps its compact encoding. Plain fields, read by any worker, written only under a stop
- * of all workers; see base/option.h. The rows are in store_options.c. Numbers from 0 up unless said.
+ * collection keeps its compact encoding. Plain fields, read by any worker, written only under a
+ * stop of all workers; see base/option.h. The rows are in store_options.c. Numbers from 0 up unless
+ * said.
  */
 #ifndef TARN_STORE_STORE_OPTIONS_H
 #define TARN_STORE_STORE_OPTIONS_H

@@ -1,6 +1,7 @@
 /* The workers' options: connections and their limits, what is measured, what is published. Plain
  * fields, read by any worker, written only under a stop of all workers; see base/option.h. The rows
- * are in worker_options.c. proto-max-bulk-len stands in store/store_options.h, since commands need it.
+ * are in worker_options.c. proto-max-bulk-len stands in store/store_options.h, since commands need
+ * it.
  */
 #ifndef TARN_WORKER_WORKER_OPTIONS_H
 #define TARN_WORKER_WORKER_OPTIONS_H

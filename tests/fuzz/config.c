@@ -1,7 +1,7 @@
-/* The config file: any text is either refused with a reason, or gives values that, written out as the
- * lines of a file, are read back as the same values. The text is also given to CONFIG SET, which must
- * change nothing when it refuses. Inputs that include files are left out, since they would read this
- * machine's. */
+/* The config file: any text is either refused with a reason, or gives values that, written out as
+ * the lines of a file, are read back as the same values. The text is also given to CONFIG SET,
+ * which must change nothing when it refuses. Inputs that include files are left out, since they
+ * would read this machine's. */
 #include "server/config.h"
 
 #include <stdint.h>

@@ -10,13 +10,15 @@
 #include <unistd.h>
 
 /* Each test runs in a directory of its own, with one configuration. */
-static char directory[] = "/tmp/tarn-config-test-XXXXXX";
+#define DIRECTORY_TEMPLATE "/tmp/tarn-config-test-XXXXXX"
+static char directory[] = DIRECTORY_TEMPLATE;
 static struct options options;
 static struct config *config;
 static struct buffer notes;
 static struct buffer error;
 
 static void setup(void) {
+    memcpy(directory, DIRECTORY_TEMPLATE, sizeof(directory));
     ck_assert_ptr_nonnull(mkdtemp(directory));
     ck_assert_int_eq(chdir(directory), 0);
     config = config_new(&options);
