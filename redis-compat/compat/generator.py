@@ -51,6 +51,7 @@ class Generator:
         self.times_used = 0
         self.queueing = [False] * CONNECTIONS
         self.short = False
+        self.short_allowed = True
         self.makers = [(getattr(self, name), weight) for name, weight in WEIGHTS.items()]
 
     def operations(self, count):
@@ -66,19 +67,21 @@ class Generator:
 
     def emit(self, out, connection, maker):
         self.short = False
+        # Inside a transaction nobody knows when a short life begins.
+        self.short_allowed = not self.queueing[connection]
         args = maker()
         if args is None:
             return
-        if args[0] in (b"MULTI", b"EXEC", b"DISCARD", b"RESET"):
-            self.queueing[connection] = args[0] == b"MULTI"
-        if args[0] in (b"SCAN", b"HSCAN") and not self.queueing[connection]:
-            out.append(Operation("scan", connection, args))
-            return
         if args[0] in (b"SCAN", b"HSCAN"):
+            if not self.queueing[connection]:
+                out.append(Operation("scan", connection, args))
             return
-        if self.random.random() < 0.03:
+        if not self.short and self.random.random() < 0.03:
             args = self.malformed(args)
-            self.short = False
+        if args[0] == b"MULTI":
+            self.queueing[connection] = True
+        elif args in ([b"EXEC"], [b"DISCARD"]):
+            self.queueing[connection] = False
         out.append(Operation("command", connection, args))
         if args[0] in (b"HGETALL", b"HKEYS", b"HVALS") and len(args) > 1:
             # Tells the comparison whether Redis defines the order.
@@ -142,7 +145,7 @@ class Generator:
         """A time for EX, PX, EXAT or PXAT."""
         if self.chance(0.04):
             return b"1" if unit.endswith(b"AT") else self.pick([b"0", b"-1", b"abc"])
-        if unit == b"PX" and self.chance(0.05):
+        if unit == b"PX" and self.short_allowed and self.chance(0.05):
             self.short = True
             return b"%d" % SHORT_MS
         seconds = self.seconds()

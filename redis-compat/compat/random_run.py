@@ -3,7 +3,7 @@
 import time
 
 from . import compare
-from .generator import CONNECTIONS, DATABASES, Generator
+from .generator import CONNECTIONS, DATABASES, KEYS, Generator
 from .resp import Connection, command_encode
 from .runner import bytes_show, outcome_read
 
@@ -70,6 +70,7 @@ class RandomRun:
         first = operations[start]
         if first.kind == "pause":
             time.sleep(int(first.args[0]) / 1000)
+            self.expired_meet()
             return start + 1
         if first.kind == "scan":
             self.scan_compare(start, first)
@@ -90,6 +91,15 @@ class RandomRun:
             self.reply_compare(i, operations[i], replies[0][i - start], replies[1][i - start],
                                following, following_reply)
         return end
+
+    def expired_meet(self):
+        """Looks at every key, so that no expired one is left to the moment of active expiry."""
+        for server in self.pair.sides:
+            connection = Connection(server.port)
+            for database in range(DATABASES):
+                connection.command("SELECT", database)
+                connection.command("EXISTS", *KEYS)
+            connection.close()
 
     def reply_compare(self, index, operation, reference, subject, following, following_reply):
         if reference.frame is None or subject.frame is None:
