@@ -119,14 +119,42 @@ void worker_listen(struct worker *worker, const int *fds, size_t count, int unix
     }
 }
 
+static void close_one(struct listener *listener) {
+    loop_watch_stop(listener->owner->worker->loop, &listener->watch);
+    network_close(listener->fd);
+}
+
+void worker_listen_stop_tcp(struct worker *worker) {
+    struct listeners *listeners = worker->listeners;
+    int unix_fds[NETWORK_LISTENERS_MAX + 1];
+    uint32_t unix_count = 0;
+    if (listeners == NULL) {
+        return;
+    }
+    /* A watch may not move while it runs: those that stay are started anew. */
+    for (uint32_t i = 0; i < listeners->count; i++) {
+        struct listener *listener = &listeners->items[i];
+        if (listener->is_unix) {
+            loop_watch_stop(worker->loop, &listener->watch);
+            unix_fds[unix_count++] = listener->fd;
+        } else {
+            close_one(listener);
+        }
+    }
+    listeners->count = 0;
+    listeners->is_paused = false;
+    for (uint32_t i = 0; i < unix_count; i++) {
+        add(listeners, unix_fds[i], true);
+    }
+}
+
 void worker_listen_stop(struct worker *worker) {
     struct listeners *listeners = worker->listeners;
     if (listeners == NULL) {
         return;
     }
     for (uint32_t i = 0; i < listeners->count; i++) {
-        loop_watch_stop(worker->loop, &listeners->items[i].watch);
-        network_close(listeners->items[i].fd);
+        close_one(&listeners->items[i]);
     }
     memory_free(listeners);
     worker->listeners = NULL;

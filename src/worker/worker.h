@@ -129,6 +129,8 @@ void worker_return_list(struct worker *worker, struct request_list *list);
 
 /* Listening sockets, given to worker 0 before it starts. count of each kind. */
 void worker_listen(struct worker *worker, const int *fds, size_t count, int unix_fd);
+/* Closes the TCP listeners, unix sockets stay: others may be given afterwards. While worker 0 stands still. */
+void worker_listen_stop_tcp(struct worker *worker);
 /* Stops accepting and closes the listeners. On worker 0's thread, or before it starts. */
 void worker_listen_stop(struct worker *worker);
 
