@@ -9,7 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-static void print(int fd, struct buffer *text) {
+static void print(int fd, const struct buffer *text) {
     for (size_t at = 0; at < text->length;) {
         ssize_t written = write(fd, text->bytes + at, text->length - at);
         if (written <= 0) {
@@ -17,7 +17,6 @@ static void print(int fd, struct buffer *text) {
         }
         at += (size_t)written;
     }
-    buffer_free(text);
 }
 
 /* Answers what was asked for instead of running. */
@@ -30,44 +29,32 @@ static int answer(enum config_request request, const char *program) {
     case CONFIG_REQUEST_VERSION:
         config_print_version(program, &text);
         break;
+    case CONFIG_REQUEST_CHECK:
+        buffer_append_string(&text, "The configuration is valid.\n");
+        break;
     case CONFIG_REQUEST_PRINT_CONFIG:
         config_print_file(&text);
         break;
     case CONFIG_REQUEST_PRINT_MAN:
         config_print_man(&text);
         break;
-    default:
+    case CONFIG_REQUEST_RUN:
+    case CONFIG_REQUEST_FAIL:
         break;
     }
     print(STDOUT_FILENO, &text);
+    buffer_free(&text);
     return EX_OK;
 }
 
-static bool configure_logger(const struct server_options *options) {
-    return logger_configure(&(struct logger_options){
-        .level = (enum log_level)options->loglevel,
-        .file = options->logfile,
-        .syslog_enabled = options->syslog_enabled,
-        .syslog_ident = options->syslog_ident,
-        .syslog_facility = options->syslog_facility,
-    });
-}
-
-/* One log line for each line of the notes. */
-static void log_notes(struct buffer *notes) {
-    const char *at = notes->bytes;
-    const char *end = at == NULL ? NULL : at + notes->length;
-    while (at != end) {
-        const char *line_end = memchr(at, '\n', (size_t)(end - at));
-        size_t length = (size_t)((line_end == NULL ? end : line_end) - at);
-        log_notice("%.*s", (int)length, at);
-        at = line_end == NULL ? end : line_end + 1;
+static int serve(struct config *config, struct options *options, const struct buffer *notes,
+                 const struct process_title *title) {
+    bool is_supervised = process_is_supervised(options->server.supervised);
+    if (options->server.daemonize && !is_supervised && process_daemonize() != 0) {
+        fprintf(stderr, "Can't go to the background: %s\n", strerror(errno));
+        return EX_OSERR;
     }
-    buffer_free(notes);
-}
-
-static int serve(struct config *config, struct options *options, struct buffer *notes) {
-    if (!configure_logger(&options->server)) {
+    if (!server_configure_logger(&options->server)) {
         fprintf(stderr, "Can't open the log file %s: %s\n", options->server.logfile,
                 strerror(errno));
         return EX_CANTCREAT;
@@ -75,15 +62,19 @@ static int serve(struct config *config, struct options *options, struct buffer *
     signals_init();
     signals_report_crashes("tarn-server " SERVER_VERSION);
     log_notice("oO0OoO0OoO0Oo Tarn is starting oO0OoO0OoO0Oo");
-    log_notice("Tarn version=%s, bits=64, pid=%d, just started", SERVER_VERSION, (int)getpid());
-    log_notes(notes);
-    struct server *server = server_new(config, options);
+    log_notice("Tarn version=%s, behaves as Redis version=%s, bits=64, pid=%d, just started",
+               SERVER_VERSION, SERVER_REDIS_VERSION, (int)getpid());
+    if (config_file(config)[0] == '\0') {
+        log_notice("No config file is named, the defaults and the command line hold.");
+    }
+    server_log_lines(LOG_NOTICE, notes);
+    struct server *server = server_new(config, options, title);
     int code = server_start(server);
     if (code == EX_OK) {
         server_wait(server);
         code = server_stop(server);
-        server_free(server);
     }
+    server_free(server);
     return code;
 }
 
@@ -97,10 +88,11 @@ int main(int argc, char **argv) {
     if (request == CONFIG_REQUEST_FAIL) {
         print(STDERR_FILENO, &error);
         code = EX_CONFIG;
-    } else if (request == CONFIG_REQUEST_CHECK) {
-        printf("Configuration is valid.\n");
     } else if (request == CONFIG_REQUEST_RUN) {
-        code = serve(config, &options, &notes);
+        struct process_title title;
+        process_title_init(&title, argc, argv);
+        code = serve(config, &options, &notes, &title);
+        process_title_free(&title);
     } else {
         code = answer(request, argv[0]);
     }

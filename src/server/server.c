@@ -3,17 +3,15 @@
 #include "base/logger.h"
 #include "base/memory.h"
 #include "io/clock.h"
-#include "io/files.h"
 #include "io/readiness.h"
 #include "io/signals.h"
+#include "server/option_changes.h"
 #include "worker/worker.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -22,14 +20,18 @@
 
 /* ---- new and free ---- */
 
-static void draw_id(char *text) {
+void server_draw_id(char text[SERVER_ID_LENGTH + 1]) {
     static const char digits[] = "0123456789abcdef";
-    unsigned char bytes[SERVER_RUN_ID_LENGTH];
+    unsigned char bytes[SERVER_ID_LENGTH];
     random_seed_bytes(bytes, sizeof(bytes));
-    for (size_t i = 0; i < SERVER_RUN_ID_LENGTH; i++) {
+    for (size_t i = 0; i < SERVER_ID_LENGTH; i++) {
         text[i] = digits[bytes[i] & 15];
     }
-    text[SERVER_RUN_ID_LENGTH] = '\0';
+    text[SERVER_ID_LENGTH] = '\0';
+}
+
+static void sample(struct node *node) {
+    figures_sample(&node->server->samples, node, clock_monotonic_us());
 }
 
 static void node_init(struct server *server) {
@@ -46,20 +48,24 @@ static void node_init(struct server *server) {
     node->server = server;
     node->password = options->server.requirepass;
     node->protected_mode = options->server.protected_mode;
+    node->cron = sample;
     stop_init(&node->stop);
 }
 
-struct server *server_new(struct config *config, struct options *options) {
+struct server *server_new(struct config *config, struct options *options,
+                          const struct process_title *title) {
     struct server *server = memory_alloc_zeroed(sizeof(*server));
     server->options = options;
     server->config = config;
+    server->title = title;
     server->started_ms = clock_wall_ms();
     server->started_us = clock_monotonic_us();
-    draw_id(server->run_id);
-    draw_id(server->replication_id);
+    server_draw_id(server->run_id);
+    server_draw_id(server->replication_id);
     ssize_t length = readlink("/proc/self/exe", server->executable, sizeof(server->executable) - 1);
     server->executable[length > 0 ? length : 0] = '\0';
     node_init(server);
+    option_changes_register(server);
     return server;
 }
 
@@ -70,31 +76,60 @@ void server_free(struct server *server) {
     memory_free(server);
 }
 
-/* ---- start ---- */
-
-static void raise_descriptor_limit(struct server *server) {
-    struct worker_options *worker_options = &server->options->worker;
-    uint64_t wanted = (uint64_t)worker_options->maxclients + RESERVED_DESCRIPTORS;
-    uint64_t limit = network_raise_descriptor_limit(wanted);
-    if (limit < wanted) {
-        int64_t clients = limit > RESERVED_DESCRIPTORS ? (int64_t)limit - RESERVED_DESCRIPTORS : 1;
-        log_warning("The system allows %llu open files: maxclients is lowered from %lld to %lld.",
-                    (unsigned long long)limit, (long long)worker_options->maxclients,
-                    (long long)clients);
-        worker_options->maxclients = clients;
+void server_log_lines(int level, const struct buffer *text) {
+    const char *at = text->bytes;
+    const char *end = at == NULL ? NULL : at + text->length;
+    while (at != end) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        size_t length = (size_t)((line_end == NULL ? end : line_end) - at);
+        log_write((enum log_level)level, "%.*s", (int)length, at);
+        at = line_end == NULL ? end : line_end + 1;
     }
 }
 
-static int listen_tcp(struct server *server, int fds[NETWORK_LISTENERS_MAX]) {
+/* ---- start ---- */
+
+bool server_configure_logger(const struct server_options *options) {
+    return logger_configure(&(struct logger_options){
+        .level = (enum log_level)options->loglevel,
+        .file = options->logfile,
+        .syslog_enabled = options->syslog_enabled,
+        .syslog_ident = options->syslog_ident,
+        .syslog_facility = options->syslog_facility,
+    });
+}
+
+int64_t server_reserve_descriptors(const struct server *server) {
+    int64_t wanted = server->options->worker.maxclients;
+    uint64_t limit = network_raise_descriptor_limit((uint64_t)wanted + RESERVED_DESCRIPTORS);
+    if (limit >= (uint64_t)wanted + RESERVED_DESCRIPTORS) {
+        return wanted;
+    }
+    return limit > RESERVED_DESCRIPTORS ? (int64_t)limit - RESERVED_DESCRIPTORS : 1;
+}
+
+static void fit_maxclients(struct server *server) {
+    int64_t *maxclients = &server->options->worker.maxclients;
+    int64_t fitting = server_reserve_descriptors(server);
+    if (fitting < *maxclients) {
+        log_warning("The system does not allow files enough for %lld clients: maxclients is now "
+                    "%lld.",
+                    (long long)*maxclients, (long long)fitting);
+        *maxclients = fitting;
+    }
+}
+
+bool server_listen_tcp(struct server *server) {
     const struct server_options *options = &server->options->server;
     if (options->port == 0) {
-        return 0;
+        return true;
     }
     struct buffer bind = BUFFER_EMPTY;
     for (size_t i = 0; i < options->bind.count; i++) {
         buffer_format(&bind, "%s%s", i == 0 ? "" : " ", options->bind.items[i]);
     }
     buffer_append_byte(&bind, '\0');
+    int fds[NETWORK_LISTENERS_MAX];
     int count = network_listen_tcp(
         &(struct network_listen_options){
             .bind = bind.bytes,
@@ -103,102 +138,141 @@ static int listen_tcp(struct server *server, int fds[NETWORK_LISTENERS_MAX]) {
         },
         fds);
     buffer_free(&bind);
-    return count;
+    if (count <= 0) {
+        log_warning("Failed listening on port %lld (tcp)", (long long)options->port);
+        return false;
+    }
+    worker_listen(server->node.workers[0], fds, (size_t)count, -1);
+    return true;
+}
+
+static bool listen_unix(struct server *server) {
+    const struct server_options *options = &server->options->server;
+    if (options->unixsocket[0] == '\0') {
+        return true;
+    }
+    int fd = network_listen_unix(options->unixsocket, (mode_t)options->unixsocketperm,
+                                 (int)options->tcp_backlog);
+    if (fd < 0) {
+        log_warning("Failed opening Unix socket: bind: %s", strerror(errno));
+        return false;
+    }
+    worker_listen(server->node.workers[0], NULL, 0, fd);
+    return true;
 }
 
 static int listen_all(struct server *server) {
     const struct server_options *options = &server->options->server;
-    int fds[NETWORK_LISTENERS_MAX];
-    int count = listen_tcp(server, fds);
-    if (count < 0) {
-        log_warning("Failed listening on port %lld (tcp), aborting.", (long long)options->port);
-        return EX_UNAVAILABLE;
-    }
-    int unix_fd = -1;
-    if (options->unixsocket[0] != '\0') {
-        unix_fd = network_listen_unix(options->unixsocket, (mode_t)options->unixsocketperm,
-                                      (int)options->tcp_backlog);
-        if (unix_fd < 0) {
-            log_warning("Failed opening Unix socket: bind: %s", strerror(errno));
-            return EX_UNAVAILABLE;
-        }
-    }
-    if (count == 0 && unix_fd < 0) {
+    if (options->port == 0 && options->unixsocket[0] == '\0') {
         log_warning("Configured to not listen anywhere, exiting.");
         return EX_CONFIG;
     }
-    server->port = (uint16_t)options->port;
-    worker_listen(server->node.workers[0], fds, (size_t)count, unix_fd);
-    return 0;
+    return server_listen_tcp(server) && listen_unix(server) ? 0 : EX_UNAVAILABLE;
 }
 
-static int start_workers(struct server *server) {
-    struct node *node = &server->node;
+static void forget_unix_socket(const struct server *server) {
+    if (server->options->server.unixsocket[0] != '\0') {
+        unlink(server->options->server.unixsocket);
+    }
+}
+
+/* The first `count` workers. */
+static void free_workers(struct node *node, uint32_t count) {
+    while (count-- > 0) {
+        worker_free(node->workers[count]);
+        node->workers[count] = NULL;
+    }
+}
+
+static void join_workers(struct node *node, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        worker_join(node->workers[i]);
+    }
+}
+
+/* Makes them all, or none. */
+static int make_workers(struct node *node) {
     for (uint32_t i = 0; i < node->worker_count; i++) {
         node->workers[i] = worker_new(node, i);
         if (node->workers[i] == NULL) {
             log_warning("Cannot make the event loop of worker %u: %s", i, strerror(errno));
-            return EX_OSERR;
-        }
-    }
-    int code = listen_all(server);
-    if (code != 0) {
-        return code;
-    }
-    for (uint32_t i = 0; i < node->worker_count; i++) {
-        int error = worker_start(node->workers[i]);
-        if (error != 0) {
-            log_warning("Cannot start worker %u: %s", i, strerror(error));
+            free_workers(node, i);
             return EX_OSERR;
         }
     }
     return 0;
 }
 
-static void write_pidfile(const struct server *server) {
-    const char *path = server->options->server.pidfile;
-    if (path[0] == '\0') {
-        return;
+/* Starts them all, or none. */
+static int start_workers(struct node *node) {
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        int error = worker_start(node->workers[i]);
+        if (error != 0) {
+            log_warning("Cannot start worker %u: %s", i, strerror(error));
+            join_workers(node, i);
+            return EX_OSERR;
+        }
     }
-    FILE *file = fopen(path, "w");
-    if (file == NULL) {
-        log_warning("Failed to write PID file: %s", strerror(errno));
-        return;
+    return 0;
+}
+
+static void announce(const struct server *server) {
+    const struct server_options *options = &server->options->server;
+    if (options->port != 0) {
+        log_notice("Ready to accept connections tcp");
     }
-    fprintf(file, "%d\n", (int)getpid());
-    fclose(file);
+    if (options->unixsocket[0] != '\0') {
+        log_notice("Ready to accept connections unix");
+    }
+    readiness_notify(getenv("NOTIFY_SOCKET"),
+                     READINESS_STATUS("Ready to accept connections") READINESS_READY);
 }
 
 int server_start(struct server *server) {
+    struct node *node = &server->node;
     const struct server_options *options = &server->options->server;
     if (chdir(options->dir) != 0) {
         log_warning("Can't chdir to '%s': %s", options->dir, strerror(errno));
         return EX_CONFIG;
     }
-    if (options->disable_thp) {
-        prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-    }
-    raise_descriptor_limit(server);
-    server->node.background = background_new("background");
-    if (server->node.background == NULL) {
+    fit_maxclients(server);
+    process_title_set(server->title, options, config_file(server->config));
+    node->background = background_new("background");
+    if (node->background == NULL) {
         log_warning("Cannot start the background thread: %s", strerror(errno));
         return EX_OSERR;
     }
-    write_pidfile(server);
-    log_notice("Server initialized");
-    int code = start_workers(server);
+    int code = make_workers(node);
     if (code != 0) {
-        return code;
+        goto fail_after_background;
     }
-    if (options->unixsocket[0] != '\0') {
-        log_notice("Ready to accept connections unix");
+    code = listen_all(server);
+    if (code != 0) {
+        goto fail_after_workers;
     }
-    if (options->port != 0) {
-        log_notice("Ready to accept connections tcp");
+    process_write_pid_file(options);
+    log_notice("Running mode=standalone, port=%lld, workers=%u, PID: %d", (long long)options->port,
+               node->worker_count, (int)getpid());
+    log_notice("Server initialized");
+    option_changes_apply_all(server);
+    struct memory_totals totals;
+    memory_totals_read(&totals);
+    server->memory_at_start_bytes = totals.allocated;
+    code = start_workers(node);
+    if (code != 0) {
+        goto fail_after_pid_file;
     }
-    readiness_notify(getenv("NOTIFY_SOCKET"),
-                     READINESS_STATUS("Ready to accept connections") READINESS_READY);
+    announce(server);
     return 0;
+
+fail_after_pid_file:
+    process_remove_pid_file(options);
+    forget_unix_socket(server);
+fail_after_workers:
+    free_workers(node, node->worker_count);
+fail_after_background:
+    background_free(node->background);
+    return code;
 }
 
 /* ---- until the end ---- */
@@ -209,9 +283,36 @@ void server_request_shutdown(struct server *server, int exit_code) {
     kill(getpid(), SIGTERM); /* Wakes the main thread from its wait. */
 }
 
+struct reload {
+    struct server *server;
+    struct buffer notes;
+    struct buffer error;
+    bool is_done;
+};
+
+static void reload_run(void *context) {
+    struct reload *reload = context;
+    reload->is_done = config_reload(reload->server->config, &reload->notes, &reload->error);
+}
+
 static void reload(struct server *server) {
-    (void)server;
-    log_notice("Received SIGHUP.");
+    const char *manager = getenv("NOTIFY_SOCKET");
+    readiness_notify(manager, READINESS_RELOADING);
+    if (!server_configure_logger(&server->options->server)) {
+        log_warning("Can't open the log file %s: %s", server->options->server.logfile,
+                    strerror(errno));
+    }
+    log_notice("Received SIGHUP: the log is reopened, the configuration read again.");
+    struct reload reload = {.server = server, .notes = BUFFER_EMPTY, .error = BUFFER_EMPTY};
+    stop_visit(&server->node, reload_run, &reload);
+    server_log_lines(LOG_WARNING, &reload.notes);
+    server_log_lines(LOG_WARNING, &reload.error);
+    if (!reload.is_done) {
+        log_warning("The configuration stays as it was.");
+    }
+    buffer_free(&reload.notes);
+    buffer_free(&reload.error);
+    readiness_notify(manager, READINESS_READY);
 }
 
 void server_wait(struct server *server) {
@@ -220,7 +321,9 @@ void server_wait(struct server *server) {
         if (signal_number == SIGHUP) {
             reload(server);
         } else if (signal_number == SIGTERM || signal_number == SIGINT) {
-            if (!atomic_load(&server->is_shutting_down)) {
+            if (atomic_load(&server->is_shutting_down)) {
+                log_warning("User requested shutdown...");
+            } else {
                 log_warning("Received %s scheduling shutdown...",
                             signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
             }
@@ -231,23 +334,12 @@ void server_wait(struct server *server) {
 
 int server_stop(struct server *server) {
     struct node *node = &server->node;
-    const struct server_options *options = &server->options->server;
-    log_notice("User requested shutdown...");
     readiness_notify(getenv("NOTIFY_SOCKET"), READINESS_STOPPING);
-    for (uint32_t i = 0; i < node->worker_count; i++) {
-        worker_join(node->workers[i]);
-    }
-    for (uint32_t i = 0; i < node->worker_count; i++) {
-        worker_free(node->workers[i]);
-    }
+    join_workers(node, node->worker_count);
+    process_remove_pid_file(&server->options->server);
+    forget_unix_socket(server);
+    free_workers(node, node->worker_count);
     background_free(node->background);
-    if (options->unixsocket[0] != '\0') {
-        unlink(options->unixsocket);
-    }
-    if (options->pidfile[0] != '\0') {
-        log_notice("Removing the pid file.");
-        unlink(options->pidfile);
-    }
     log_warning("Tarn is now ready to exit, bye bye...");
     return atomic_load(&server->exit_code);
 }

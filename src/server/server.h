@@ -1,18 +1,25 @@
 /* Server: one process: the node, its workers, its configuration, and its way from start to end.
  *
  * Lifecycle: server_new() -> server_start() -> server_wait() -> server_stop() -> server_free(); stop is
- * the mirror of start. Thread: the main one, which afterwards only waits for signals.
+ * the mirror of start. A start that fails has released all that it took.
+ * Thread: the main one, which afterwards only waits for signals.
  */
 #ifndef TARN_SERVER_SERVER_H
 #define TARN_SERVER_SERVER_H
 
 #include "server/config.h"
+#include "server/figures.h"
+#include "server/process.h"
 #include "worker/node.h"
 
 #include <stdatomic.h>
 
-#define SERVER_RUN_ID_LENGTH 40
+#define SERVER_ID_LENGTH 40
+#ifdef PACKAGE_VERSION
 #define SERVER_VERSION PACKAGE_VERSION
+#else
+#define SERVER_VERSION "0"
+#endif
 /* The version of Redis whose behaviour this server has. */
 #define SERVER_REDIS_VERSION "7.2.4"
 
@@ -20,18 +27,21 @@ struct server {
     struct node node;
     struct options *options;
     struct config *config;
-    char run_id[SERVER_RUN_ID_LENGTH + 1];
-    char replication_id[SERVER_RUN_ID_LENGTH + 1];
+    const struct process_title *title;
+    char run_id[SERVER_ID_LENGTH + 1];
+    char replication_id[SERVER_ID_LENGTH + 1];
     char executable[4096];
-    int64_t started_ms;
+    int64_t started_ms; /* wall clock */
     int64_t started_us; /* monotonic */
-    uint16_t port;
-    atomic_bool is_shutting_down; /* SHUTDOWN, SIGTERM */
+    struct figures_samples samples;
+    size_t memory_at_start_bytes;
+    atomic_bool is_shutting_down; /* SHUTDOWN */
     atomic_int exit_code;
 };
 
-/* config and options stay the caller's. */
-struct server *server_new(struct config *config, struct options *options);
+/* config, options and title stay the caller's. */
+struct server *server_new(struct config *config, struct options *options,
+                          const struct process_title *title);
 void server_free(struct server *server);
 
 /* Opens sockets, starts the workers. 0, or an exit code of sysexits(3); the log says why. */
@@ -43,6 +53,20 @@ int server_stop(struct server *server);
 
 /* Ends server_wait(). Any thread. */
 void server_request_shutdown(struct server *server, int exit_code);
+
+/* Opens the sockets that the options ask for and gives them to worker 0, before it starts or while it stands
+ * still. False: the log says why, and none is open. */
+bool server_listen_tcp(struct server *server);
+/* Raises the limit of open files so that maxclients fit. Answers how many clients do. */
+int64_t server_reserve_descriptors(const struct server *server);
+/* Opens the log as the options say. False: errno says why not. */
+bool server_configure_logger(const struct server_options *options);
+
+/* Logs each line of the text. level: enum log_level. */
+void server_log_lines(int level, const struct buffer *text);
+
+/* The 40 hex digits of a new id. */
+void server_draw_id(char text[SERVER_ID_LENGTH + 1]);
 
 /* The command families of all layers. */
 extern const struct command *const server_command_families[];

@@ -1,0 +1,113 @@
+#include "server/option_changes.h"
+
+#include "server/server.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static bool change_access(void *context, struct buffer *error) {
+    struct server *server = context;
+    (void)error;
+    server->node.password = server->options->server.requirepass;
+    server->node.protected_mode = server->options->server.protected_mode;
+    return true;
+}
+
+static bool change_maxclients(void *context, struct buffer *error) {
+    const struct server *server = context;
+    int64_t fitting = server_reserve_descriptors(server);
+    if (fitting < server->options->worker.maxclients) {
+        buffer_format(error,
+                      "The operating system is not able to handle the specified number of "
+                      "clients, try with %lld",
+                      (long long)fitting);
+        return false;
+    }
+    return true;
+}
+
+static bool change_log(void *context, struct buffer *error) {
+    const struct server *server = context;
+    if (!server_configure_logger(&server->options->server)) {
+        buffer_append_string(error, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static bool change_dir(void *context, struct buffer *error) {
+    const struct server *server = context;
+    if (chdir(server->options->server.dir) != 0) {
+        buffer_append_string(error, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static bool change_title(void *context, struct buffer *error) {
+    const struct server *server = context;
+    (void)error;
+    process_title_set(server->title, &server->options->server, config_file(server->config));
+    return true;
+}
+
+/* The old sockets are closed first: the new ones may be at the same addresses. */
+static bool change_listeners(void *context, struct buffer *error) {
+    struct server *server = context;
+    worker_listen_stop_tcp(server->node.workers[0]);
+    if (!server_listen_tcp(server)) {
+        buffer_append_string(error, "Failed to bind to specified addresses.");
+        return false;
+    }
+    process_title_set(server->title, &server->options->server, config_file(server->config));
+    return true;
+}
+
+static void configure(struct worker *worker) {
+    const struct worker_options *options = worker->node->options;
+    worker->executor.tracks_latency = options->latency_tracking;
+    worker->executor.times_all =
+        (options->slowlog_log_slower_than >= 0 &&
+         options->slowlog_log_slower_than < EXECUTOR_EXACT_BELOW_US) ||
+        options->latency_monitor_threshold > 0;
+}
+
+static bool change_workers(void *context, struct buffer *error) {
+    struct server *server = context;
+    (void)error;
+    for (uint32_t i = 0; i < server->node.worker_count; i++) {
+        configure(server->node.workers[i]);
+    }
+    return true;
+}
+
+void option_changes_register(struct server *server) {
+    static const struct {
+        const char *name;
+        config_change function;
+    } changes[] = {
+        {"requirepass", change_access},
+        {"protected-mode", change_access},
+        {"maxclients", change_maxclients},
+        {"loglevel", change_log},
+        {"dir", change_dir},
+        {"proc-title-template", change_title},
+        {"port", change_listeners},
+        {"bind", change_listeners},
+        {"notify-keyspace-events", change_workers},
+        {"slowlog-log-slower-than", change_workers},
+        {"slowlog-max-len", change_workers},
+        {"latency-monitor-threshold", change_workers},
+        {"latency-tracking", change_workers},
+    };
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        config_on_change(server->config, changes[i].name, changes[i].function, server);
+    }
+}
+
+void option_changes_apply_all(struct server *server) {
+    struct buffer ignored = BUFFER_EMPTY;
+    change_workers(server, &ignored);
+    buffer_free(&ignored);
+}
