@@ -176,8 +176,8 @@ static void run_call(struct call_harness *harness, struct call *call) {
     reply_free(&reply);
 }
 
-/* Large arguments become blocks of their own; the others move to memory of their exact size, so that a
- * sanitizer sees who reads behind them. */
+/* Large arguments become blocks of their own; the others move to memory of their exact size, so
+ * that a sanitizer sees who reads behind them. */
 struct arrival {
     struct span args[CALL_HARNESS_ARGS_MAX];
     struct block *blocks[CALL_HARNESS_ARGS_MAX];

@@ -1,5 +1,6 @@
-/* A keyspace without a server: runs rows of the command table on arguments and shows the reply's bytes, the
- * events and the effects. Needs no network, no clock and no Check, so that fuzzers use it too.
+/* A keyspace without a server: runs rows of the command table on arguments and shows the reply's
+ * bytes, the events and the effects. Needs no network, no clock and no Check, so that fuzzers
+ * use it too.
  *
  *     static const struct command *const families[] = {string_commands, NULL};
  *     struct call_harness harness;
@@ -8,8 +9,9 @@
  *     ck_assert_str_eq(harness.events.bytes, "set key\n");
  *     call_harness_close(&harness);
  *
- * A second keyspace, the twin, is given nothing but the effects; call_harness_difference() tells whether it
- * is the same as the first. call_harness_close() asserts that it is: every test checks that effects carry all.
+ * A second keyspace, the twin, is given nothing but the effects; call_harness_difference() tells
+ * whether it is the same as the first. call_harness_close() asserts that it is: every test
+ * checks that effects carry all.
  *
  * Arguments of BLOCK_BYTES_MIN bytes or more come to the command as blocks, as from the socket.
  * A broken rule of call.h (no reply, an effect of a read-only command) is an assertion.
@@ -66,14 +68,16 @@ void call_harness_close(struct call_harness *harness);
 /* The row of this name, or NULL. */
 const struct command *call_harness_row(const struct call_harness *harness, struct span name);
 
-/* Runs a call; answers the reply's bytes, ended by a zero, good until the next call. The name must be that of a
- * row, or `<unknown command>` is answered; too few or many arguments answer `<arity>`. */
+/* Runs a call; answers the reply's bytes, ended by a zero, good until the next call. The name
+ * must be that of a row, or `<unknown command>` is answered; too few or many arguments answer
+ * `<arity>`. */
 const char *call_harness_run(struct call_harness *harness, const struct span *args,
                              uint32_t args_count);
 /* The same for a line of words between blanks. In "..." stand blanks, and \xHH, \r, \n, \", \\. */
 const char *call_harness_line(struct call_harness *harness, const char *line);
 
-/* NULL when the twin holds the same keys with the same values, types and expiries, else a sentence. */
+/* NULL when the twin holds the same keys with the same values, types and expiries, else a
+ * sentence. */
 const char *call_harness_difference(const struct call_harness *harness);
 /* Keys of all databases. */
 uint64_t call_harness_keys(const struct call_harness *harness);
