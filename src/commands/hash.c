@@ -7,8 +7,8 @@
 
 #include <math.h>
 
-/* Finds the hash at the first argument for a command that reads. False: it has another type, and the
- * reply says so. *entry is NULL when there is no such key. */
+/* Finds the hash at the first argument for a command that reads. False: it has another type, and
+ * the reply says so. *entry is NULL when there is no such key. */
 static bool read_hash(struct call *call, struct entry **entry) {
     bool is_wrong;
     *entry = call_read_typed(call, call->args[1], VALUE_HASH, &is_wrong);
@@ -45,7 +45,8 @@ static int64_t put(struct call *call, struct place *place, struct span field, st
 
 /* ---- HSET, HSETNX, HMSET ---- */
 
-/* Sets the pairs behind the key; answers how many fields are new, or -1 when the reply says why not. */
+/* Sets the pairs behind the key; answers how many fields are new, or -1 when the reply says why
+ * not. */
 static int64_t put_pairs(struct call *call) {
     if (call->args_count % 2 != 0) {
         reply_error_format(call->reply, "ERR wrong number of arguments for '%s' command",
@@ -343,7 +344,8 @@ static void select_visit(struct span field, struct span value, void *context) {
     selection->left--;
 }
 
-/* True if the address was not in the set, which has a power of two of places and keeps some free. */
+/* True if the address was not in the set, which has a power of two of places and keeps some
+ * free. */
 static bool address_add(const void **set, uint64_t places, const void *address) {
     uint64_t place = ((uintptr_t)address >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> 16;
     for (;; place++) {
@@ -460,8 +462,6 @@ static void hrandfield(struct call *call) {
 /* ---- HSCAN ---- */
 
 #define SCAN_COUNT_DEFAULT 10
-/* Buckets looked at per field wanted: a table that became sparse answers with fewer. */
-#define SCAN_BUCKETS_PER_FIELD 10
 
 struct scan {
     struct reply *reply;
@@ -472,8 +472,8 @@ struct scan {
     size_t elements; /* in the reply */
 };
 
-/* As strtoul() reads it, whose leniency clients meet in redis-server: a sign is allowed, and the empty
- * text is 0. */
+/* As strtoul() reads it, whose leniency clients meet in redis-server: a sign is allowed, and the
+ * empty text is 0. */
 static bool cursor_read(struct span text, uint64_t *cursor) {
     bool is_negative = text.length > 1 && text.bytes[0] == '-';
     size_t i = is_negative || (text.length > 1 && text.bytes[0] == '+') ? 1 : 0;
@@ -527,7 +527,9 @@ static void scan_reply_visit(struct span field, struct span value, void *context
     }
 }
 
-/* The cursor stands before the fields in the reply: so the way is walked twice, first for its end. */
+/* Tables stay dense as they shrink: a few buckets hold what was asked for.
+ * The cursor stands before the fields in the reply: so the way is walked twice, first for its
+ * end. */
 static void scan_reply(struct scan *scan, const struct entry *entry, uint64_t cursor) {
     uint64_t count = (uint64_t)scan->count;
     uint64_t steps = 0;
@@ -535,7 +537,7 @@ static void scan_reply(struct scan *scan, const struct entry *entry, uint64_t cu
     do {
         end = hash_value_scan(entry, end, scan_count_visit, scan);
         steps++;
-    } while (end != 0 && scan->seen < count && steps / SCAN_BUCKETS_PER_FIELD < count);
+    } while (end != 0 && scan->seen < count);
     reply_array(scan->reply, 2);
     char text[NUMBER_TEXT_BYTES_MAX];
     reply_bulk(scan->reply, span_of(text, number_format_unsigned(text, end)));

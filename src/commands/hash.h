@@ -1,7 +1,7 @@
 /* Hashes: HSET, HGET and their relatives. The rows run on any store; none knows a connection.
  *
- * A command sends one event, as Redis does; it travels with one of the command's effects. What a hash
- * holds is in store/hash_value.h.
+ * A command sends one event, as Redis does; it travels with one of the command's effects. What a
+ * hash holds is in store/hash_value.h.
  */
 #ifndef TARN_COMMANDS_HASH_H
 #define TARN_COMMANDS_HASH_H

@@ -2,16 +2,16 @@
  *
  *   OFFSET  SIZE    MEANING
  *   0       1       kind (low 4 bits) and ENTRY_FLAG_* (high 4 bits)
- *   1       3       access data: LRU clock in seconds, or LFU minutes (16 bits) and counter (8 bits)
- *   4       1 | 4   key length (4 with ENTRY_FLAG_LONG_KEY)
+ *   1       3       access data: LRU clock in seconds, or LFU minutes (16 bits) and counter (8
+ *   bits) 4       1 | 4   key length (4 with ENTRY_FLAG_LONG_KEY)
  *   ...     2 | 4   value length (4 with ENTRY_FLAG_LONG_VALUE); absent for kinds of fixed size
  *   ...     8       expiry: ms since the epoch, absent without ENTRY_FLAG_EXPIRY
  *   ...     key     bytes
  *   ...     value   ENTRY_BYTES, ENTRY_HASH_PACK: value length bytes
  *                   ENTRY_INTEGER: 8 bytes · ENTRY_BLOCK, ENTRY_HASH_TABLE: an address of 8 bytes
  *
- * All numbers are in the machine's order: an entry never leaves the process. Nothing in it is aligned:
- * it is read by memcpy. An entry belongs to the store whose heap it came from, and to that
+ * All numbers are in the machine's order: an entry never leaves the process. Nothing in it is
+ * aligned: it is read by memcpy. An entry belongs to the store whose heap it came from, and to that
  * store's worker.
  */
 #ifndef TARN_STORE_ENTRY_H
@@ -155,8 +155,8 @@ void entry_free(struct heap *heap, struct entry *entry);
 /* Makes entry what plan says, in its place when the size class allows, else anew. plan.key must be
  * the entry's own key; plan.value must not point into the entry. Answers where it is now. */
 struct entry *entry_rewrite(struct heap *heap, struct entry *entry, const struct entry_plan *plan);
-/* Makes the content of an entry of a sized kind content_bytes long, keeping what fits of it; the rest is
- * unwritten. In its place when the size class allows. Answers where the entry is now. */
+/* Makes the content of an entry of a sized kind content_bytes long, keeping what fits of it; the
+ * rest is unwritten. In its place when the size class allows. Answers where the entry is now. */
 struct entry *entry_resize(struct heap *heap, struct entry *entry, size_t content_bytes);
 /* A plan that would make the same entry; spans point into it. */
 struct entry_plan entry_plan_of(const struct entry *entry);

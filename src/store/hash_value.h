@@ -2,8 +2,8 @@
  * fields of its own. Once a table, always a table, as in Redis.
  *
  * The functions that change take the cell, since the entry may move; they keep the heap's count and
- * the cell true. A hash without fields does not exist: whoever removes the last one removes the key.
- * One thread: the store's.
+ * the cell true. A hash without fields does not exist: whoever removes the last one removes the
+ * key. One thread: the store's.
  */
 #ifndef TARN_STORE_HASH_VALUE_H
 #define TARN_STORE_HASH_VALUE_H

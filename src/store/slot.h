@@ -1,5 +1,6 @@
 /* Slots: which of the 16384 a key lives in. CRC16 of the key, or of what stands between the first
- * "{" and the first "}" behind it, if that is not empty. Source: the Redis Cluster specification. */
+ * "{" and the first "}" behind it, if that is not empty. Source: the Redis Cluster
+ * specification. */
 #ifndef TARN_STORE_SLOT_H
 #define TARN_STORE_SLOT_H
 

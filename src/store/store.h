@@ -7,11 +7,12 @@
  *  2. database.keys is the sum of its tables' element counts; a bit in non_empty is set exactly for
  *     slots with elements; volatile_keys is the sum of the slots' volatile counts.
  *  3. A slot's earliest is never later than the earliest expiry in it (it may be too early).
- *  4. change_count grows with every insertion and removal: what was found before is to be found anew.
+ *  4. change_count grows with every insertion and removal: what was found before is to be found
+ *     anew.
  *
  * Data is changed only by effects (commands/effect.h), which call the functions below.
- * Memory that a change sets free is freed at once when that is little, else it goes to the graveyard, which
- * store_bury_step() empties a bounded piece at a time.
+ * Memory that a change sets free is freed at once when that is little, else it goes to the
+ * graveyard, which store_bury_step() empties a bounded piece at a time.
  */
 #ifndef TARN_STORE_STORE_H
 #define TARN_STORE_STORE_H
@@ -117,8 +118,8 @@ static inline uint64_t *store_find(const struct store *store, uint32_t database,
     return table == NULL ? NULL : table_find(table, hash, entry_equals_key, &key);
 }
 
-/* Takes in an entry whose key is not there yet; answers its cell. The table takes its steps of growth
- * after the insertion. */
+/* Takes in an entry whose key is not there yet; answers its cell. The table takes its steps of
+ * growth after the insertion. */
 uint64_t *store_add(struct store *store, uint32_t database, uint16_t slot, uint64_t hash,
                     struct entry *entry);
 /* Takes the entry of this cell out and frees it with its value. */
@@ -127,7 +128,8 @@ void store_remove(struct store *store, uint32_t database, uint16_t slot, uint64_
 /* Takes it out without freeing: it is the caller's. */
 struct entry *store_take(struct store *store, uint32_t database, uint16_t slot, uint64_t hash,
                          uint64_t *cell);
-/* The entry's expiry changed from one to the other (ENTRY_NO_EXPIRY: none): keeps the counts true. */
+/* The entry's expiry changed from one to the other (ENTRY_NO_EXPIRY: none): keeps the counts
+ * true. */
 void store_expiry_changed(struct store *store, uint32_t database, uint16_t slot, int64_t old_ms,
                           int64_t new_ms);
 

@@ -1,6 +1,6 @@
-/* Watched keys of one store, for WATCH: each has a version that every effect on it, and every flush,
- * raises. A connection remembers the version that it saw; at EXEC an equal version means that nobody
- * changed the key. Cost for who does not use it: one compare with zero per effect.
+/* Watched keys of one store, for WATCH: each has a version that every effect on it, and every
+ * flush, raises. A connection remembers the version that it saw; at EXEC an equal version means
+ * that nobody changed the key. Cost for who does not use it: one compare with zero per effect.
  */
 #ifndef TARN_STORE_WATCH_H
 #define TARN_STORE_WATCH_H

@@ -1,6 +1,6 @@
-/* Table: a hash table of elements (entries, fields, members) that grows and shrinks by one bucket at a
- * time: linear hashing. No step moves more than the elements of one bucket, nothing ever doubles,
- * and tables of the same load do not grow at the same moment.
+/* Table: a hash table of elements (entries, fields, members) that grows and shrinks by one bucket
+ * at a time: linear hashing. No step moves more than the elements of one bucket, nothing ever
+ * doubles, and tables of the same load do not grow at the same moment.
  *
  *   bucket: one cache line of TABLE_BUCKET_CELLS cells
  *   cell:   0 (empty) or 16 bits of hash tag | 48 bits of element address.
@@ -10,8 +10,8 @@
  *   beyond                                 root -> directory -> groups -> segments of buckets
  *
  * With n buckets and L = floor(log2(n)), an element stands in bucket hash mod 2^(L+1) if that is
- * below n, else in bucket hash mod 2^L. Growth splits bucket n - 2^L into itself and the new bucket n; shrinking
- * merges the last bucket back.
+ * below n, else in bucket hash mod 2^L. Growth splits bucket n - 2^L into itself and the new bucket
+ * n; shrinking merges the last bucket back.
  *
  * The table does not own its elements. It asks the caller for their hash when it splits a bucket.
  * Cells are found by table_find() and stay valid until the next insertion, removal or step.
@@ -99,7 +99,8 @@ static inline struct table_bucket *table_bucket(const struct table *table, uint3
     return table_directory_bucket(table, index);
 }
 
-/* The bucket in which an element of that hash stands, or NULL in an empty table: for prefetching. */
+/* The bucket in which an element of that hash stands, or NULL in an empty table: for
+ * prefetching. */
 static inline struct table_bucket *table_home(const struct table *table, uint64_t hash) {
     return table->bucket_count == 0 ? NULL : table_bucket(table, table_bucket_index(table, hash));
 }
