@@ -1,14 +1,16 @@
 #include "commands/bitmap.h"
+#include "commands/expire.h"
 #include "commands/generic.h"
 #include "commands/hash.h"
+#include "commands/keyspace_commands.h"
 #include "commands/string.h"
 #include "server/server.h"
 #include "worker/connection_commands.h"
 #include "worker/session.h"
 
 const struct command *const server_command_families[] = {
-    string_commands,  bitmap_commands,     hash_commands,
-    generic_commands, connection_commands, transaction_commands,
+    string_commands, bitmap_commands,   hash_commands,       generic_commands,
+    expire_commands, keyspace_commands, connection_commands, transaction_commands,
 };
 
 const size_t server_command_families_count =

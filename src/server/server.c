@@ -251,6 +251,7 @@ int server_start(struct server *server) {
         goto fail_after_workers;
     }
     process_write_pid_file(options);
+    logger_set_role('M');
     log_notice("Running mode=standalone, port=%lld, workers=%u, PID: %d", (long long)options->port,
                node->worker_count, (int)getpid());
     log_notice("Server initialized");
