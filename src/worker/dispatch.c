@@ -1,7 +1,6 @@
 #include "worker/dispatch.h"
 
-#include "base/numbers.h"
-#include "commands/generic.h"
+#include "commands/keyspace_commands.h"
 #include "worker/pubsub.h"
 #include "worker/transactions.h"
 
@@ -224,7 +223,7 @@ static enum dispatch_outcome locate(const struct worker *worker,
     const struct span *args = args_of(connection, request);
     if ((command->flags & COMMAND_BY_CURSOR) != 0) {
         uint64_t cursor = 0;
-        bool is_cursor = number_parse_unsigned(args[1], &cursor);
+        bool is_cursor = scan_cursor_parse(args[1], &cursor);
         uint16_t slot = is_cursor ? scan_cursor_slot(cursor) : 0;
         return locate_owners(worker, UINT64_C(1) << node->keyspace->owners[slot], dispatch);
     }
