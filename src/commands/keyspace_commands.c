@@ -131,12 +131,24 @@ static bool parse_scan_options(struct call *call, struct scan_options *options) 
     return true;
 }
 
+/* Exchanges a place in a table's scan order, whose low bits are zeros but in huge tables, and a small number. */
+static uint64_t reverse_place(uint64_t place) {
+    uint64_t reversed = 0;
+    for (int i = 0; i < TABLE_SCAN_BITS; i++) {
+        reversed = reversed << 1 | (place >> i & 1);
+    }
+    return reversed;
+}
+
+_Static_assert(1 << SCAN_SLOT_BITS == SLOTS, "a cursor holds any slot");
+_Static_assert(SCAN_SLOT_BITS + TABLE_SCAN_BITS < 64, "a cursor holds any place");
+
 /* Walks on from the cursor until count entries are found, or the store ends, or too many buckets were
  * nearly empty. Answers the next cursor. */
 static uint64_t scan(const struct call *call, uint64_t cursor, uint64_t count,
                      struct found *found) {
     const struct store *store = call_store(call, scan_cursor_slot(cursor));
-    uint64_t position = cursor & ((UINT64_C(1) << SCAN_SLOT_SHIFT) - 1);
+    uint64_t position = reverse_place(cursor >> SCAN_SLOT_BITS);
     uint32_t slot = scan_cursor_slot(cursor);
     uint64_t buckets_left;
     if (__builtin_mul_overflow(count, (uint64_t)SCAN_BUCKETS_PER_COUNT, &buckets_left)) {
@@ -159,9 +171,9 @@ static uint64_t scan(const struct call *call, uint64_t cursor, uint64_t count,
     }
     if (slot >= SLOTS) {
         slot = store->slot_first + store->slot_count;
-        return slot == SLOTS ? 0 : (uint64_t)slot << SCAN_SLOT_SHIFT;
+        return slot == SLOTS ? 0 : slot;
     }
-    return (uint64_t)slot << SCAN_SLOT_SHIFT | position;
+    return reverse_place(position) << SCAN_SLOT_BITS | slot;
 }
 
 static bool scan_takes(const struct scan_options *options, const struct entry *entry) {
