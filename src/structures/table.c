@@ -319,6 +319,19 @@ uint64_t table_scan(const struct table *table, uint64_t position,
     return next >= space ? 0 : next;
 }
 
+static uint32_t chain_count(const struct table_bucket *bucket) {
+    uint32_t count = 0;
+    while (bucket != NULL) {
+        const struct table_bucket *child = table_child(bucket);
+        int cells = child == NULL ? TABLE_BUCKET_CELLS : LAST_CELL;
+        for (int i = 0; i < cells; i++) {
+            count += bucket->cells[i] != 0;
+        }
+        bucket = child;
+    }
+    return count;
+}
+
 /* The element number `place` of a bucket's chain, or NULL. */
 static void *chain_element(const struct table_bucket *bucket, uint32_t place) {
     uint32_t seen = 0;
@@ -340,21 +353,26 @@ void *table_random(const struct table *table, struct random *random) {
         return NULL;
     }
     /* A bucket and a place in it, both by chance, until there is an element: each has the same
-     * chance, as long as no chain is longer than the places. */
+     * chance, but for those of a chain longer than the places, which have a little less. */
     const uint32_t places = TABLE_BUCKET_CELLS * 2;
     for (int tries = 0; tries < RANDOM_TRIES_MAX; tries++) {
         uint32_t index = (uint32_t)random_below(random, table->bucket_count);
+        const struct table_bucket *bucket = table_bucket(table, index);
         uint32_t place = (uint32_t)random_below(random, places);
-        void *element = chain_element(table_bucket(table, index), place);
-        if (element != NULL) {
-            return element;
+        uint32_t count = chain_count(bucket);
+        if (count > places) {
+            place = (uint32_t)random_below(random, count);
+        }
+        if (place < count) {
+            return chain_element(bucket, place);
         }
     }
     uint32_t index = (uint32_t)random_below(random, table->bucket_count);
     for (;;) {
-        void *element = chain_element(table_bucket(table, index), 0);
-        if (element != NULL) {
-            return element;
+        const struct table_bucket *bucket = table_bucket(table, index);
+        uint32_t count = chain_count(bucket);
+        if (count != 0) {
+            return chain_element(bucket, (uint32_t)random_below(random, count));
         }
         index = index + 1 == table->bucket_count ? 0 : index + 1;
     }
