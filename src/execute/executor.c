@@ -64,10 +64,12 @@ struct execution_timer executor_begin(struct executor *executor, const struct co
                                       const struct reply *reply) {
     struct execution_timer timer = {.reply_at = reply->buffer.length, .weight = 1};
     if ((command->command->flags & (COMMAND_FAST | COMMAND_SAMPLED)) != 0 && !executor->times_all) {
-        if (LIKELY(++executor->sample % EXECUTOR_SAMPLE != 0)) {
+        /* The first run is timed, so that every command that ran has a duration. */
+        bool is_first = executor->statistics[command->number].timed_calls == 0;
+        if (LIKELY(++executor->sample % EXECUTOR_SAMPLE != 0 && !is_first)) {
             return timer;
         }
-        timer.weight = EXECUTOR_SAMPLE;
+        timer.weight = is_first ? 1 : EXECUTOR_SAMPLE;
     }
     timer.started_us = executor->clock_us();
     return timer;

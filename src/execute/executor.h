@@ -2,7 +2,7 @@
  *
  * Durations are wall microseconds from the monotonic clock. Reading it twice costs as much as a small
  * command, so commands that take the same time whatever the data (COMMAND_FAST, COMMAND_SAMPLED) are timed one run
- * in EXECUTOR_SAMPLE, with that weight, unless everything is to be timed (a slow log threshold below
+ * in EXECUTOR_SAMPLE, with that weight, and the first, unless everything is to be timed (a slow log threshold below
  * EXECUTOR_EXACT_BELOW_US, or latency monitoring).
  */
 #ifndef TARN_EXECUTE_EXECUTOR_H
