@@ -12,7 +12,8 @@
  * Invariants
  *  1. All objects of a slab have one class; a free one holds the address of the next free one.
  *  2. A slab stands in its class' list of open slabs exactly while it has a free object.
- *  3. An empty slab goes back to the allocator, unless it is the only open one of its class.
+ *  3. A slab that becomes empty goes back to the allocator, unless it is the only open one of its
+ *     class: at most one empty slab of a class is kept.
  *  4. used_bytes is the sum of the class sizes of the live objects; held_bytes what slabs and large
  *     allocations take from the allocator.
  *
