@@ -5,12 +5,17 @@
 #include "commands/keyspace_commands.h"
 #include "commands/string.h"
 #include "server/server.h"
+#include "worker/client_commands.h"
 #include "worker/connection_commands.h"
+#include "worker/monitor.h"
+#include "worker/pubsub.h"
 #include "worker/session.h"
+#include "worker/slow_log.h"
 
 const struct command *const server_command_families[] = {
     string_commands, bitmap_commands,   hash_commands,       generic_commands,
     expire_commands, keyspace_commands, connection_commands, transaction_commands,
+    client_commands, pubsub_commands,   monitor_commands,    slow_log_commands,
 };
 
 const size_t server_command_families_count =

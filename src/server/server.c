@@ -50,6 +50,7 @@ static void node_init(struct server *server) {
     node->protected_mode = options->server.protected_mode;
     node->cron = sample;
     stop_init(&node->stop);
+    slow_log_init(&node->slow_log);
 }
 
 struct server *server_new(struct config *config, struct options *options,
@@ -70,6 +71,7 @@ struct server *server_new(struct config *config, struct options *options,
 }
 
 void server_free(struct server *server) {
+    slow_log_free(&server->node.slow_log);
     stop_destroy(&server->node.stop);
     keyspace_free(server->node.keyspace);
     command_table_free((struct command_table *)(uintptr_t)server->node.commands);

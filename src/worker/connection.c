@@ -2,6 +2,8 @@
 
 #include "base/logger.h"
 #include "base/memory.h"
+#include "worker/client_info.h"
+#include "worker/monitor.h"
 #include "worker/pubsub.h"
 #include "worker/transactions.h"
 #include "worker/worker.h"
@@ -42,6 +44,11 @@ struct connection *connection_new(struct worker *home, int fd, bool is_unix) {
         connection->flags |= CONNECTION_LOCAL;
     }
     connection->id = atomic_fetch_add(&home->node->next_client_id, 1) + 1;
+    char address[NETWORK_ADDRESS_BYTES];
+    network_peer_address(fd, address);
+    connection->peer = memory_copy_string(address);
+    network_own_address(fd, address);
+    connection->own = memory_copy_string(address);
     connection->is_writable = true;
     list_init(&connection->run_link);
     list_init(&connection->write_link);
@@ -77,10 +84,7 @@ void connection_free(struct connection *connection) {
         home->sweep = NULL;
     }
     pubsub_forget(connection);
-    if (list_is_linked(&connection->monitor_link)) {
-        list_remove(&connection->monitor_link);
-        atomic_fetch_sub(&home->node->monitors, 1);
-    }
+    monitor_leave(connection);
     if (connection->transaction != NULL) {
         transaction_drop(home, connection);
     }
@@ -96,6 +100,8 @@ void connection_free(struct connection *connection) {
     block_release(connection->large);
     reply_free(&connection->reply);
     reply_free(&connection->deferred);
+    memory_free(connection->peer);
+    memory_free(connection->own);
     memory_free(connection->name);
     memory_free(connection->library_name);
     memory_free(connection->library_version);
@@ -126,8 +132,9 @@ static bool input_make_room(struct connection *connection) {
     } else if (connection->input_length == connection->input_capacity) {
         size_t limit = (size_t)connection->home->node->options->client_query_buffer_limit;
         if (connection->input_capacity >= limit) {
-            log_warning("Closing client %llu that reached max query buffer length",
-                        (unsigned long long)connection->id);
+            client_info_log(LOG_WARNING,
+                            "Closing client that reached max query buffer length: ", connection,
+                            "");
             return false;
         }
         size_t capacity = connection->input_capacity * 2;
@@ -531,22 +538,46 @@ void connection_write(struct connection *connection) {
 
 /* ---- pushes and travel ---- */
 
+/* A command of its own is under way: what is in the reply may be a part of its answer. */
+static bool is_busy(const struct connection *connection) {
+    return connection->is_away || connection->home->running == connection ||
+           connection->gather.store_count != 0;
+}
+
 struct reply *connection_push_reply(struct connection *connection) {
     connection->deferred.protocol = connection->reply.protocol;
-    return connection->is_away ? &connection->deferred : &connection->reply;
+    return is_busy(connection) ? &connection->deferred : &connection->reply;
 }
 
 void connection_pushed(struct connection *connection) {
-    if (!connection->is_away) {
+    if (connection->is_away) {
+        return; /* connection_arrived() sees to it. */
+    }
+    if (is_busy(connection)) {
+        connection->flags |= CONNECTION_PUSHED;
+        return;
+    }
+    connection_mark_output(connection);
+    if (reply_bytes(&connection->reply) >= CONNECTION_OUTPUT_CHECK_BYTES) {
+        connection_check_output_limit(connection, connection->home->now_ms);
+    }
+}
+
+void connection_take_deferred(struct connection *connection) {
+    connection->flags &= ~(unsigned)CONNECTION_PUSHED;
+    if (reply_bytes(&connection->deferred) > 0) {
+        reply_append(&connection->reply, &connection->deferred);
+        reply_free(&connection->deferred);
         connection_mark_output(connection);
     }
 }
 
 void connection_arrived(struct connection *connection) {
     connection->is_away = false;
-    if (reply_bytes(&connection->deferred) > 0) {
-        reply_append(&connection->reply, &connection->deferred);
-        reply_clear(&connection->deferred);
+    if (connection->gather.store_count != 0) {
+        connection->flags |= CONNECTION_PUSHED; /* On its way from worker to worker. */
+    } else {
+        connection_take_deferred(connection);
     }
     connection_mark_output(connection);
 }
@@ -570,15 +601,15 @@ void connection_check_output_limit(struct connection *connection, int64_t now_ms
         is_over = true;
     }
     if (is_over && !connection->closes) {
-        log_warning("Client id=%llu scheduled to be closed ASAP for overcoming of output buffer "
-                    "limits.",
-                    (unsigned long long)connection->id);
+        client_info_log(LOG_WARNING, "Client ", connection,
+                        " scheduled to be closed ASAP for overcoming of output buffer limits.");
         connection_close(connection);
     }
 }
 
 size_t connection_memory_bytes(const struct connection *connection) {
     size_t bytes = sizeof(*connection) + connection->input_capacity +
+                   connection->deferred.buffer.capacity + connection->deferred.blocks_bytes +
                    connection->reply.buffer.capacity + connection->reply.blocks_bytes +
                    connection->parser.arguments.capacity * sizeof(struct span);
     if (connection->large != NULL) {

@@ -9,7 +9,8 @@
  * Invariants
  *  1. Requests run in the order in which they arrived; the next one starts when the one before is done.
  *  2. Arguments point into `input` (or into blocks); `input` does not move while requests are pending.
- *  3. While is_away, home touches only: link, fd, watch, is_away, closes, deferred.
+ *  3. While is_away, home touches only: link, fd, watch, is_away, closes, deferred, and the subscriptions,
+ *     which nobody else does.
  *  4. A connection is freed by home only, when it is at home.
  */
 #ifndef TARN_WORKER_CONNECTION_H
@@ -79,7 +80,8 @@ enum connection_flag {
         1 << 9, /* an error follows the pending requests; nothing is read any more */
     CONNECTION_LOCAL = 1 << 10,      /* the peer is on this machine */
     CONNECTION_INPUT_LEFT = 1 << 11, /* there may be a complete request in the input */
-    CONNECTION_PROTECTED = 1 << 12,  /* CLIENT KILL or eviction must answer it first */
+    CONNECTION_PUSHED = 1 << 12,     /* pushes wait in `deferred` for the command's end */
+    CONNECTION_IN_EXEC = 1 << 13,    /* its queued commands run */
 };
 
 struct connection {
@@ -113,7 +115,7 @@ struct connection {
     size_t sent_bytes;    /* of reply.buffer */
     uint32_t sent_blocks; /* of reply.blocks */
     size_t sent_of_block;
-    struct reply deferred;       /* pushes that arrived while it was away */
+    struct reply deferred;       /* pushes that arrived while it was busy */
     int64_t soft_limit_since_ms; /* output above the soft limit since; 0: it is not */
 
     /* Session. */
@@ -122,6 +124,8 @@ struct connection {
     struct subscriptions *subscriptions; /* NULL until the first; see pubsub.h */
     struct list monitor_link;
     struct gather gather;
+    char *peer;         /* address of the other side, as CLIENT LIST writes it */
+    char *own;          /* and of this side */
     char *name;         /* CLIENT SETNAME, or NULL */
     char *library_name; /* CLIENT SETINFO, or NULL */
     char *library_version;
@@ -155,9 +159,12 @@ void connection_requests_done(struct connection *connection);
 void connection_write(struct connection *connection);
 /* The connection has output: queue it for the write stage. At home. */
 void connection_mark_output(struct connection *connection);
-/* Where pushes go: the reply, or the deferred one while away. Call connection_pushed() afterwards. */
+/* Where pushes go: the reply, or the deferred one while a command of its own is under way, here or away: they
+ * go out behind that command's reply. Call connection_pushed() afterwards. */
 struct reply *connection_push_reply(struct connection *connection);
 void connection_pushed(struct connection *connection);
+/* The command is done, at home: what was deferred follows its reply. */
+void connection_take_deferred(struct connection *connection);
 /* Back home: takes over what was deferred. */
 void connection_arrived(struct connection *connection);
 
@@ -175,7 +182,9 @@ static inline bool connection_in_multi(const struct connection *connection) {
 
 /* The class whose output limits hold. */
 enum client_class connection_class(const struct connection *connection);
-/* Closes the connection, with a line in the log, when its output is over a limit. */
+/* Output from here on is held against the limits before it is written. */
+#define CONNECTION_OUTPUT_CHECK_BYTES ((size_t)16 * 1024)
+/* Closes the connection, with a line in the log, when its output is over a limit. At home. */
 void connection_check_output_limit(struct connection *connection, int64_t now_ms);
 /* Bytes of memory that the connection takes, buffers included. */
 size_t connection_memory_bytes(const struct connection *connection);

@@ -1,6 +1,7 @@
 #include "worker/dispatch.h"
 
 #include "commands/keyspace_commands.h"
+#include "worker/monitor.h"
 #include "worker/pubsub.h"
 #include "worker/transactions.h"
 
@@ -91,6 +92,23 @@ static bool is_allowed_while_subscribed(const struct command_slot *slot) {
     return false;
 }
 
+/* For a connection that is not logged in, or a monitor. False: the reply says why not. */
+static bool authorise_unusual(struct worker *worker, struct connection *connection,
+                              const struct command_slot *slot) {
+    unsigned flags = slot->command->flags;
+    if ((connection->flags & CONNECTION_AUTHENTICATED) == 0 && (flags & COMMAND_NO_AUTH) == 0 &&
+        worker->node->password[0] != '\0') {
+        dispatch_reject(worker, connection, slot, "NOAUTH Authentication required.");
+        return false;
+    }
+    if ((connection->flags & CONNECTION_MONITOR) != 0 &&
+        (flags & (COMMAND_READONLY | COMMAND_WRITE | COMMAND_MAY_REPLICATE)) != 0) {
+        dispatch_reject(worker, connection, slot, "ERR Replica can't interact with the keyspace");
+        return false;
+    }
+    return true;
+}
+
 /* Everything that is known without looking at data. False: the reply says why not. */
 static bool authorise(struct worker *worker, struct connection *connection,
                       const struct request *request) {
@@ -106,9 +124,9 @@ static bool authorise(struct worker *worker, struct connection *connection,
         refused(worker, connection, slot, reply_at);
         return false;
     }
-    if (UNLIKELY((connection->flags & CONNECTION_AUTHENTICATED) == 0) &&
-        (slot->command->flags & COMMAND_NO_AUTH) == 0) {
-        dispatch_reject(worker, connection, slot, "NOAUTH Authentication required.");
+    const unsigned unusual = CONNECTION_AUTHENTICATED | CONNECTION_MONITOR;
+    if (UNLIKELY((connection->flags & unusual) != CONNECTION_AUTHENTICATED) &&
+        !authorise_unusual(worker, connection, slot)) {
         return false;
     }
     if (UNLIKELY(connection->subscriptions != NULL) && connection->reply.protocol == 2 &&
@@ -125,11 +143,10 @@ static bool authorise(struct worker *worker, struct connection *connection,
 
 static bool is_suspended(const struct worker *worker, const struct connection *connection,
                          const struct command_slot *slot) {
-    const struct node *node = worker->node;
-    int mode = atomic_load_explicit(&node->pause_mode, memory_order_relaxed);
-    if (LIKELY(mode == PAUSE_NONE) || atomic_load(&node->pause_until_ms) <= worker->now_ms) {
+    if (LIKELY(!worker->is_paused) || (connection->flags & CONNECTION_MONITOR) != 0) {
         return false;
     }
+    int mode = atomic_load_explicit(&worker->node->pause_mode, memory_order_relaxed);
     const unsigned writes = COMMAND_WRITE | COMMAND_MAY_REPLICATE;
     return mode == PAUSE_ALL || (slot->command->flags & writes) != 0 ||
            (is_command(slot, "exec") && transaction_has_flag(connection, writes));
@@ -202,6 +219,11 @@ static enum dispatch_outcome locate_exec(const struct worker *worker,
                        : locate_owners(worker, owners, dispatch);
 }
 
+/* The first worker from `from` on that a gather has to ask, or worker_count. */
+static uint32_t next_part(const struct node *node, const struct command *command, uint32_t from) {
+    return (command->flags & COMMAND_PUBSUB) != 0 ? pubsub_next_worker(node, from) : from;
+}
+
 /* On which worker the request runs. DONE: here. */
 static enum dispatch_outcome locate(const struct worker *worker,
                                     const struct connection *connection,
@@ -213,8 +235,11 @@ static enum dispatch_outcome locate(const struct worker *worker,
         return DISPATCH_STOP;
     }
     if ((command->flags & COMMAND_GATHERS) != 0) {
-        uint32_t next = connection->gather.store_count == 0 ? 0 : connection->gather.store_index;
-        return locate_owners(worker, UINT64_C(1) << next, dispatch);
+        uint32_t next = connection->gather.store_count == 0 ? next_part(node, command, 0)
+                                                            : connection->gather.store_index;
+        /* Nobody is to be asked: the only part is here. */
+        return next == node->worker_count ? DISPATCH_DONE
+                                          : locate_owners(worker, UINT64_C(1) << next, dispatch);
     }
     if (command->session != NULL && (command->flags & COMMAND_BY_KEYS) == 0) {
         return is_command(request->command, "exec") ? locate_exec(worker, connection, dispatch)
@@ -244,7 +269,30 @@ static struct call call_of(struct worker *worker, struct connection *connection,
         .reply = &connection->reply,
         .now_ms = worker->now_ms,
         .no_touch = (connection->flags & CONNECTION_NO_TOUCH) != 0,
+        .keeps_expired = worker->is_paused,
     };
+}
+
+/* Tells of a command that has run: monitors, the slow log, the latency monitor. */
+static void note(struct worker *worker, const struct connection *connection,
+                 const struct queued_command *command, int64_t duration_us) {
+    struct node *node = worker->node;
+    unsigned flags = command->command->command->flags;
+    bool is_session = command->command->command->session != NULL;
+    uint64_t redacted = is_session ? worker->redacted_args : 0;
+    if (atomic_load(&node->monitors) == 0) {
+        worker_configure(worker); /* The last monitor may have gone. */
+    } else if ((flags & (COMMAND_SKIP_MONITOR | COMMAND_ADMIN)) == 0) {
+        monitor_feed(worker, connection, command, redacted);
+    }
+    if ((flags & COMMAND_SKIP_SLOWLOG) == 0) {
+        slow_log_note(node, connection, command, redacted, duration_us);
+    }
+    int64_t threshold_ms = node->options->latency_monitor_threshold;
+    if (threshold_ms > 0 && duration_us / 1000 >= threshold_ms && node->latency_event != NULL) {
+        node->latency_event(node, (flags & COMMAND_FAST) != 0 ? "fast-command" : "command",
+                            duration_us / 1000);
+    }
 }
 
 static void run_session(struct worker *worker, struct connection *connection,
@@ -258,6 +306,7 @@ static void run_session(struct worker *worker, struct connection *connection,
         .reply = &connection->reply,
         .gather = gather,
     };
+    worker->redacted_args = 0;
     command->command->command->session(&session);
 }
 
@@ -288,30 +337,42 @@ static void run_gather(struct worker *worker, struct connection *connection,
     for (; gather.store_index < gather.store_count; gather.store_index++) {
         run_gather_part(node->workers[gather.store_index], connection, command, &gather);
     }
-    executor_end(&worker->executor, command->command, &connection->reply, &timer);
+    int64_t duration_us =
+        executor_end(&worker->executor, command->command, &connection->reply, &timer);
+    if (UNLIKELY(duration_us >= worker->note_from_us)) {
+        note(worker, connection, command, duration_us);
+    }
 }
 
 /* The part of a gather that is this worker's. */
 static enum dispatch_outcome gather_step(struct worker *worker, struct connection *connection,
                                          const struct queued_command *command,
-                                         struct dispatch *dispatch) {
+                                         struct dispatch *dispatch, struct reply_mark *mark) {
+    const struct node *node = worker->node;
     struct gather *gather = &connection->gather;
     if (gather->store_count == 0) {
         *gather = (struct gather){
-            .store_count = worker->node->worker_count,
+            .store_count = node->worker_count,
             .mark = reply_mark_here(&connection->reply),
         };
     }
+    *mark = gather->mark;
+    uint32_t next = next_part(node, command->command->command, worker->index + 1);
+    gather->store_index = next == node->worker_count ? node->worker_count - 1 : worker->index;
     struct execution_timer timer =
         executor_begin(&worker->executor, command->command, &connection->reply);
     run_gather_part(worker, connection, command, gather);
     if (!gather_is_last(gather)) {
-        gather->store_index++;
-        dispatch->target = gather->store_index;
+        gather->store_index = next;
+        dispatch->target = next;
         return DISPATCH_TRAVEL;
     }
     gather->store_count = 0;
-    executor_end(&worker->executor, command->command, &connection->reply, &timer);
+    int64_t duration_us =
+        executor_end(&worker->executor, command->command, &connection->reply, &timer);
+    if (UNLIKELY(duration_us >= worker->note_from_us)) {
+        note(worker, connection, command, duration_us);
+    }
     return DISPATCH_DONE;
 }
 
@@ -326,27 +387,21 @@ void dispatch_queued(struct worker *worker, struct connection *connection,
         struct execution_timer timer =
             executor_begin(&worker->executor, queued->command, &connection->reply);
         run_session(worker, connection, queued, NULL);
-        executor_end(&worker->executor, queued->command, &connection->reply, &timer);
+        int64_t duration_us =
+            executor_end(&worker->executor, queued->command, &connection->reply, &timer);
+        if (UNLIKELY(duration_us >= worker->note_from_us)) {
+            note(worker, connection, queued, duration_us);
+        }
         return;
     }
     struct call call = call_of(worker, connection, command);
     call.args = queued->args;
     call.args_count = queued->args_count;
     call.blocks = queued->blocks;
-    executor_run(&worker->executor, queued->command, &call);
-}
-
-/* The common case: a data command on this worker's slots. */
-static void run_data(struct worker *worker, struct connection *connection,
-                     const struct request *request) {
-    struct call call = call_of(worker, connection, request->command->command);
-    call.args = args_of(connection, request);
-    call.args_count = request->args_count;
-    call.blocks = request->has_blocks ? connection->requests->blocks : NULL;
-    call.first_key = request->first_key;
-    call.first_slot = request->first_slot;
-    call.first_hash = request->first_hash;
-    executor_run(&worker->executor, request->command, &call);
+    int64_t duration_us = executor_run(&worker->executor, queued->command, &call);
+    if (UNLIKELY(duration_us >= worker->note_from_us)) {
+        note(worker, connection, queued, duration_us);
+    }
 }
 
 static struct queued_command command_of(const struct connection *connection,
@@ -359,8 +414,26 @@ static struct queued_command command_of(const struct connection *connection,
     };
 }
 
+/* The common case: a data command on this worker's slots. */
+static void run_data(struct worker *worker, struct connection *connection,
+                     const struct request *request) {
+    struct call call = call_of(worker, connection, request->command->command);
+    call.args = args_of(connection, request);
+    call.args_count = request->args_count;
+    call.blocks = request->has_blocks ? connection->requests->blocks : NULL;
+    call.first_key = request->first_key;
+    call.first_slot = request->first_slot;
+    call.first_hash = request->first_hash;
+    int64_t duration_us = executor_run(&worker->executor, request->command, &call);
+    if (UNLIKELY(duration_us >= worker->note_from_us)) {
+        struct queued_command command = command_of(connection, request);
+        note(worker, connection, &command, duration_us);
+    }
+}
+
 /* CLIENT REPLY OFF and SKIP: what the command wrote is taken back. */
-static void apply_reply_mode(struct connection *connection, struct reply_mark mark) {
+static void apply_reply_mode(const struct worker *worker, struct connection *connection,
+                             struct reply_mark mark) {
     if ((connection->flags & (CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP)) != 0) {
         reply_rewind(&connection->reply, mark);
     }
@@ -369,11 +442,15 @@ static void apply_reply_mode(struct connection *connection, struct reply_mark ma
         connection->flags &= ~(unsigned)CONNECTION_REPLY_SKIP_NEXT;
         connection->flags |= CONNECTION_REPLY_SKIP;
     }
+    /* Pushes come all the same, behind the reply. */
+    if ((connection->flags & CONNECTION_PUSHED) != 0 && connection->home == worker) {
+        connection_take_deferred(connection);
+    }
 }
 
 static enum dispatch_outcome execute(struct worker *worker, struct connection *connection,
                                      const struct request *request, bool is_stopped,
-                                     struct dispatch *dispatch) {
+                                     struct dispatch *dispatch, struct reply_mark *mark) {
     const struct command *command = request->command->command;
     if (LIKELY(command->run != NULL && (command->flags & COMMAND_GATHERS) == 0)) {
         run_data(worker, connection, request);
@@ -381,10 +458,24 @@ static enum dispatch_outcome execute(struct worker *worker, struct connection *c
     }
     struct queued_command queued = command_of(connection, request);
     if ((command->flags & COMMAND_GATHERS) != 0 && !is_stopped && worker->node->worker_count > 1) {
-        return gather_step(worker, connection, &queued, dispatch);
+        return gather_step(worker, connection, &queued, dispatch, mark);
     }
     dispatch_queued(worker, connection, &queued);
     return DISPATCH_DONE;
+}
+
+/* Inside MULTI. */
+static void queue(struct worker *worker, struct connection *connection,
+                  const struct request *request) {
+    if ((request->command->command->flags & COMMAND_NO_MULTI) != 0) {
+        dispatch_reject(worker, connection, request->command,
+                        "ERR Command not allowed inside a transaction");
+        return;
+    }
+    struct queued_command queued = command_of(connection, request);
+    transaction_queue(connection->transaction, request->command, queued.args, queued.blocks,
+                      queued.args_count);
+    reply_status(&connection->reply, "QUEUED");
 }
 
 enum dispatch_outcome dispatch_request(struct worker *worker, struct connection *connection,
@@ -392,7 +483,7 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
                                        struct dispatch *dispatch) {
     struct reply_mark mark = reply_mark_here(&connection->reply);
     if (UNLIKELY(!authorise(worker, connection, request))) {
-        apply_reply_mode(connection, mark);
+        apply_reply_mode(worker, connection, mark);
         return DISPATCH_DONE;
     }
     const struct command_slot *slot = request->command;
@@ -400,11 +491,8 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
         return DISPATCH_SUSPEND;
     }
     if (UNLIKELY(connection_in_multi(connection)) && !ends_queueing(slot)) {
-        struct queued_command queued = command_of(connection, request);
-        transaction_queue(connection->transaction, slot, queued.args, queued.blocks,
-                          queued.args_count);
-        reply_status(&connection->reply, "QUEUED");
-        apply_reply_mode(connection, mark);
+        queue(worker, connection, request);
+        apply_reply_mode(worker, connection, mark);
         return DISPATCH_DONE;
     }
     if (!is_stopped && worker->node->worker_count > 1) {
@@ -415,11 +503,13 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
     }
     connection->last_command = slot;
     connection->commands++;
-    enum dispatch_outcome outcome = execute(worker, connection, request, is_stopped, dispatch);
+    enum dispatch_outcome outcome =
+        execute(worker, connection, request, is_stopped, dispatch, &mark);
     if (LIKELY(outcome == DISPATCH_DONE)) {
-        if (UNLIKELY((connection->flags & (CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP |
-                                           CONNECTION_REPLY_SKIP_NEXT)) != 0)) {
-            apply_reply_mode(connection, mark);
+        const unsigned unusual = CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP |
+                                 CONNECTION_REPLY_SKIP_NEXT | CONNECTION_PUSHED;
+        if (UNLIKELY((connection->flags & unusual) != 0)) {
+            apply_reply_mode(worker, connection, mark);
         }
     }
     return outcome;

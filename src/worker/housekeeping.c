@@ -2,6 +2,7 @@
 
 #include "base/logger.h"
 #include "base/memory.h"
+#include "worker/client_eviction.h"
 #include "worker/worker.h"
 
 #include <stdio.h>
@@ -49,22 +50,6 @@ static void sweep(struct worker *worker) {
     }
 }
 
-static void resume_suspended(struct worker *worker) {
-    struct node *node = worker->node;
-    if (list_is_empty(&worker->suspended)) {
-        return;
-    }
-    if (atomic_load(&node->pause_mode) != PAUSE_NONE &&
-        atomic_load(&node->pause_until_ms) > worker->now_ms) {
-        return;
-    }
-    for (struct list *link; (link = list_pop_front(&worker->suspended)) != NULL;) {
-        struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
-        connection->is_suspended = false;
-        list_push_back(&worker->runnable, &connection->run_link);
-    }
-}
-
 static void publish_figures(struct worker *worker) {
     atomic_store_explicit(&worker->heap_bytes, worker->store->heap.used_bytes,
                           memory_order_relaxed);
@@ -96,13 +81,13 @@ void housekeeping_tick(struct worker *worker) {
         worker->work.buried += TICK_BURIED_ELEMENTS_MAX;
     }
     publish_figures(worker);
-    resume_suspended(worker);
     if (!worker->cron_is_due) {
         return;
     }
     worker->cron_is_due = false;
     worker->cron_runs++;
     sweep(worker);
+    client_eviction_step(worker);
     publish_counters(worker);
     if (worker->index == 0) {
         measure_memory(worker->node);

@@ -7,6 +7,7 @@
 #include "commands/command.h"
 #include "io/background.h"
 #include "store/keyspace.h"
+#include "worker/slow_log.h"
 #include "worker/stop.h"
 #include "worker/worker_options.h"
 
@@ -30,6 +31,10 @@ struct node {
     struct server *server; /* for the server layer's session commands */
     const char *password;  /* requirepass; "" is none; written under a stop */
     bool protected_mode;   /* written under a stop */
+    struct slow_log slow_log;
+    /* A command or another event took long enough for latency-monitor-threshold: for the server layer's
+     * LATENCY; or NULL. Called by any worker, at any time. */
+    void (*latency_event)(struct node *node, const char *event, int64_t duration_ms);
     /* Called by worker 0 each HOUSEKEEPING_PERIOD_MS, for the server layer; or NULL. */
     void (*cron)(struct node *node);
 
@@ -37,12 +42,18 @@ struct node {
     atomic_uint_least32_t clients; /* connected */
     atomic_uint_least64_t connections_received;
     atomic_uint_least64_t connections_rejected;
-    atomic_uint_least32_t monitors;
-    atomic_int pause_mode; /* enum pause_mode */
+    atomic_uint_least32_t monitors;           /* connections in MONITOR mode */
+    atomic_uint_least64_t monitor_workers;    /* bits of the workers that are their home */
+    atomic_uint_least64_t subscriber_workers; /* bits of the workers with any topic: pubsub.h */
+    atomic_uint_least64_t evicted_clients;    /* closed for maxmemory-clients */
+    atomic_int pause_mode;                    /* enum pause_mode */
     atomic_int_least64_t pause_until_ms;
     atomic_uint_least64_t memory_other_bytes; /* in use and not held by stores: set by the cron */
     atomic_bool active_expire_is_off;         /* DEBUG SET-ACTIVE-EXPIRE 0 */
 };
+
+/* The version of Redis whose behaviour this node has. */
+#define NODE_REDIS_VERSION "7.2.4"
 
 /* Bytes in use: what INFO calls used_memory and maxmemory limits. */
 uint64_t node_used_memory(const struct node *node);

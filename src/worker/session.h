@@ -27,6 +27,12 @@ static inline struct node *session_node(const struct session *session) {
 
 /* "ERR syntax error" and the like. */
 void session_reply_syntax_error(struct session *session);
+/* "ERR unknown subcommand or wrong number of arguments for 'x'. Try CONTAINER HELP." */
+void session_reply_usage_error(struct session *session);
+/* Neither MONITOR nor the slow log shows argument i of this run. */
+static inline void session_redact(struct session *session, uint32_t i) {
+    session->worker->redacted_args |= UINT64_C(1) << (i < 63 ? i : 63);
+}
 /* Parses argument i; false: the reply says error, or "ERR value is not an integer or out of range". */
 bool session_integer(struct session *session, uint32_t i, int64_t *number, const char *error);
 /* The reply of a container's HELP: lines end with NULL. */

@@ -172,10 +172,13 @@ static void exec_command(struct session *session) {
     } else {
         unwatch_all(session->worker, transaction);
         connection->transaction = NULL; /* The commands run outside of MULTI. */
+        connection->flags |= CONNECTION_IN_EXEC;
         reply_array(session->reply, transaction->commands_count);
         for (uint32_t i = 0; i < transaction->commands_count; i++) {
             dispatch_queued(session->worker, connection, &transaction->commands[i]);
         }
+        connection->flags &= ~(unsigned)CONNECTION_IN_EXEC;
+        session->worker->redacted_args = 0; /* Theirs are not EXEC's. */
         transaction_free(transaction);
         memory_free(transaction);
         return;

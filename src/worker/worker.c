@@ -4,6 +4,7 @@
 #include "io/clock.h"
 #include "worker/dispatch.h"
 #include "worker/housekeeping.h"
+#include "worker/notices.h"
 #include "worker/pubsub.h"
 
 #define LOOK_AHEAD_LINE_BYTES 64
@@ -101,13 +102,7 @@ static void send_to(struct worker *worker, struct connection *connection, uint32
 }
 
 static void mail_stage(struct worker *worker) {
-    if (UNLIKELY(!mailbox_is_empty(&worker->mailbox))) {
-        for (struct mailbox_node *node = mailbox_take_all(&worker->mailbox); node != NULL;) {
-            struct post *post = MAILBOX_ENTRY(node, struct post, mail);
-            node = node->next;
-            post->run(worker, post);
-        }
-    }
+    /* Travellers first, since what they run here must not overtake the posts that left before them. */
     if (!mailbox_is_empty(&worker->travellers)) {
         for (struct mailbox_node *node = mailbox_take_all(&worker->travellers); node != NULL;) {
             struct connection *connection = MAILBOX_ENTRY(node, struct connection, mail);
@@ -116,6 +111,13 @@ static void mail_stage(struct worker *worker) {
                 connection_arrived(connection);
             }
             list_push_back(&worker->runnable, &connection->run_link);
+        }
+    }
+    if (UNLIKELY(!mailbox_is_empty(&worker->mailbox))) {
+        for (struct mailbox_node *node = mailbox_take_all(&worker->mailbox); node != NULL;) {
+            struct post *post = MAILBOX_ENTRY(node, struct post, mail);
+            node = node->next;
+            post->run(worker, post);
         }
     }
 }
@@ -127,7 +129,8 @@ static void send_mail_stage(struct worker *worker) {
     worker->has_leaving = false;
     for (uint32_t i = 0; i < worker->node->worker_count; i++) {
         struct worker *target = worker->node->workers[i];
-        bool must_wake = false;
+        struct post *notices = notices_take(worker->notices, i);
+        bool must_wake = notices != NULL && mailbox_push(&target->mailbox, &notices->mail);
         for (struct list *link; (link = list_pop_front(&worker->leaving[i])) != NULL;) {
             struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
             must_wake |= mailbox_push(&target->travellers, &connection->mail);
@@ -320,8 +323,10 @@ static void run_stage(struct worker *worker) {
         }
         look_ahead(worker, group, count);
         for (uint32_t i = 0; i < count; i++) {
+            worker->running = group[i];
             run_requests(worker, group[i]);
         }
+        worker->running = NULL;
     }
 }
 
@@ -340,14 +345,17 @@ static void write_stage(struct worker *worker) {
         if (connection->closes) {
             continue;
         }
+        if (UNLIKELY(reply_bytes(&connection->reply) >= CONNECTION_OUTPUT_CHECK_BYTES)) {
+            connection_check_output_limit(connection, worker->now_ms);
+            if (connection->closes) {
+                continue;
+            }
+        }
         if (worker->work.written_bytes >= TICK_WRITE_BYTES_MAX) {
             connection_mark_output(connection);
             continue;
         }
         connection_write(connection);
-        if (UNLIKELY(reply_bytes(&connection->reply) != 0)) {
-            connection_check_output_limit(connection, worker->now_ms);
-        }
     }
 }
 
@@ -355,7 +363,8 @@ static void write_stage(struct worker *worker) {
 
 static bool has_work(const struct worker *worker) {
     return !list_is_empty(&worker->runnable) || !list_is_empty(&worker->writable) ||
-           !list_is_empty(&worker->readable) || !list_is_empty(&worker->store->graveyard);
+           !list_is_empty(&worker->readable) || !list_is_empty(&worker->store->graveyard) ||
+           worker->has_leaving;
 }
 
 static void note_work(struct worker *worker) {
@@ -379,6 +388,10 @@ void worker_tick(struct worker *worker) {
     worker->now_ms = clock_wall_ms();
     store_tick(worker->store, worker->now_ms);
     uint64_t steps = worker->store->table_steps;
+    if (UNLIKELY(worker->is_paused) &&
+        worker->now_ms >= atomic_load(&worker->node->pause_until_ms)) {
+        worker_end_pause(worker);
+    }
 
     mail_stage(worker);
     read_stage(worker);
@@ -397,6 +410,33 @@ void worker_tick(struct worker *worker) {
         histogram_add(&worker->tick_cpu_ns, (uint64_t)(clock_thread_cpu_ns() - cpu_ns), 1);
     }
     note_work(worker);
+}
+
+/* ---- options ---- */
+
+void worker_configure(struct worker *worker) {
+    const struct worker_options *options = worker->node->options;
+    struct executor *executor = &worker->executor;
+    bool measures_latency = options->latency_monitor_threshold > 0;
+    int64_t slower_than_us = options->slowlog_log_slower_than;
+    executor->tracks_latency = options->latency_tracking;
+    executor->times_all =
+        measures_latency || (slower_than_us >= 0 && slower_than_us < EXECUTOR_EXACT_BELOW_US);
+    int64_t from_us = slower_than_us >= 0 ? slower_than_us : INT64_MAX;
+    if (measures_latency && options->latency_monitor_threshold < from_us / 1000) {
+        from_us = options->latency_monitor_threshold * 1000;
+    }
+    worker->note_from_us = atomic_load(&worker->node->monitors) != 0 ? 0 : from_us;
+    pubsub_notify_configure(worker);
+}
+
+void worker_end_pause(struct worker *worker) {
+    worker->is_paused = false;
+    for (struct list *link; (link = list_pop_front(&worker->suspended)) != NULL;) {
+        struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
+        connection->is_suspended = false;
+        list_push_back(&worker->runnable, &connection->run_link);
+    }
 }
 
 /* ---- lifecycle ---- */
@@ -440,6 +480,8 @@ struct worker *worker_new(struct node *node, uint32_t index) {
         list_init(&worker->leaving[i]);
     }
     worker->pubsub = pubsub_new(worker);
+    worker->notices = notices_new();
+    worker_configure(worker);
     worker->now_ms = clock_wall_ms();
     store_tick(worker->store, worker->now_ms);
     return worker;
@@ -458,6 +500,7 @@ void worker_free(struct worker *worker) {
     mail_stage(worker);
     loop_timer_stop(worker->loop, &worker->cron);
     pubsub_free(worker->pubsub);
+    notices_free(worker->notices);
     while (worker->spare_inputs_count > 0) {
         memory_free(worker->spare_inputs[--worker->spare_inputs_count]);
     }

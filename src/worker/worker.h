@@ -71,8 +71,15 @@ struct worker {
     struct list closing;   /* by link */
     struct list leaving[KEYSPACE_STORES_MAX]; /* by run_link: to be sent to that worker */
     bool has_leaving;
-    struct list monitors;  /* by monitor_link */
-    struct pubsub *pubsub; /* channels and patterns of this worker's connections */
+    struct list monitors;       /* by monitor_link */
+    struct pubsub *pubsub;      /* channels and patterns of this worker's connections */
+    struct notices *notices;    /* what other workers are to be told with the tick's mail */
+    struct connection *running; /* of this worker, while its requests run here */
+
+    /* Commands that take at least so long are told to the slow log, the latency monitor, monitors. */
+    int64_t note_from_us;
+    uint64_t redacted_args; /* bits: arguments of the running command that nobody may see */
+    bool is_paused;         /* CLIENT PAUSE is on; then nothing expires */
 
     char *spare_inputs[SPARE_INPUTS_MAX];
     uint32_t spare_inputs_count;
@@ -92,12 +99,13 @@ struct worker {
     uint64_t ticks;
     uint64_t read_bytes;
     uint64_t written_bytes;
-    atomic_uint_least64_t heap_bytes; /* the store's used_bytes, published per tick */
+    atomic_uint_least64_t connections_bytes; /* published with a maxmemory-clients limit only */
+    atomic_uint_least64_t heap_bytes;        /* the store's used_bytes, published per tick */
     /* Counters as others may read them at any time: published per housekeeping period. */
     atomic_uint_least64_t commands_seen;
     atomic_uint_least64_t read_bytes_seen;
     atomic_uint_least64_t written_bytes_seen;
-    struct listeners *listeners;      /* worker 0 only: what it accepts from */
+    struct listeners *listeners; /* worker 0 only: what it accepts from */
 };
 
 struct worker *worker_new(struct node *node, uint32_t index);
@@ -116,6 +124,13 @@ void worker_tick(struct worker *worker);
 
 /* Takes an accepted socket in: at home on this worker, whose thread calls it. */
 void worker_adopt(struct worker *worker, int fd, bool is_unix);
+
+/* Takes over what the options say: what is measured, noted and told. Before the worker starts, and for each
+ * worker under a stop of all when options have changed. */
+void worker_configure(struct worker *worker);
+
+/* CLIENT PAUSE is over: what it held goes on. */
+void worker_end_pause(struct worker *worker);
 
 /* Appends to the log what the tick's commands changed: nothing may leave before. */
 void worker_append(struct worker *worker);

@@ -1,0 +1,632 @@
+#include "worker/client_commands.h"
+
+#include "access/users.h"
+#include "base/memory.h"
+#include "worker/client_info.h"
+
+#include <stdlib.h>
+
+/* ---- finding connections: all workers stand still ---- */
+
+struct clients {
+    struct connection **items; /* by id: in the order in which they came */
+    size_t count;
+};
+
+static int compare_ids(const void *a, const void *b) {
+    const struct connection *one = *(const struct connection *const *)a;
+    const struct connection *other = *(const struct connection *const *)b;
+    return one->id < other->id ? -1 : one->id > other->id;
+}
+
+static struct clients clients_collect(const struct node *node) {
+    struct clients clients = {.count = 0};
+    size_t most = 1;
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        most += node->workers[i]->connections_count;
+    }
+    clients.items = memory_alloc(most * sizeof(struct connection *));
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        LIST_FOR_EACH(link, &node->workers[i]->connections) {
+            ASSERT(clients.count < most);
+            clients.items[clients.count++] = LIST_ENTRY(link, struct connection, link);
+        }
+    }
+    qsort(clients.items, clients.count, sizeof(struct connection *), compare_ids);
+    return clients;
+}
+
+static const struct connection *clients_find(const struct clients *clients, int64_t id) {
+    size_t low = 0;
+    size_t high = clients->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (clients->items[middle]->id < (uint64_t)id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return id > 0 && low < clients->count && clients->items[low]->id == (uint64_t)id
+               ? clients->items[low]
+               : NULL;
+}
+
+/* False: the reply says that there is no such class. */
+static bool parse_type(struct session *session, struct span word, enum client_type *type) {
+    if (client_type_parse(word, type)) {
+        return true;
+    }
+    reply_error_format(session->reply, "ERR Unknown client type '%.*s'", (int)word.length,
+                       word.bytes);
+    return false;
+}
+
+/* ---- CLIENT LIST and INFO ---- */
+
+static void append_line(struct buffer *text, const struct connection *connection) {
+    client_info_append(text, connection);
+    buffer_append_byte(text, '\n');
+}
+
+/* Lines in the order of the ids that were asked for. False: one is no id, and the reply says so. */
+static bool list_ids(struct session *session, const struct clients *clients, struct buffer *text) {
+    for (uint32_t i = 3; i < session->args_count; i++) {
+        int64_t id = 0;
+        if (!session_integer(session, i, &id, "ERR Invalid client ID")) {
+            return false;
+        }
+        const struct connection *connection = clients_find(clients, id);
+        if (connection != NULL) {
+            append_line(text, connection);
+        }
+    }
+    return true;
+}
+
+static void list_command(struct session *session) {
+    bool has_type = session->args_count == 4 && span_is(session->args[2], "type");
+    bool has_ids = session->args_count > 3 && !has_type && span_is(session->args[2], "id");
+    enum client_type type = CLIENT_TYPE_NORMAL;
+    if (session->args_count != 2 && !has_type && !has_ids) {
+        session_reply_syntax_error(session);
+        return;
+    }
+    if (has_type && !parse_type(session, session->args[3], &type)) {
+        return;
+    }
+    struct clients clients = clients_collect(session_node(session));
+    struct buffer text = BUFFER_EMPTY;
+    bool is_valid = true;
+    if (has_ids) {
+        is_valid = list_ids(session, &clients, &text);
+    } else {
+        for (size_t i = 0; i < clients.count; i++) {
+            if (!has_type || client_type_of(clients.items[i]) == type) {
+                append_line(&text, clients.items[i]);
+            }
+        }
+    }
+    if (is_valid) {
+        reply_verbatim(session->reply, "txt", buffer_span(&text));
+    }
+    buffer_free(&text);
+    memory_free(clients.items);
+}
+
+static void info_command(struct session *session) {
+    struct buffer text = BUFFER_EMPTY;
+    append_line(&text, session->connection);
+    reply_verbatim(session->reply, "txt", buffer_span(&text));
+    buffer_free(&text);
+}
+
+/* ---- CLIENT KILL ---- */
+
+struct kill_filter {
+    struct span address; /* without bytes: any */
+    struct span own_address;
+    struct span user;
+    enum client_type type;
+    bool has_type;
+    int64_t id; /* 0: any */
+    bool skips_me;
+};
+
+static bool parse_kill_option(struct session *session, uint32_t i, struct kill_filter *filter) {
+    struct span option = session->args[i];
+    struct span value = session->args[i + 1];
+    if (span_is(option, "id")) {
+        if (!number_parse(value, &filter->id) || filter->id < 1) {
+            reply_error(session->reply, "ERR client-id should be greater than 0");
+            return false;
+        }
+    } else if (span_is(option, "type")) {
+        filter->has_type = true;
+        return parse_type(session, value, &filter->type);
+    } else if (span_is(option, "addr")) {
+        filter->address = value;
+    } else if (span_is(option, "laddr")) {
+        filter->own_address = value;
+    } else if (span_is(option, "user")) {
+        filter->user = value;
+        if (users_find(
+                &(struct users){.items = &(struct user){.name = USER_DEFAULT_NAME}, .count = 1},
+                value) == NULL) {
+            reply_error_format(session->reply, "ERR No such user '%.*s'", (int)value.length,
+                               value.bytes);
+            return false;
+        }
+    } else if (span_is(option, "skipme") && (span_is(value, "yes") || span_is(value, "no"))) {
+        filter->skips_me = span_is(value, "yes");
+    } else {
+        session_reply_syntax_error(session);
+        return false;
+    }
+    return true;
+}
+
+static bool parse_kill(struct session *session, struct kill_filter *filter) {
+    if (session->args_count == 3) {
+        filter->address = session->args[2];
+        filter->skips_me = false;
+        return true;
+    }
+    for (uint32_t i = 2; i < session->args_count; i += 2) {
+        if (i + 1 == session->args_count) {
+            session_reply_syntax_error(session);
+            return false;
+        }
+        if (!parse_kill_option(session, i, filter)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool text_fits(struct span wanted, const char *text) {
+    return wanted.bytes == NULL || span_equal(wanted, span_of_string(text));
+}
+
+static bool kill_fits(const struct kill_filter *filter, const struct connection *connection) {
+    return text_fits(filter->address, connection->peer) &&
+           text_fits(filter->own_address, connection->own) &&
+           text_fits(filter->user, connection->user) &&
+           (!filter->has_type || client_type_of(connection) == filter->type) &&
+           (filter->id == 0 || connection->id == (uint64_t)filter->id);
+}
+
+static void kill_command(struct session *session) {
+    struct kill_filter filter = {.skips_me = true};
+    if (!parse_kill(session, &filter)) {
+        return;
+    }
+    struct clients clients = clients_collect(session_node(session));
+    int64_t killed = 0;
+    for (size_t i = 0; i < clients.count; i++) {
+        struct connection *connection = clients.items[i];
+        if (!kill_fits(&filter, connection) ||
+            (connection == session->connection && filter.skips_me)) {
+            continue;
+        }
+        killed++;
+        if (connection == session->connection) {
+            connection->flags |= CONNECTION_CLOSE_AFTER_REPLY;
+        } else {
+            connection_close(connection);
+        }
+    }
+    memory_free(clients.items);
+    if (session->args_count > 3) {
+        reply_integer(session->reply, killed);
+    } else if (killed == 0) {
+        reply_error(session->reply, "ERR No such client");
+    } else {
+        reply_ok(session->reply);
+    }
+}
+
+/* ---- CLIENT PAUSE and UNPAUSE ---- */
+
+static void pause_command(struct session *session) {
+    struct node *node = session_node(session);
+    int64_t now_ms = session->worker->now_ms;
+    int64_t duration_ms = 0;
+    int mode = PAUSE_ALL;
+    if (session->args_count > 4) {
+        session_reply_usage_error(session);
+        return;
+    }
+    if (session->args_count == 4) {
+        if (span_is(session->args[3], "write")) {
+            mode = PAUSE_WRITE;
+        } else if (!span_is(session->args[3], "all")) {
+            reply_error(session->reply, "ERR CLIENT PAUSE mode must be WRITE or ALL");
+            return;
+        }
+    }
+    if (!session_integer(session, 2, &duration_ms,
+                         "ERR timeout is not an integer or out of range")) {
+        return;
+    }
+    int64_t until_ms = 0;
+    if (duration_ms < 0) {
+        reply_error(session->reply, "ERR timeout is negative");
+        return;
+    }
+    if (__builtin_add_overflow(now_ms, duration_ms, &until_ms)) {
+        reply_error(session->reply, "ERR timeout is out of range");
+        return;
+    }
+    /* A pause that is on may become longer and stricter, not the opposite. */
+    if (atomic_load(&node->pause_mode) != PAUSE_NONE &&
+        atomic_load(&node->pause_until_ms) > now_ms) {
+        int old_mode = atomic_load(&node->pause_mode);
+        int64_t old_until_ms = atomic_load(&node->pause_until_ms);
+        mode = old_mode > mode ? old_mode : mode;
+        until_ms = old_until_ms > until_ms ? old_until_ms : until_ms;
+    }
+    atomic_store(&node->pause_mode, mode);
+    atomic_store(&node->pause_until_ms, until_ms);
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        node->workers[i]->is_paused = true;
+    }
+    reply_ok(session->reply);
+}
+
+static void unpause_command(struct session *session) {
+    struct node *node = session_node(session);
+    atomic_store(&node->pause_mode, PAUSE_NONE);
+    atomic_store(&node->pause_until_ms, 0);
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        worker_end_pause(node->workers[i]);
+    }
+    reply_ok(session->reply);
+}
+
+/* ---- of the connection itself ---- */
+
+static void id_command(struct session *session) {
+    reply_integer(session->reply, (int64_t)session->connection->id);
+}
+
+void client_text_set(char **place, struct span text) {
+    memory_free(*place);
+    *place = NULL;
+    if (text.length > 0) {
+        *place = memory_alloc(text.length + 1);
+        memcpy(*place, text.bytes, text.length);
+        (*place)[text.length] = '\0';
+    }
+}
+
+static void setname_command(struct session *session) {
+    if (!client_name_is_valid(session->args[2])) {
+        reply_error(session->reply,
+                    "ERR Client names cannot contain spaces, newlines or special characters.");
+        return;
+    }
+    client_text_set(&session->connection->name, session->args[2]);
+    reply_ok(session->reply);
+}
+
+static void getname_command(struct session *session) {
+    if (session->connection->name == NULL) {
+        reply_null(session->reply);
+    } else {
+        reply_bulk_string(session->reply, session->connection->name);
+    }
+}
+
+static void setinfo_command(struct session *session) {
+    struct span option = session->args[2];
+    char **place = NULL;
+    if (span_is(option, "lib-name")) {
+        place = &session->connection->library_name;
+    } else if (span_is(option, "lib-ver")) {
+        place = &session->connection->library_version;
+    } else {
+        reply_error_format(session->reply, "ERR Unrecognized option '%.*s'", (int)option.length,
+                           option.bytes);
+        return;
+    }
+    if (!client_name_is_valid(session->args[3])) {
+        reply_error_format(session->reply,
+                           "ERR %.*s cannot contain spaces, newlines or special characters.",
+                           (int)option.length, option.bytes);
+        return;
+    }
+    client_text_set(place, session->args[3]);
+    reply_ok(session->reply);
+}
+
+static void reply_command(struct session *session) {
+    unsigned *flags = &session->connection->flags;
+    if (span_is(session->args[2], "on")) {
+        *flags &= ~(unsigned)(CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP);
+        reply_ok(session->reply);
+    } else if (span_is(session->args[2], "off")) {
+        *flags |= CONNECTION_REPLY_OFF;
+    } else if (!span_is(session->args[2], "skip")) {
+        session_reply_syntax_error(session);
+    } else if ((*flags & CONNECTION_REPLY_OFF) == 0) {
+        *flags |= CONNECTION_REPLY_SKIP_NEXT;
+    }
+}
+
+static void set_flag(struct session *session, unsigned flag) {
+    if (span_is(session->args[2], "on")) {
+        session->connection->flags |= flag;
+    } else if (span_is(session->args[2], "off")) {
+        session->connection->flags &= ~flag;
+    } else {
+        session_reply_syntax_error(session);
+        return;
+    }
+    reply_ok(session->reply);
+}
+
+static void no_evict_command(struct session *session) {
+    set_flag(session, CONNECTION_NO_EVICT);
+}
+
+static void no_touch_command(struct session *session) {
+    set_flag(session, CONNECTION_NO_TOUCH);
+}
+
+/* No command blocks a connection yet, so there is never one to unblock. */
+static void unblock_command(struct session *session) {
+    int64_t id = 0;
+    if (session->args_count > 4) {
+        session_reply_usage_error(session);
+    } else if (session->args_count == 4 && !span_is(session->args[3], "timeout") &&
+               !span_is(session->args[3], "error")) {
+        reply_error(session->reply, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    } else if (session_integer(session, 2, &id, NULL)) {
+        reply_integer(session->reply, 0);
+    }
+}
+
+static void help_command(struct session *session) {
+    static const char *const lines[] = {
+        "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GETNAME",
+        "    Name of this connection.",
+        "ID",
+        "    Id of this connection.",
+        "INFO",
+        "    What CLIENT LIST tells of this connection.",
+        "KILL <ip:port>",
+        "    Close the connection from this address.",
+        "KILL <option> <value> [<option> <value> [...]]",
+        "    Close the connections that all options fit:",
+        "    * ID <client-id>",
+        "    * ADDR (<ip:port>|<unixsocket>:0)",
+        "      Their side of the connection.",
+        "    * LADDR (<ip:port>|<unixsocket>:0)",
+        "      Our side of the connection.",
+        "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+        "    * USER <username>",
+        "    * SKIPME (YES|NO)",
+        "      Leave out this connection (default: yes).",
+        "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> [<client-id> ...]]",
+        "    A line for each connection, or for those of a type or with these ids.",
+        "NO-EVICT (ON|OFF)",
+        "    Keep this connection when maxmemory-clients is exceeded.",
+        "NO-TOUCH (ON|OFF)",
+        "    Reads of this connection do not count as accesses to keys.",
+        "PAUSE <timeout> [WRITE|ALL]",
+        "    Hold back all commands, or those that write, for so many milliseconds.",
+        "REPLY (ON|OFF|SKIP)",
+        "    Whether commands of this connection are answered.",
+        "SETINFO <option> <value>",
+        "    Describe the client: LIB-NAME, LIB-VER.",
+        "SETNAME <name>",
+        "    Name this connection.",
+        "UNBLOCK <client-id> [TIMEOUT|ERROR]",
+        "    End the wait of a blocked connection.",
+        "UNPAUSE",
+        "    End CLIENT PAUSE.",
+        "HELP",
+        "    Print this help.",
+        NULL,
+    };
+    session_reply_help(session, lines);
+}
+
+/* ---- rows ---- */
+
+#define OWN_FLAGS (COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE)
+#define ALL_FLAGS (OWN_FLAGS | COMMAND_ADMIN | COMMAND_ALL_WORKERS)
+
+static const char *const varies_tips[] = {"nondeterministic_output", NULL};
+
+static const struct command client_subcommands[] = {
+    {
+        .name = "getname",
+        .arity = 2,
+        .flags = OWN_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = getname_command,
+        .group = "connection",
+        .since = "2.6.9",
+        .complexity = "O(1)",
+        .summary = "Answers the connection's name.",
+        .syntax = "",
+    },
+    {
+        .name = "help",
+        .arity = 2,
+        .flags = COMMAND_LOADING | COMMAND_STALE,
+        .categories = CATEGORY_CONNECTION,
+        .session = help_command,
+        .group = "connection",
+        .since = "5.0.0",
+        .complexity = "O(1)",
+        .summary = "Tells what the subcommands do.",
+        .syntax = "",
+    },
+    {
+        .name = "id",
+        .arity = 2,
+        .flags = OWN_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = id_command,
+        .group = "connection",
+        .since = "5.0.0",
+        .complexity = "O(1)",
+        .summary = "Answers the connection's id.",
+        .syntax = "",
+    },
+    {
+        .name = "info",
+        .arity = 2,
+        .flags = OWN_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = info_command,
+        .group = "connection",
+        .since = "6.2.0",
+        .complexity = "O(1)",
+        .summary = "Answers what CLIENT LIST tells of this connection.",
+        .syntax = "",
+        .tips = varies_tips,
+    },
+    {
+        .name = "kill",
+        .arity = -3,
+        .flags = ALL_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = kill_command,
+        .group = "connection",
+        .since = "2.4.0",
+        .complexity = "O(N) where N is the number of client connections",
+        .summary = "Closes connections.",
+        .syntax = "ip:port|[ID client-id] [TYPE NORMAL|MASTER|SLAVE|REPLICA|PUBSUB] "
+                  "[USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME YES|NO]",
+    },
+    {
+        .name = "list",
+        .arity = -2,
+        .flags = ALL_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = list_command,
+        .group = "connection",
+        .since = "2.4.0",
+        .complexity = "O(N) where N is the number of client connections",
+        .summary = "Lists the connections.",
+        .syntax = "[TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]",
+        .tips = varies_tips,
+    },
+    {
+        .name = "no-evict",
+        .arity = 3,
+        .flags = OWN_FLAGS | COMMAND_ADMIN,
+        .categories = CATEGORY_CONNECTION,
+        .session = no_evict_command,
+        .group = "connection",
+        .since = "7.0.0",
+        .complexity = "O(1)",
+        .summary = "Keeps the connection when clients take too much memory.",
+        .syntax = "ON|OFF",
+    },
+    {
+        .name = "no-touch",
+        .arity = 3,
+        .flags = OWN_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = no_touch_command,
+        .group = "connection",
+        .since = "7.2.0",
+        .complexity = "O(1)",
+        .summary = "Keeps the connection's reads from counting as accesses to keys.",
+        .syntax = "ON|OFF",
+    },
+    {
+        .name = "pause",
+        .arity = -3,
+        .flags = ALL_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = pause_command,
+        .group = "connection",
+        .since = "2.9.50",
+        .complexity = "O(1)",
+        .summary = "Holds commands back for some time.",
+        .syntax = "timeout [WRITE|ALL]",
+    },
+    {
+        .name = "reply",
+        .arity = 3,
+        .flags = OWN_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = reply_command,
+        .group = "connection",
+        .since = "3.2.0",
+        .complexity = "O(1)",
+        .summary = "Says whether the connection's commands are answered.",
+        .syntax = "ON|OFF|SKIP",
+    },
+    {
+        .name = "setinfo",
+        .arity = 4,
+        .flags = OWN_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = setinfo_command,
+        .group = "connection",
+        .since = "7.2.0",
+        .complexity = "O(1)",
+        .summary = "Notes the client library's name or version.",
+        .syntax = "LIB-NAME libname|LIB-VER libver",
+    },
+    {
+        .name = "setname",
+        .arity = 3,
+        .flags = OWN_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = setname_command,
+        .group = "connection",
+        .since = "2.6.9",
+        .complexity = "O(1)",
+        .summary = "Names the connection.",
+        .syntax = "connection-name",
+    },
+    {
+        .name = "unblock",
+        .arity = -3,
+        .flags = OWN_FLAGS | COMMAND_ADMIN,
+        .categories = CATEGORY_CONNECTION,
+        .session = unblock_command,
+        .group = "connection",
+        .since = "5.0.0",
+        .complexity = "O(log N) where N is the number of client connections",
+        .summary = "Ends the wait of a connection in a blocking command.",
+        .syntax = "client-id [TIMEOUT|ERROR]",
+    },
+    {
+        .name = "unpause",
+        .arity = 2,
+        .flags = ALL_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = unpause_command,
+        .group = "connection",
+        .since = "6.2.0",
+        .complexity = "O(N) where N is the number of paused clients",
+        .summary = "Ends CLIENT PAUSE.",
+        .syntax = "",
+    },
+    {0},
+};
+
+const struct command client_commands[] = {
+    {
+        .name = "client",
+        .arity = -2,
+        .categories = CATEGORY_CONNECTION,
+        .subcommands = client_subcommands,
+        .group = "connection",
+        .since = "2.4.0",
+        .complexity = "Depends on subcommand.",
+        .summary = "A container for client connection commands.",
+        .syntax = "",
+    },
+    {0},
+};

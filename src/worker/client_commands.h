@@ -1,0 +1,13 @@
+/* CLIENT: what one connection may know and do about itself and others.
+ */
+#ifndef TARN_WORKER_CLIENT_COMMANDS_H
+#define TARN_WORKER_CLIENT_COMMANDS_H
+
+#include "worker/session.h"
+
+/* Copies a name, or forgets the old one when it is empty. */
+void client_text_set(char **place, struct span text);
+
+extern const struct command client_commands[];
+
+#endif

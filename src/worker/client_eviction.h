@@ -1,0 +1,17 @@
+/* Client eviction: closes the connections that take most memory when all together take more than
+ * maxmemory-clients.
+ *
+ * Each worker looks at its own connections once a period and publishes their sum; where the node's sum is too
+ * large, each brings its own down to its share of the limit, the largest connection first. Those that said
+ * CLIENT NO-EVICT ON count, but stay. Costs nothing without a limit.
+ */
+#ifndef TARN_WORKER_CLIENT_EVICTION_H
+#define TARN_WORKER_CLIENT_EVICTION_H
+
+#include "worker/worker.h"
+
+/* Bytes that maxmemory-clients allows; 0: there is no limit. */
+uint64_t client_memory_limit(const struct node *node);
+void client_eviction_step(struct worker *worker);
+
+#endif

@@ -1,0 +1,34 @@
+/* Notices: what one worker tells another in passing: messages for its subscribers, lines for its
+ * monitors.
+ *
+ * Collected over a tick, one post per target, which leaves with the tick's mail: after its append, and before
+ * the connections that travel to the same worker. So whoever sees the connection's next command run there has
+ * got the notices of the one before. Memory: one buffer per target with anything to tell, freed by the target.
+ * Thread: the worker's, or who makes it stand still.
+ */
+#ifndef TARN_WORKER_NOTICES_H
+#define TARN_WORKER_NOTICES_H
+
+#include "base/span.h"
+
+#include <stdint.h>
+
+struct notices;
+struct post;
+struct worker;
+
+enum notice {
+    NOTICE_MESSAGE,      /* of a channel: for pubsub_deliver() */
+    NOTICE_MONITOR_LINE, /* for monitor_deliver(); it has no channel */
+};
+
+struct notices *notices_new(void);
+void notices_free(struct notices *notices);
+
+/* Tells the workers whose bits are set; never the worker itself. The spans are copied. */
+void notices_add(struct worker *worker, uint64_t targets, enum notice kind, struct span channel,
+                 struct span text);
+/* Takes what is there for this worker, to be put into its mailbox; NULL: nothing. */
+struct post *notices_take(struct notices *notices, uint32_t target);
+
+#endif
