@@ -274,6 +274,8 @@ def main(argv):
         sys.exit("redis-compat/run: name the server by TARN_SERVER or --server, or use --self-test")
     if options.server:
         options.server = os.path.abspath(options.server)
+        if not os.access(options.server, os.X_OK):
+            sys.exit("redis-compat/run: %s is no program" % options.server)
     differences = Differences(os.path.join(TOP, "allowed-differences.txt"))
     tally = Tally(options.failures)
     if options.self_test:

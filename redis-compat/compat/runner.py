@@ -8,7 +8,7 @@ from .resp import Closed, Connection, FramingError, Timeout, command_encode
 from .script import ScriptError, argument_expand
 
 MISMATCHES_SHOWN = 4
-UNTIL_SECONDS_MAX = 8
+UNTIL_SECONDS_MAX = 4
 READ_SECONDS_MAX = 3
 QUIET_SECONDS = 0.06
 TIMES_BATCH_BYTES_MAX = 60000
