@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "store/value.h"
+#include "structures/listpack.h"
 
 #include "tests/unit/unit.h"
 
@@ -220,6 +221,9 @@ static void compare(const struct fixture *fixture, struct model *model) {
     }
     if (entry_kind(entry) == ENTRY_HASH_PACK) {
         ck_assert(model->is_ordered);
+        struct span pack = entry_content(entry);
+        ck_assert_uint_eq(pack.length, listpack_bytes((const unsigned char *)pack.bytes));
+        ck_assert(listpack_is_valid((const unsigned char *)pack.bytes, pack.length));
     }
 }
 

@@ -28,6 +28,7 @@ static const uint16_t slots[] = {
     SLOT_FIRST + 64,
     SLOT_FIRST + STORE_GROUP_SLOTS - 1,
     SLOT_FIRST + STORE_GROUP_SLOTS,
+    SLOT_FIRST + 960, /* the first of its word, behind empty ones */
     SLOT_FIRST + 1000,
     SLOT_FIRST + SLOT_COUNT - 1,
 };
@@ -72,7 +73,7 @@ static struct fixture *fixture_open(uint64_t seed) {
         struct key *key = &fixture->keys[i];
         key->length = (size_t)snprintf(key->name, sizeof(key->name), "key:%d", i);
         key->slot = slots[(size_t)i % UNIT_COUNT(slots)];
-        key->database = (uint32_t)i / 7 % DATABASES;
+        key->database = (uint32_t)i / (int)UNIT_COUNT(slots) % DATABASES;
     }
     return fixture;
 }
@@ -396,6 +397,12 @@ START_TEST(store_next_slot_meets_each_slot_with_keys_in_order) {
     }
     ck_assert_uint_eq(store_next_slot(fixture->store, 0, slot), SLOTS);
     ck_assert_uint_eq(store_next_slot(fixture->store, 0, SLOTS - 1), SLOTS);
+    size_t next = 0;
+    for (uint32_t from = 0; from < SLOTS; from++) {
+        next += next < UNIT_COUNT(slots) && from > slots[next];
+        uint32_t expected = next < UNIT_COUNT(slots) ? slots[next] : SLOTS;
+        ck_assert_uint_eq(store_next_slot(fixture->store, 0, from), expected);
+    }
     fixture_close(fixture);
 }
 END_TEST
