@@ -16,8 +16,8 @@ struct list {
 #define LIST_ENTRY(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 /* Walks from first to last; the current member must not be removed inside. */
-#define LIST_FOR_EACH(link, list)                                                                  \
-    for (struct list *link = (list)->next; link != (list); link = link->next)
+#define LIST_FOR_EACH(link, head)                                                                  \
+    for (struct list *link = (head)->next; link != (head); link = link->next)
 
 static inline void list_init(struct list *list) {
     list->next = list;
