@@ -166,6 +166,7 @@ static size_t read_input(struct connection *connection) {
     size_t room = connection->input_capacity - connection->input_length;
     struct network_result result =
         network_read(connection->fd, connection->input + connection->input_length, room);
+    connection->home->reads++;
     if (result.status != NETWORK_MOVED) {
         if (result.status != NETWORK_WOULD_BLOCK) {
             connection_close(connection);
@@ -202,6 +203,7 @@ static size_t read_large(struct connection *connection) {
         block->capacity < connection->large_length ? block->capacity : connection->large_length;
     size_t room = end - block->length;
     struct network_result result = network_read(connection->fd, block->bytes + block->length, room);
+    connection->home->reads++;
     if (result.status != NETWORK_MOVED) {
         if (result.status != NETWORK_WOULD_BLOCK) {
             connection_close(connection);
@@ -517,6 +519,7 @@ void connection_write(struct connection *connection) {
         }
         result = network_write_parts(connection->fd, parts, count);
     }
+    connection->home->writes++;
     if (result.status == NETWORK_MOVED) {
         output_sent(connection, result.bytes);
         connection->written_bytes += result.bytes;

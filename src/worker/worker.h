@@ -99,6 +99,8 @@ struct worker {
     uint64_t ticks;
     uint64_t read_bytes;
     uint64_t written_bytes;
+    uint64_t reads; /* from sockets */
+    uint64_t writes;
     atomic_uint_least64_t connections_bytes; /* published with a maxmemory-clients limit only */
     atomic_uint_least64_t heap_bytes;        /* the store's used_bytes, published per tick */
     /* Counters as others may read them at any time: published per housekeeping period. */
