@@ -4,7 +4,7 @@
 #include "commands/hash.h"
 #include "commands/keyspace_commands.h"
 #include "commands/string.h"
-#include "server/server.h"
+#include "server/server_commands.h"
 #include "worker/client_commands.h"
 #include "worker/connection_commands.h"
 #include "worker/monitor.h"
@@ -13,9 +13,9 @@
 #include "worker/slow_log.h"
 
 const struct command *const server_command_families[] = {
-    string_commands, bitmap_commands,   hash_commands,       generic_commands,
-    expire_commands, keyspace_commands, connection_commands, transaction_commands,
-    client_commands, pubsub_commands,   monitor_commands,    slow_log_commands,
+    string_commands,   bitmap_commands,     hash_commands,        generic_commands, expire_commands,
+    keyspace_commands, connection_commands, transaction_commands, client_commands,  pubsub_commands,
+    monitor_commands,  slow_log_commands,   config_commands,      info_commands,
 };
 
 const size_t server_command_families_count =

@@ -64,20 +64,11 @@ static bool change_listeners(void *context, struct buffer *error) {
     return true;
 }
 
-static void configure(struct worker *worker) {
-    const struct worker_options *options = worker->node->options;
-    worker->executor.tracks_latency = options->latency_tracking;
-    worker->executor.times_all =
-        (options->slowlog_log_slower_than >= 0 &&
-         options->slowlog_log_slower_than < EXECUTOR_EXACT_BELOW_US) ||
-        options->latency_monitor_threshold > 0;
-}
-
 static bool change_workers(void *context, struct buffer *error) {
     struct server *server = context;
     (void)error;
     for (uint32_t i = 0; i < server->node.worker_count; i++) {
-        configure(server->node.workers[i]);
+        worker_configure(server->node.workers[i]);
     }
     return true;
 }
@@ -104,10 +95,4 @@ void option_changes_register(struct server *server) {
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         config_on_change(server->config, changes[i].name, changes[i].function, server);
     }
-}
-
-void option_changes_apply_all(struct server *server) {
-    struct buffer ignored = BUFFER_EMPTY;
-    change_workers(server, &ignored);
-    buffer_free(&ignored);
 }

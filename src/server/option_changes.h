@@ -8,7 +8,5 @@ struct server;
 
 /* Registers the functions with the server's config. They run while all workers stand still. */
 void option_changes_register(struct server *server);
-/* Puts into effect what the workers keep of their own; before they start. */
-void option_changes_apply_all(struct server *server);
 
 #endif

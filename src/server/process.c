@@ -126,7 +126,8 @@ void process_title_set(const struct process_title *title, const struct server_op
             buffer_append_byte(&text, *at++);
             continue;
         }
-        append_variable(title, options, config_file, span_of(at + 1, (size_t)(end - at) - 1), &text);
+        append_variable(title, options, config_file, span_of(at + 1, (size_t)(end - at) - 1),
+                        &text);
         at = end + 1;
     }
     while (text.length > 0 && text.bytes[text.length - 1] == ' ') {

@@ -257,7 +257,6 @@ int server_start(struct server *server) {
     log_notice("Running mode=standalone, port=%lld, workers=%u, PID: %d", (long long)options->port,
                node->worker_count, (int)getpid());
     log_notice("Server initialized");
-    option_changes_apply_all(server);
     struct memory_totals totals;
     memory_totals_read(&totals);
     server->memory_at_start_bytes = totals.allocated;

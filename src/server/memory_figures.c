@@ -1,0 +1,62 @@
+#include "server/memory_figures.h"
+
+#include "server/server.h"
+#include "worker/worker.h"
+
+#include <unistd.h>
+
+uint64_t memory_figures_tables(const struct store *store, uint32_t database) {
+    if (store->databases[database] == NULL) {
+        return 0;
+    }
+    uint64_t bytes = sizeof(struct database) + store->slot_count * sizeof(struct table);
+    for (uint32_t slot = store_next_slot(store, database, store->slot_first); slot < SLOTS;
+         slot = store_next_slot(store, database, slot + 1)) {
+        bytes += table_bytes(store_table(store, database, (uint16_t)slot));
+    }
+    return bytes;
+}
+
+static void read_connections(const struct worker *worker, struct memory_figures *figures) {
+    LIST_FOR_EACH(link, &worker->connections) {
+        const struct connection *connection = LIST_ENTRY(link, struct connection, link);
+        uint64_t input = connection->input_capacity;
+        uint64_t output = reply_bytes(&connection->reply);
+        figures->clients += connection_memory_bytes(connection);
+        figures->input_max = input > figures->input_max ? input : figures->input_max;
+        figures->output_max = output > figures->output_max ? output : figures->output_max;
+    }
+}
+
+static void read_stores(const struct keyspace *keyspace, struct memory_figures *figures) {
+    for (uint32_t i = 0; i < keyspace->store_count; i++) {
+        for (uint32_t database = 0; database < keyspace->database_count; database++) {
+            figures->tables += memory_figures_tables(keyspace->stores[i], database);
+        }
+    }
+    for (uint32_t database = 0; database < keyspace->database_count; database++) {
+        figures->keys += keyspace_keys(keyspace, database);
+    }
+}
+
+void memory_figures_read(struct server *server, struct memory_figures *figures) {
+    const struct node *node = &server->node;
+    *figures = (struct memory_figures){
+        .used = node_used_memory(node),
+        .resident = memory_resident_bytes(),
+        .startup = server->memory_at_start_bytes,
+        .system = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),
+    };
+    memory_totals_read(&figures->allocator);
+    figures_note_memory(&server->samples, figures->used);
+    figures->peak = server->samples.memory_peak_bytes;
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        read_connections(node->workers[i], figures);
+    }
+    read_stores(node->keyspace, figures);
+    figures->overhead = figures->startup + figures->clients + figures->tables;
+    figures->dataset = figures->used > figures->overhead ? figures->used - figures->overhead : 0;
+    uint64_t beyond_startup =
+        figures->used > figures->startup ? figures->used - figures->startup : 0;
+    figures->dataset_share = 100 * memory_figures_ratio(figures->dataset, beyond_startup);
+}

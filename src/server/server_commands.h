@@ -1,0 +1,22 @@
+/* The session commands of this layer: the server's configuration, figures and administration. Each array
+ * ends with a row without name; who must have all workers stand still says so by COMMAND_ALL_WORKERS.
+ */
+#ifndef TARN_SERVER_SERVER_COMMANDS_H
+#define TARN_SERVER_SERVER_COMMANDS_H
+
+#include "server/server.h"
+#include "worker/session.h"
+
+extern const struct command config_commands[];  /* CONFIG */
+extern const struct command command_commands[]; /* COMMAND */
+extern const struct command info_commands[];    /* INFO */
+extern const struct command memory_commands[];  /* MEMORY */
+extern const struct command latency_commands[]; /* LATENCY */
+extern const struct command admin_commands[];   /* TIME, LOLWUT, SHUTDOWN, MODULE ... */
+extern const struct command debug_commands[];   /* DEBUG */
+
+static inline struct server *session_server(const struct session *session) {
+    return session_node(session)->server;
+}
+
+#endif
