@@ -18,7 +18,8 @@ SERVER_OPTIONS = ("--hash-max-listpack-entries", "8", "--hash-max-listpack-value
 COMPARISONS = {
     b"TTL": ("near", NEAR_SECONDS), b"EXPIRETIME": ("near", NEAR_SECONDS),
     b"PTTL": ("near", NEAR_MS), b"PEXPIRETIME": ("near", NEAR_MS),
-    b"SCAN": ("type", None), b"HSCAN": ("type", None), b"KEYS": ("unordered", None), b"RANDOMKEY": ("type", None), b"HRANDFIELD": ("shape", None),
+    b"KEYS": ("unordered", None), b"RANDOMKEY": ("type", None), b"HRANDFIELD": ("shape", None),
+    b"SCAN": ("type", None), b"HSCAN": ("type", None),
 }
 
 
