@@ -38,6 +38,7 @@ struct store *store_new(const struct store_plan *plan) {
     store->slot_count = plan->slot_count;
     store->database_count = plan->database_count;
     store->databases = memory_alloc_zeroed(plan->database_count * sizeof(struct database *));
+    store->expiry_earliest_ms = STORE_NO_EARLIEST;
     random_seed(&store->random, plan->seed);
     watch_table_init(&store->watches, plan->secret);
     list_init(&store->graveyard);
@@ -59,13 +60,14 @@ static struct database *database_new(const struct store *store) {
     memset(database->slots, 0, slots_bytes);
     database->non_empty = memory_alloc_zeroed(bitmap_words(store) * sizeof(uint64_t));
     database->group_keys = memory_alloc_zeroed(group_count(store) * sizeof(uint32_t));
-    database->expiry_earliest_ms = STORE_NO_EARLIEST;
+    database->earliest_ms = STORE_NO_EARLIEST;
     return database;
 }
 
 static void database_free(struct database *database) {
     memory_free(database->slots);
     memory_free(database->expiries);
+    memory_free(database->group_earliest_ms);
     memory_free(database->non_empty);
     memory_free(database->group_keys);
     memory_free(database);
@@ -150,6 +152,38 @@ void store_remove(struct store *store, uint32_t database, uint16_t slot, uint64_
     value_free(store, store_take(store, database, slot, hash, cell));
 }
 
+static void expiries_begin(const struct store *store, struct database *database) {
+    database->expiries = memory_alloc(store->slot_count * sizeof(struct slot_expiry));
+    for (uint32_t i = 0; i < store->slot_count; i++) {
+        database->expiries[i] = (struct slot_expiry){.earliest_ms = STORE_NO_EARLIEST};
+    }
+    database->group_earliest_ms = memory_alloc(group_count(store) * sizeof(int64_t));
+    for (size_t i = 0; i < group_count(store); i++) {
+        database->group_earliest_ms[i] = STORE_NO_EARLIEST;
+    }
+}
+
+static void lower(int64_t *earliest_ms, int64_t ms) {
+    *earliest_ms = ms < *earliest_ms ? ms : *earliest_ms;
+}
+
+/* An entry of the slot expires at new_ms now. */
+static void lower_earliest(struct store *store, struct database *database, uint32_t index,
+                           int64_t new_ms) {
+    for (int i = 0; i < EXPIRY_WALKS; i++) {
+        /* It may stand in the part that this walk has done. */
+        if (database->walks[i].slot == index) {
+            lower(&database->walks[i].earliest_ms, new_ms);
+        }
+    }
+    if (new_ms < database->expiries[index].earliest_ms) {
+        database->expiries[index].earliest_ms = new_ms;
+        lower(&database->group_earliest_ms[index / STORE_GROUP_SLOTS], new_ms);
+        lower(&database->earliest_ms, new_ms);
+        lower(&store->expiry_earliest_ms, new_ms);
+    }
+}
+
 void store_expiry_changed(struct store *store, uint32_t database_index, uint16_t slot,
                           int64_t old_ms, int64_t new_ms) {
     struct database *database = store->databases[database_index];
@@ -157,12 +191,10 @@ void store_expiry_changed(struct store *store, uint32_t database_index, uint16_t
         if (new_ms == ENTRY_NO_EXPIRY) {
             return;
         }
-        database->expiries = memory_alloc(store->slot_count * sizeof(struct slot_expiry));
-        for (uint32_t i = 0; i < store->slot_count; i++) {
-            database->expiries[i] = (struct slot_expiry){.earliest_ms = STORE_NO_EARLIEST};
-        }
+        expiries_begin(store, database);
     }
-    struct slot_expiry *expiry = &database->expiries[slot - store->slot_first];
+    uint32_t index = slot - store->slot_first;
+    struct slot_expiry *expiry = &database->expiries[index];
     if (old_ms != ENTRY_NO_EXPIRY) {
         ASSERT(expiry->volatile_count > 0 && database->volatile_keys > 0);
         expiry->volatile_count--;
@@ -171,13 +203,7 @@ void store_expiry_changed(struct store *store, uint32_t database_index, uint16_t
     if (new_ms != ENTRY_NO_EXPIRY) {
         expiry->volatile_count++;
         database->volatile_keys++;
-        if (new_ms < expiry->earliest_ms) {
-            expiry->earliest_ms = new_ms;
-        }
-        uint32_t index = slot - store->slot_first;
-        if (index == database->expiry_slot && new_ms < database->expiry_earliest_ms) {
-            database->expiry_earliest_ms = new_ms;
-        }
+        lower_earliest(store, database, index, new_ms);
     }
     if (expiry->volatile_count == 0) {
         expiry->earliest_ms = STORE_NO_EARLIEST;

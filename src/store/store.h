@@ -6,7 +6,9 @@
  *  1. Only the owning worker touches a store, or a worker for which the owner stands still.
  *  2. database.keys is the sum of its tables' element counts; a bit in non_empty is set exactly for
  *     slots with elements; volatile_keys is the sum of the slots' volatile counts.
- *  3. A slot's earliest is never later than the earliest expiry in it (it may be too early).
+ *  3. A slot's earliest is never later than the earliest expiry in it (it may be too early). A group's is never
+ *     later than those of its slots, a database's than those of its groups, the store's than those of
+ *     its databases.
  *  4. change_count grows with every insertion and removal: what was found before is to be found
  *     anew.
  *
@@ -40,6 +42,27 @@ struct slot_expiry {
     uint32_t volatile_count;
 };
 
+/* Active expiry walks over small slots and over large ones apart, so that a large one holds up nobody. */
+enum { EXPIRY_SMALL, EXPIRY_LARGE, EXPIRY_WALKS };
+
+/* Where a walk is in one database. */
+struct expiry_walk {
+    uint32_t slot;       /* index of the slot that it is at, or goes on with */
+    bool is_inside;      /* a part of that slot is done */
+    uint64_t position;   /* where that part ends: table_scan()'s */
+    int64_t earliest_ms; /* of what stays in that part */
+};
+
+/* How fast a walk may be: see expiry.h. */
+struct expiry_pace {
+    uint32_t database; /* that it is in */
+    uint32_t rate;     /* units of work per ms */
+    uint32_t tokens;   /* units that it may do */
+    int64_t filled_ms; /* when tokens were last added */
+    uint32_t seen;     /* volatile entries looked at since the rate was last set ... */
+    uint32_t expired;  /* ... and how many of them had expired */
+};
+
 struct database {
     struct table *slots;          /* [store.slot_count], by slot - store.slot_first */
     struct slot_expiry *expiries; /* likewise; NULL until the first expiry */
@@ -47,10 +70,10 @@ struct database {
     uint32_t *group_keys;         /* keys of STORE_GROUP_SLOTS slots each, for a fair random key */
     uint64_t keys;
     uint64_t volatile_keys;
-    /* Where active expiry goes on: see expiry.h. */
-    uint32_t expiry_slot;
-    uint64_t expiry_position;
-    int64_t expiry_earliest_ms;
+    /* For active expiry: see expiry.h. */
+    int64_t *group_earliest_ms; /* of STORE_GROUP_SLOTS slots each; NULL until the first expiry */
+    int64_t earliest_ms;        /* of the database */
+    struct expiry_walk walks[EXPIRY_WALKS];
 };
 
 struct store_statistics {
@@ -76,6 +99,8 @@ struct store {
     int64_t now_ms;       /* of the tick */
     uint64_t table_steps; /* buckets split or merged so far: work, counted */
     struct random random; /* for eviction and LFU, not for replies */
+    int64_t expiry_earliest_ms; /* of all databases: no entry expires before */
+    struct expiry_pace paces[EXPIRY_WALKS];
     struct watch_table watches;
     struct list graveyard;
     uint64_t graveyard_count;
