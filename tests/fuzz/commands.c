@@ -12,7 +12,10 @@
 #include "base/assertion.h"
 #include "base/memory.h"
 #include "commands/bitmap.h"
+#include "commands/expire.h"
+#include "commands/generic.h"
 #include "commands/hash.h"
+#include "commands/keyspace_commands.h"
 #include "commands/string.h"
 #include "store/value.h"
 
@@ -26,8 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 #define LONG_ARGUMENT_BYTES_MAX ((uint64_t)40000)
 #define WORDS_MAX 64
 
-static const struct command *const families[] = {string_commands, bitmap_commands, hash_commands,
-                                                 NULL};
+static const struct command *const families[] = {
+    string_commands, bitmap_commands,   hash_commands, generic_commands,
+    expire_commands, keyspace_commands, NULL};
 
 /* ---- the reply is one value ---- */
 

@@ -110,15 +110,31 @@ void call_harness_close(struct call_harness *harness) {
 
 /* ---- calls ---- */
 
-const struct command *call_harness_row(const struct call_harness *harness, struct span name) {
-    for (size_t i = 0; harness->families[i] != NULL; i++) {
-        for (const struct command *row = harness->families[i]; row->name != NULL; row++) {
-            if (span_is(name, row->name)) {
-                return row;
-            }
+static const struct command *row_named(const struct command *rows, struct span name) {
+    for (const struct command *row = rows; row->name != NULL; row++) {
+        if (span_is(name, row->name)) {
+            return row;
         }
     }
     return NULL;
+}
+
+const struct command *call_harness_row(const struct call_harness *harness, struct span name) {
+    const struct command *row = NULL;
+    for (size_t i = 0; row == NULL && harness->families[i] != NULL; i++) {
+        row = row_named(harness->families[i], name);
+    }
+    return row;
+}
+
+/* The row that the arguments call, which may be a subcommand's; or NULL. */
+static const struct command *row_called(const struct call_harness *harness, const struct span *args,
+                                        uint32_t args_count) {
+    const struct command *row = call_harness_row(harness, args[0]);
+    if (row != NULL && row->subcommands != NULL) {
+        row = args_count < 2 ? NULL : row_named(row->subcommands, args[1]);
+    }
+    return row == NULL || row->run == NULL ? NULL : row;
 }
 
 /* Brings what the reply holds into one run of bytes, as a socket would see it. */
@@ -212,8 +228,8 @@ static void depart(struct arrival *arrival, uint32_t args_count) {
 const char *call_harness_run(struct call_harness *harness, const struct span *args,
                              uint32_t args_count) {
     ASSERT(args_count >= 1 && args_count <= CALL_HARNESS_ARGS_MAX);
-    const struct command *row = call_harness_row(harness, args[0]);
-    if (row == NULL || row->run == NULL) {
+    const struct command *row = row_called(harness, args, args_count);
+    if (row == NULL) {
         return "<unknown command>";
     }
     if (!command_arity_fits(row, args_count)) {
