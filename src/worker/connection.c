@@ -65,6 +65,13 @@ struct connection *connection_new(struct worker *home, int fd, bool is_unix) {
     return connection;
 }
 
+/* The large value is complete, or given up. */
+static void large_end(struct connection *connection) {
+    connection->home->announced_bytes -= connection->large_announced;
+    connection->large_announced = 0;
+    connection->large = NULL;
+}
+
 static void input_release(struct connection *connection) {
     if (connection->input != NULL && connection->input_capacity == INPUT_BYTES) {
         worker_return_input(connection->home, connection->input);
@@ -98,6 +105,7 @@ void connection_free(struct connection *connection) {
     input_release(connection);
     parser_free(&connection->parser);
     block_release(connection->large);
+    large_end(connection);
     reply_free(&connection->reply);
     reply_free(&connection->deferred);
     memory_free(connection->peer);
@@ -122,6 +130,12 @@ void connection_close(struct connection *connection) {
 }
 
 /* ---- input ---- */
+
+static void close_over_query_limit(struct connection *connection) {
+    client_info_log(LOG_WARNING,
+                    "Closing client that reached max query buffer length: ", connection, "");
+    connection_close(connection);
+}
 
 /* Moves what is not parsed to the start, or makes more room: the input is full. */
 static bool input_make_room(struct connection *connection) {
@@ -213,7 +227,7 @@ static size_t read_large(struct connection *connection) {
     block->length += result.bytes;
     if (block->length == connection->large_length) {
         parser_large_done(&connection->parser, block);
-        connection->large = NULL;
+        large_end(connection);
         connection->flags |= CONNECTION_INPUT_LEFT;
     }
     connection->read_bytes += result.bytes;
@@ -221,11 +235,7 @@ static size_t read_large(struct connection *connection) {
     return result.bytes < room ? 0 : result.bytes;
 }
 
-void connection_read(struct connection *connection) {
-    if ((connection->flags & (CONNECTION_PARSE_FAILED | CONNECTION_CLOSE_AFTER_REPLY)) != 0) {
-        return;
-    }
-    connection->last_active_ms = connection->home->now_ms;
+static void read_all(struct connection *connection) {
     size_t budget = CONNECTION_READ_BYTES_MAX;
     for (;;) {
         size_t before = connection->input_length;
@@ -247,14 +257,49 @@ void connection_read(struct connection *connection) {
     }
 }
 
+/* The size of the block that a large value starts with. */
+static size_t large_first_bytes(struct connection *connection, size_t length, size_t taken) {
+    struct worker *home = connection->home;
+    if (home->announced_bytes + (length - taken) <= LARGE_ANNOUNCED_BYTES_MAX) {
+        connection->large_announced = length - taken;
+        home->announced_bytes += length - taken;
+        return length;
+    }
+    size_t first = LARGE_FIRST_BYTES > taken ? LARGE_FIRST_BYTES : taken;
+    return first < length ? first : length;
+}
+
+/* What waits to become one request, or is queued by MULTI: what client-query-buffer-limit bounds. */
+static bool is_over_query_limit(const struct connection *connection) {
+    size_t bytes = connection->input_length - connection->parsed + connection->large_bytes;
+    if (connection->large != NULL) {
+        bytes += connection->large->length;
+    }
+    if (connection->transaction != NULL) {
+        bytes += connection->transaction->queued_bytes;
+    }
+    return bytes > (size_t)connection->home->node->options->client_query_buffer_limit;
+}
+
+void connection_read(struct connection *connection) {
+    if ((connection->flags & (CONNECTION_PARSE_FAILED | CONNECTION_CLOSE_AFTER_REPLY)) != 0) {
+        return;
+    }
+    connection->last_active_ms = connection->home->now_ms;
+    read_all(connection);
+    if (UNLIKELY(connection->large != NULL || connection->transaction != NULL) &&
+        !connection->closes && is_over_query_limit(connection)) {
+        close_over_query_limit(connection);
+    }
+}
+
 /* The parser met a large value: what of it is in the input moves to a block. */
 static bool large_begin(struct connection *connection) {
     char *start = connection->input + connection->parsed + connection->parser.consumed;
     size_t there = connection->input_length - (size_t)(start - connection->input);
     size_t length = connection->parser.large_length;
     size_t taken = there < length ? there : length;
-    size_t capacity = LARGE_FIRST_BYTES > taken ? LARGE_FIRST_BYTES : taken;
-    struct block *block = block_try_new(capacity < length ? capacity : length);
+    struct block *block = block_try_new(large_first_bytes(connection, length, taken));
     if (block == NULL) {
         return false;
     }
@@ -265,6 +310,8 @@ static bool large_begin(struct connection *connection) {
     connection->large_length = length;
     if (taken == length) {
         parser_large_done(&connection->parser, block);
+        connection->large_bytes += length;
+        large_end(connection);
     } else {
         connection->large = block;
     }
@@ -328,6 +375,7 @@ bool connection_parse(struct connection *connection) {
                         connection->input_length - connection->parsed, &limits);
         if (status == PARSER_READY) {
             connection->parsed += parser->consumed;
+            connection->large_bytes = 0;
             if (parser->arguments.count == 0) {
                 continue;
             }

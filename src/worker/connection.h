@@ -32,7 +32,10 @@
 /* Bytes that a connection may read and write in one tick; more waits for the next. */
 #define CONNECTION_READ_BYTES_MAX ((size_t)256 * 1024)
 #define CONNECTION_WRITE_BYTES_MAX ((size_t)256 * 1024)
-/* A large value's block starts at this size at most, and grows fourfold as bytes arrive. */
+/* A large value's block has its final size at once as long as all that clients of this worker have announced
+ * and not sent stays below LARGE_ANNOUNCED_BYTES_MAX: nothing is copied, and announcing without sending
+ * cannot take more. Beyond that it starts small and grows fourfold as bytes arrive. */
+#define LARGE_ANNOUNCED_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define LARGE_FIRST_BYTES ((size_t)128 * 1024)
 #define LARGE_GROWTH 4
 /* Reply room that an idle connection keeps. */
@@ -108,6 +111,8 @@ struct connection {
     struct parser parser;
     struct block *large; /* being collected, or NULL */
     size_t large_length;
+    size_t large_bytes;     /* collected for arguments of the unfinished request before that one */
+    size_t large_announced; /* bytes of its block counted in the worker's announced_bytes */
     struct request_list *requests;
 
     /* Output. */

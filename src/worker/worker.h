@@ -81,6 +81,7 @@ struct worker {
     uint64_t redacted_args; /* bits: arguments of the running command that nobody may see */
     bool is_paused;         /* CLIENT PAUSE is on; then nothing expires */
 
+    size_t announced_bytes; /* room of large values on their way, given before their bytes came */
     char *spare_inputs[SPARE_INPUTS_MAX];
     uint32_t spare_inputs_count;
     struct list spare_lists;
