@@ -226,6 +226,7 @@ static size_t read_large(struct connection *connection) {
     }
     block->length += result.bytes;
     if (block->length == connection->large_length) {
+        connection->large_bytes += block->length;
         parser_large_done(&connection->parser, block);
         large_end(connection);
         connection->flags |= CONNECTION_INPUT_LEFT;

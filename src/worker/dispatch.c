@@ -26,9 +26,31 @@ static bool ends_queueing(const struct command_slot *slot) {
            is_command(slot, "watch") || is_command(slot, "quit") || is_command(slot, "reset");
 }
 
+/* A refused EXEC ends the transaction: the error says so, and why. */
+static void reword_exec(struct worker *worker, struct connection *connection, size_t reply_at) {
+    struct buffer *buffer = &connection->reply.buffer;
+    struct span text = span_of(buffer->bytes + reply_at + 1, buffer->length - reply_at - 3);
+    const size_t general = sizeof("ERR ") - 1;
+    if (text.length > general && memcmp(text.bytes, "ERR ", general) == 0) {
+        text = span_of(text.bytes + general, text.length - general);
+    }
+    struct buffer reason = BUFFER_EMPTY;
+    buffer_append_span(&reason, text);
+    buffer->length = reply_at;
+    reply_error_format(&connection->reply, "EXECABORT Transaction discarded because of: %.*s",
+                       (int)reason.length, reason.bytes);
+    buffer_free(&reason);
+    if (connection->transaction != NULL) {
+        transaction_drop(worker, connection);
+    }
+}
+
 /* Counts the refusal, and spoils the open transaction. The error is in the reply already. */
 static void refused(struct worker *worker, struct connection *connection,
                     const struct command_slot *command, size_t reply_at) {
+    if (command != NULL && is_command(command, "exec")) {
+        reword_exec(worker, connection, reply_at);
+    }
     if (connection_in_multi(connection)) {
         connection->transaction->is_aborted = true;
     }
@@ -482,6 +504,7 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
                                        struct request *request, bool is_stopped,
                                        struct dispatch *dispatch) {
     struct reply_mark mark = reply_mark_here(&connection->reply);
+    connection->last_command = request->command;
     if (UNLIKELY(!authorise(worker, connection, request))) {
         apply_reply_mode(worker, connection, mark);
         return DISPATCH_DONE;
@@ -501,7 +524,6 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
             return outcome;
         }
     }
-    connection->last_command = slot;
     connection->commands++;
     enum dispatch_outcome outcome =
         execute(worker, connection, request, is_stopped, dispatch, &mark);

@@ -132,7 +132,8 @@ static void notify_format(const struct option *row, const void *place, struct bu
         int members = notify_letters[i].classes;
         if ((left & members) == members) {
             buffer_append_byte(text, notify_letters[i].letter);
-            left &= ~members;
+            /* Beside A, Redis does not show n. */
+            left &= members == EVENT_ALL ? ~(members | EVENT_NEW) : ~members;
         }
     }
 }
