@@ -619,6 +619,21 @@ static void bitfield_ro(struct call *call) {
         { .flags = (flags_of_key), .begin = 1, .step = 1 }                                         \
     }
 
+/* Reads only when there is nothing but GET in it. */
+static unsigned bitfield_key_flags(const struct span *args, uint32_t args_count) {
+    uint32_t i = 2;
+    while (i < args_count) {
+        if (span_is(args[i], "get") && args_count - i > 2) {
+            i += 3;
+        } else if (span_is(args[i], "overflow") && args_count - i > 1) {
+            i += 2;
+        } else {
+            return KEY_RW | KEY_ACCESS | KEY_UPDATE;
+        }
+    }
+    return KEY_RO | KEY_ACCESS;
+}
+
 const struct command bitmap_commands[] = {
     {
         .name = "bitcount",
@@ -630,7 +645,7 @@ const struct command bitmap_commands[] = {
         .since = "2.6.0",
         .complexity = "O(N) with N the bytes in the range",
         .summary = "Counts the ones among a string's bits.",
-        .syntax = "key [start end [BYTE|BIT]]",
+        .syntax = "key [range=start end [unit=BYTE|BIT]@7.0.0]",
     },
     {
         .name = "bitfield",
@@ -641,12 +656,15 @@ const struct command bitmap_commands[] = {
                   .step = 1,
                   .notes = "This command allows both access and modification of the key"}},
         .run = bitfield,
+        .find_key_flags = bitfield_key_flags,
         .group = "bitmap",
         .since = "3.2.0",
         .complexity = "O(1) for each operation",
         .summary = "Reads, sets and increases integers of any width inside a string.",
-        .syntax = "key [GET encoding offset|[OVERFLOW WRAP|SAT|FAIL] SET encoding offset value|"
-                  "INCRBY encoding offset increment ...]",
+        .syntax = "key [operation=<get-block=GET encoding offset>|<write=[OVERFLOW "
+                  "<overflow-block=WRAP|SAT|FAIL>] <write-operation=<set-block=SET encoding "
+                  "offset value(integer)>|<incrby-block=INCRBY encoding offset increment>>> "
+                  "...]",
     },
     {
         .name = "bitfield_ro",
@@ -658,7 +676,7 @@ const struct command bitmap_commands[] = {
         .since = "6.0.0",
         .complexity = "O(1) for each operation",
         .summary = "Reads integers of any width inside a string.",
-        .syntax = "key [GET encoding offset [GET encoding offset ...]]",
+        .syntax = "key [get-block=GET encoding offset [GET encoding offset ...]]",
     },
     {
         .name = "bitop",
@@ -671,7 +689,7 @@ const struct command bitmap_commands[] = {
         .since = "2.6.0",
         .complexity = "O(N) with N the bytes of all strings",
         .summary = "Combines strings bit by bit and keeps the result at a key.",
-        .syntax = "AND|OR|XOR|NOT destkey key [key ...]",
+        .syntax = "<operation=AND|OR|XOR|NOT> destkey key [key ...]",
     },
     {
         .name = "bitpos",
@@ -683,7 +701,7 @@ const struct command bitmap_commands[] = {
         .since = "2.8.7",
         .complexity = "O(N) with N the bytes in the range",
         .summary = "Finds the first one or the first zero among a string's bits.",
-        .syntax = "key bit [start [end [BYTE|BIT]]]",
+        .syntax = "key bit [range=start [end-unit-block=end [unit=BYTE|BIT]@7.0.0]]",
     },
     {
         .name = "getbit",
@@ -708,7 +726,7 @@ const struct command bitmap_commands[] = {
         .complexity = "O(1)",
         .summary =
             "Sets or clears one bit of a string, which grows as needed; answers the old one.",
-        .syntax = "key offset value",
+        .syntax = "key offset value(integer)",
     },
     {.name = NULL},
 };

@@ -43,6 +43,7 @@ enum command_flag {
     COMMAND_GATHERS = 1 << 25,     /* on each worker in turn: struct gather */
     COMMAND_BY_CURSOR = 1 << 26,   /* on the worker that owns the slot in the SCAN cursor args[1] */
     COMMAND_BY_KEYS = 1 << 28,     /* a session command that runs where its keys are: WATCH */
+    COMMAND_SYSTEM = 1 << 29,      /* for the server's own use: COMMAND DOCS says syscmd */
     COMMAND_SAMPLED = 1 << 27,     /* as fast as a COMMAND_FAST one: timed by sample */
 };
 
@@ -114,6 +115,8 @@ struct command {
     /* Which arguments are keys when specs cannot say (COMMAND_MOVABLE_KEYS); NULL: the specs do. Pushes indexes
      * and answers how many; at most max. -1: the arguments are invalid. */
     int (*find_keys)(const struct span *args, uint32_t args_count, uint32_t *indexes, int max);
+    /* What happens to the keys when that depends on other arguments (KEY_VARIABLE_FLAGS): enum key_flag; or NULL. */
+    unsigned (*find_key_flags)(const struct span *args, uint32_t args_count);
     const char *group; /* COMMAND DOCS: "string", "generic", ... */
     const char *since; /* Redis' version */
     const char *complexity;

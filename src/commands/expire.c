@@ -187,7 +187,7 @@ const struct command expire_commands[] = {
         .since = "1.0.0",
         .complexity = "O(1)",
         .summary = "Lets a key expire after so many seconds.",
-        .syntax = "key seconds [NX|XX|GT|LT]",
+        .syntax = "key seconds [condition=NX|XX|GT|LT]@7.0.0",
     },
     {
         .name = "expireat",
@@ -200,7 +200,7 @@ const struct command expire_commands[] = {
         .since = "1.2.0",
         .complexity = "O(1)",
         .summary = "Lets a key expire at a moment, in seconds since 1970.",
-        .syntax = "key unix-time-seconds [NX|XX|GT|LT]",
+        .syntax = "key unix-time-seconds [condition=NX|XX|GT|LT]@7.0.0",
     },
     {
         .name = "expiretime",
@@ -239,7 +239,7 @@ const struct command expire_commands[] = {
         .since = "2.6.0",
         .complexity = "O(1)",
         .summary = "Lets a key expire after so many milliseconds.",
-        .syntax = "key milliseconds [NX|XX|GT|LT]",
+        .syntax = "key milliseconds [condition=NX|XX|GT|LT]@7.0.0",
     },
     {
         .name = "pexpireat",
@@ -252,7 +252,7 @@ const struct command expire_commands[] = {
         .since = "2.6.0",
         .complexity = "O(1)",
         .summary = "Lets a key expire at a moment, in milliseconds since 1970.",
-        .syntax = "key unix-time-milliseconds [NX|XX|GT|LT]",
+        .syntax = "key unix-time-milliseconds [condition=NX|XX|GT|LT]@7.0.0",
     },
     {
         .name = "pexpiretime",

@@ -652,7 +652,7 @@ const struct command hash_commands[] = {
         .since = "2.6.0",
         .complexity = "O(1)",
         .summary = "Adds a decimal number to the value of a field, which is 0 if it was not there.",
-        .syntax = "key field increment",
+        .syntax = "key field increment(double)",
     },
     {
         .name = "hkeys",
@@ -715,7 +715,7 @@ const struct command hash_commands[] = {
         .since = "6.2.0",
         .complexity = "O(N) with N the number of fields answered.",
         .summary = "Answers one field of a hash by chance, or several.",
-        .syntax = "key [count [WITHVALUES]]",
+        .syntax = "key [options=count [WITHVALUES]]",
         .tips = tips_of_any_output,
     },
     {

@@ -379,7 +379,7 @@ const struct command keyspace_commands[] = {
         .since = "1.0.0",
         .complexity = "O(1); memory is freed by and by",
         .summary = "Removes all keys of all databases.",
-        .syntax = "[ASYNC|SYNC]",
+        .syntax = "[flush-type=ASYNC@4.0.0|SYNC@6.2.0]",
         .tips = tips_of_flush,
     },
     {
@@ -392,7 +392,7 @@ const struct command keyspace_commands[] = {
         .since = "1.0.0",
         .complexity = "O(1); memory is freed by and by",
         .summary = "Removes all keys of the database.",
-        .syntax = "[ASYNC|SYNC]",
+        .syntax = "[flush-type=ASYNC@4.0.0|SYNC@6.2.0]",
         .tips = tips_of_flush,
     },
     {
@@ -432,7 +432,7 @@ const struct command keyspace_commands[] = {
         .complexity = "O(1) per call. O(N) for all calls until the cursor is 0 again, with N the "
                       "number of keys in the database.",
         .summary = "Walks over the keys of the database, some per call.",
-        .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]@6.0.0",
         .tips = tips_of_scan,
     },
     {

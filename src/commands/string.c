@@ -666,6 +666,15 @@ static void lcs_of_strings(struct call *call) {
         { .flags = (flags_of_key), .begin = 1, .step = 1 }                                         \
     }
 
+static unsigned set_key_flags(const struct span *args, uint32_t args_count) {
+    for (uint32_t i = 3; i < args_count; i++) {
+        if (span_is(args[i], "get")) {
+            return KEY_RW | KEY_ACCESS | KEY_UPDATE;
+        }
+    }
+    return KEY_OW | KEY_UPDATE;
+}
+
 static const char *const tips_of_mget[] = {"request_policy:multi_shard", NULL};
 static const char *const tips_of_mset[] = {"request_policy:multi_shard",
                                            "response_policy:all_succeeded", NULL};
@@ -747,8 +756,8 @@ const struct command string_commands[] = {
         .since = "6.2.0",
         .complexity = "O(1)",
         .summary = "Answers the string at a key and sets or removes the key's expiry.",
-        .syntax = "key [EX seconds|PX milliseconds|EXAT unix-time-seconds|"
-                  "PXAT unix-time-milliseconds|PERSIST]",
+        .syntax = "key [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT "
+                  "unix-time-milliseconds|PERSIST]",
     },
     {
         .name = "getrange",
@@ -812,7 +821,7 @@ const struct command string_commands[] = {
         .complexity = "O(1)",
         .summary = "Adds a decimal fraction to the number at a key. A key that is not there counts "
                    "as 0.",
-        .syntax = "key increment",
+        .syntax = "key increment(double)",
     },
     {
         .name = "lcs",
@@ -868,7 +877,7 @@ const struct command string_commands[] = {
     {
         .name = "psetex",
         .arity = 4,
-        .flags = COMMAND_WRITE | COMMAND_DENY_OOM,
+        .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_SAMPLED,
         .keys = FIRST_KEY(KEY_OW | KEY_UPDATE),
         .run = psetex,
         .group = "string",
@@ -882,23 +891,25 @@ const struct command string_commands[] = {
     {
         .name = "set",
         .arity = -3,
-        .flags = COMMAND_WRITE | COMMAND_DENY_OOM,
+        .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_SAMPLED,
         .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_UPDATE | KEY_VARIABLE_FLAGS,
                   .begin = 1,
                   .step = 1,
                   .notes = "RW and ACCESS due to the optional `GET` argument"}},
         .run = set,
+        .find_key_flags = set_key_flags,
         .group = "string",
         .since = "1.0.0",
         .complexity = "O(1)",
         .summary = "Sets a key to a string, whatever it held before.",
-        .syntax = "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|"
-                  "PXAT unix-time-milliseconds|KEEPTTL]",
+        .syntax = "key value [condition=NX|XX]@2.6.12 [GET]@6.2.0 [expiration=EX "
+                  "seconds@2.6.12|PX milliseconds@2.6.12|EXAT unix-time-seconds@6.2.0|PXAT "
+                  "unix-time-milliseconds@6.2.0|KEEPTTL@6.0.0]",
     },
     {
         .name = "setex",
         .arity = 4,
-        .flags = COMMAND_WRITE | COMMAND_DENY_OOM,
+        .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_SAMPLED,
         .keys = FIRST_KEY(KEY_OW | KEY_UPDATE),
         .run = setex,
         .group = "string",

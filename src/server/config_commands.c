@@ -40,7 +40,7 @@ static void redact_secrets(struct session *session) {
 
 static void set_command(struct session *session) {
     if (session->args_count % 2 != 0) {
-        reply_error(session->reply, "ERR wrong number of arguments for 'config|set' command");
+        session_reply_syntax_error(session);
         return;
     }
     redact_secrets(session);

@@ -501,8 +501,10 @@ static const struct command client_subcommands[] = {
         .since = "2.4.0",
         .complexity = "O(N) where N is the number of client connections",
         .summary = "Closes connections.",
-        .syntax = "ip:port|[ID client-id] [TYPE NORMAL|MASTER|SLAVE|REPLICA|PUBSUB] "
-                  "[USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME YES|NO]",
+        .syntax = "<filter=ip:port~2.8.12|<new-format=[ID client-id]@2.8.12|[TYPE "
+                  "<client-type=NORMAL|MASTER@3.2.0|SLAVE|REPLICA@5.0.0|PUBSUB>]@2.8.12|"
+                  "[USER username]|[ADDR ip:port]|[LADDR ip:port]@6.2.0|[SKIPME <skipme=YES|"
+                  "NO>] ...>>",
     },
     {
         .name = "list",
@@ -514,7 +516,8 @@ static const struct command client_subcommands[] = {
         .since = "2.4.0",
         .complexity = "O(N) where N is the number of client connections",
         .summary = "Lists the connections.",
-        .syntax = "[TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]",
+        .syntax = "[TYPE <client-type=NORMAL|MASTER|REPLICA|PUBSUB>]@5.0.0 [ID client-id "
+                  "[client-id ...]]@6.2.0",
         .tips = varies_tips,
     },
     {
@@ -527,7 +530,7 @@ static const struct command client_subcommands[] = {
         .since = "7.0.0",
         .complexity = "O(1)",
         .summary = "Keeps the connection when clients take too much memory.",
-        .syntax = "ON|OFF",
+        .syntax = "<enabled=ON|OFF>",
     },
     {
         .name = "no-touch",
@@ -539,7 +542,7 @@ static const struct command client_subcommands[] = {
         .since = "7.2.0",
         .complexity = "O(1)",
         .summary = "Keeps the connection's reads from counting as accesses to keys.",
-        .syntax = "ON|OFF",
+        .syntax = "<enabled=ON|OFF>",
     },
     {
         .name = "pause",
@@ -551,7 +554,7 @@ static const struct command client_subcommands[] = {
         .since = "2.9.50",
         .complexity = "O(1)",
         .summary = "Holds commands back for some time.",
-        .syntax = "timeout [WRITE|ALL]",
+        .syntax = "timeout [mode=WRITE|ALL]@6.2.0",
     },
     {
         .name = "reply",
@@ -563,7 +566,7 @@ static const struct command client_subcommands[] = {
         .since = "3.2.0",
         .complexity = "O(1)",
         .summary = "Says whether the connection's commands are answered.",
-        .syntax = "ON|OFF|SKIP",
+        .syntax = "<action=ON|OFF|SKIP>",
     },
     {
         .name = "setinfo",
@@ -575,7 +578,7 @@ static const struct command client_subcommands[] = {
         .since = "7.2.0",
         .complexity = "O(1)",
         .summary = "Notes the client library's name or version.",
-        .syntax = "LIB-NAME libname|LIB-VER libver",
+        .syntax = "<attr=LIB-NAME libname|LIB-VER libver>",
     },
     {
         .name = "setname",
@@ -599,7 +602,7 @@ static const struct command client_subcommands[] = {
         .since = "5.0.0",
         .complexity = "O(log N) where N is the number of client connections",
         .summary = "Ends the wait of a connection in a blocking command.",
-        .syntax = "client-id [TIMEOUT|ERROR]",
+        .syntax = "client-id [unblock-type=TIMEOUT|ERROR]",
     },
     {
         .name = "unpause",

@@ -227,7 +227,7 @@ const struct command connection_commands[] = {
         .since = "1.0.0",
         .complexity = "O(N) where N is the number of passwords defined for the user",
         .summary = "Logs the connection in.",
-        .syntax = "[username] password",
+        .syntax = "[username]@6.0.0 password",
     },
     {
         .name = "hello",
@@ -239,7 +239,7 @@ const struct command connection_commands[] = {
         .since = "6.0.0",
         .complexity = "O(1)",
         .summary = "Agrees on the protocol, and may log in and name the connection.",
-        .syntax = "[protover [AUTH username password] [SETNAME clientname]]",
+        .syntax = "[arguments=protover [AUTH username password] [SETNAME clientname]]",
     },
     {
         .name = "reset",
