@@ -164,6 +164,10 @@ void connection_requests_done(struct connection *connection);
 void connection_write(struct connection *connection);
 /* The connection has output: queue it for the write stage. At home. */
 void connection_mark_output(struct connection *connection);
+/* False: it is about to be closed, and gets no pushes any more. Where it cannot be told, it gets them. */
+static inline bool connection_takes_pushes(const struct connection *connection) {
+    return connection->is_away || (connection->flags & CONNECTION_CLOSE_AFTER_REPLY) == 0;
+}
 /* Where pushes go: the reply, or the deferred one while a command of its own is under way, here or away: they
  * go out behind that command's reply. Call connection_pushed() afterwards. */
 struct reply *connection_push_reply(struct connection *connection);

@@ -1,5 +1,6 @@
 #include "worker/dispatch.h"
 
+#include "base/logger.h"
 #include "commands/keyspace_commands.h"
 #include "worker/monitor.h"
 #include "worker/pubsub.h"
@@ -69,9 +70,24 @@ void dispatch_reject(struct worker *worker, struct connection *connection,
     refused(worker, connection, command, reply_at);
 }
 
+/* A web browser was made to talk to us: what follows may be commands that somebody wrote into a page. */
+static bool is_web_request(struct span word) {
+    return span_is(word, "post") || span_is(word, "host:");
+}
+
 static void reply_unknown(struct worker *worker, struct connection *connection,
                           const struct request *request) {
     const struct span *args = args_of(connection, request);
+    if (is_web_request(args[0])) {
+        log_warning("Possible SECURITY ATTACK detected: POST or Host: commands came from %s, as a "
+                    "web browser sends them. Connection aborted.",
+                    connection->peer);
+        connection->flags |= CONNECTION_CLOSE_AFTER_REPLY;
+        if (connection->home == worker) {
+            connection_close(connection); /* With the answers that it did not get yet. */
+        }
+        return;
+    }
     struct reply *reply = &connection->reply;
     size_t reply_at = reply->buffer.length;
     if (request->container != NULL) {

@@ -58,7 +58,8 @@ void monitor_feed(struct worker *worker, const struct connection *connection,
 void monitor_deliver(struct worker *worker, struct span line) {
     LIST_FOR_EACH(link, &worker->monitors) {
         struct connection *connection = LIST_ENTRY(link, struct connection, monitor_link);
-        if (!connection->is_away && (connection->flags & CONNECTION_REPLY_OFF) != 0) {
+        bool is_silent = !connection->is_away && (connection->flags & CONNECTION_REPLY_OFF) != 0;
+        if (is_silent || !connection_takes_pushes(connection)) {
             continue;
         }
         struct buffer *buffer = &connection_push_reply(connection)->buffer;

@@ -296,6 +296,9 @@ static size_t push_to_topic(struct pubsub *pubsub, const struct topic *topic,
     LIST_FOR_EACH(link, &topic->subscriptions) {
         struct connection *connection =
             LIST_ENTRY(link, struct subscription, topic_link)->connection;
+        if (!connection_takes_pushes(connection)) {
+            continue;
+        }
         struct reply *reply = connection_push_reply(connection);
         int i = reply->protocol - 2;
         if (!is_written[i]) {
