@@ -78,7 +78,8 @@ static void look_at(void *element, void *context) {
     int64_t expiry_ms = entry_expiry(entry);
     bucket->walker->pace->seen++;
     if (expiry_ms > bucket->walker->now_ms) {
-        bucket->earliest_ms = expiry_ms < bucket->earliest_ms ? expiry_ms : bucket->earliest_ms;
+        int64_t bound_ms = store_earliest_of(expiry_ms);
+        bucket->earliest_ms = bound_ms < bucket->earliest_ms ? bound_ms : bucket->earliest_ms;
     } else if (bucket->expired_count < EXPIRY_BUCKET_ENTRIES_MAX) {
         bucket->expired[bucket->expired_count++] = entry;
     } else {

@@ -81,6 +81,7 @@ void store_free(struct store *store) {
     }
     ASSERT(!watch_table_is_used(&store->watches));
     heap_free_all(&store->heap);
+    memory_free(store->eviction_pool);
     memory_free(store->databases);
     memory_free(store);
 }
@@ -203,7 +204,7 @@ void store_expiry_changed(struct store *store, uint32_t database_index, uint16_t
     if (new_ms != ENTRY_NO_EXPIRY) {
         expiry->volatile_count++;
         database->volatile_keys++;
-        lower_earliest(store, database, index, new_ms);
+        lower_earliest(store, database, index, store_earliest_of(new_ms));
     }
     if (expiry->volatile_count == 0) {
         expiry->earliest_ms = STORE_NO_EARLIEST;

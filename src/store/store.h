@@ -36,6 +36,11 @@
 #define STORE_GROUP_SLOTS 128
 #define STORE_NO_EARLIEST INT64_MAX
 
+/* The bound that an entry sets which expires then: even the last moment is not the same as never. */
+static inline int64_t store_earliest_of(int64_t expiry_ms) {
+    return expiry_ms == STORE_NO_EARLIEST ? STORE_NO_EARLIEST - 1 : expiry_ms;
+}
+
 /* Expiry of one slot, beside the hot headers. */
 struct slot_expiry {
     int64_t earliest_ms; /* no entry expires before; STORE_NO_EARLIEST when none does */
@@ -101,6 +106,7 @@ struct store {
     struct random random; /* for eviction and LFU, not for replies */
     int64_t expiry_earliest_ms; /* of all databases: no entry expires before */
     struct expiry_pace paces[EXPIRY_WALKS];
+    struct eviction_pool *eviction_pool; /* NULL until the first eviction */
     struct watch_table watches;
     struct list graveyard;
     uint64_t graveyard_count;
