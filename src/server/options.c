@@ -269,7 +269,7 @@ static const struct option rows[] = {
         .flags = OPTION_IMMUTABLE,
         .offset = offsetof(struct server_options, databases),
         .min = 1,
-        .max = INT32_MAX,
+        .max = OPTIONS_DATABASES_MAX,
         .default_text = "16",
         .help = "Databases to choose from with SELECT.",
     },

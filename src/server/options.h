@@ -11,6 +11,7 @@
 #include "worker/worker_options.h"
 
 #define OPTIONS_WORKERS_MAX 64
+#define OPTIONS_DATABASES_MAX 65536
 #define OPTIONS_BIND_ADDRESSES_MAX 16
 #define OPTIONS_SAVE_POINTS_MAX 64
 

@@ -205,7 +205,7 @@ static bool large_make_room(struct connection *connection) {
     return block_try_reserve(&connection->large, capacity);
 }
 
-static size_t read_large(struct connection *connection) {
+static size_t read_large(struct connection *connection, size_t budget) {
     if (!large_make_room(connection)) {
         log_warning("Closing client %llu: no memory for a value of %zu bytes",
                     (unsigned long long)connection->id, connection->large_length);
@@ -215,7 +215,7 @@ static size_t read_large(struct connection *connection) {
     struct block *block = connection->large;
     size_t end =
         block->capacity < connection->large_length ? block->capacity : connection->large_length;
-    size_t room = end - block->length;
+    size_t room = end - block->length < budget ? end - block->length : budget;
     struct network_result result = network_read(connection->fd, block->bytes + block->length, room);
     connection->home->reads++;
     if (result.status != NETWORK_MOVED) {
@@ -242,7 +242,7 @@ static void read_all(struct connection *connection) {
         size_t before = connection->input_length;
         size_t got = 0;
         if (connection->large != NULL) {
-            got = read_large(connection);
+            got = read_large(connection, budget);
         } else {
             got = read_input(connection);
             if (connection->input_length > before) {

@@ -21,10 +21,11 @@
 
 #include <pthread.h>
 
-/* Work of one tick. A command that is itself larger (KEYS, a huge MGET) counts as one. */
-#define TICK_REQUESTS_MAX 4096
-#define TICK_READ_BYTES_MAX ((size_t)4 * 1024 * 1024)
-#define TICK_WRITE_BYTES_MAX ((size_t)4 * 1024 * 1024)
+/* Work of one tick: no connection or group is begun beyond these. A command that is itself larger (KEYS, a huge
+ * MGET) counts as one. */
+#define TICK_REQUESTS_MAX 1024
+#define TICK_READ_BYTES_MAX ((size_t)1024 * 1024)
+#define TICK_WRITE_BYTES_MAX ((size_t)1024 * 1024)
 #define TICK_ACCEPTS_MAX 64
 #define TICK_BURIED_ELEMENTS_MAX 512
 #define TICK_EXPIRE_BUCKETS_MAX 256
