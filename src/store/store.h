@@ -30,7 +30,7 @@
 
 #include <stdint.h>
 
-#define STORE_DATABASES_MAX 4096
+#define STORE_DATABASES_MAX 65536
 /* A value with more elements than this is freed by the graveyard. */
 #define STORE_FREE_AT_ONCE_MAX 64
 #define STORE_GROUP_SLOTS 128
