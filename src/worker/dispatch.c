@@ -4,6 +4,7 @@
 #include "commands/keyspace_commands.h"
 #include "worker/monitor.h"
 #include "worker/pubsub.h"
+#include "worker/removal.h"
 #include "worker/transactions.h"
 
 /* Longest part of a client's words that an error repeats. */
@@ -513,12 +514,37 @@ static enum dispatch_outcome execute(struct worker *worker, struct connection *c
     return DISPATCH_DONE;
 }
 
-/* Inside MULTI. */
+#define OUT_OF_MEMORY "OOM command not allowed when used memory > 'maxmemory'."
+
+/* Makes room for the command, whatever it is. True: there is none, and it needs some; the reply says so. */
+static bool refuse_for_memory(struct worker *worker, struct connection *connection,
+                              const struct command_slot *slot) {
+    if (LIKELY(worker_make_room(worker))) {
+        return false;
+    }
+    if (is_command(slot, "exec") && transaction_has_flag(connection, COMMAND_DENY_OOM)) {
+        dispatch_reject(worker, connection, slot,
+                        "EXECABORT Transaction discarded because of: " OUT_OF_MEMORY);
+        transaction_drop(worker, connection);
+        return true;
+    }
+    if ((slot->command->flags & COMMAND_DENY_OOM) != 0) {
+        dispatch_reject(worker, connection, slot, OUT_OF_MEMORY);
+        return true;
+    }
+    return false;
+}
+
+/* Inside MULTI. A queue may take memory without end: whatever would join it is refused when there is none. */
 static void queue(struct worker *worker, struct connection *connection,
                   const struct request *request) {
     if ((request->command->command->flags & COMMAND_NO_MULTI) != 0) {
         dispatch_reject(worker, connection, request->command,
                         "ERR Command not allowed inside a transaction");
+        return;
+    }
+    if (UNLIKELY(!worker_make_room(worker))) {
+        dispatch_reject(worker, connection, request->command, OUT_OF_MEMORY);
         return;
     }
     struct queued_command queued = command_of(connection, request);
@@ -550,6 +576,10 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
         if (outcome != DISPATCH_DONE) {
             return outcome;
         }
+    }
+    if (UNLIKELY(refuse_for_memory(worker, connection, slot))) {
+        apply_reply_mode(worker, connection, mark);
+        return DISPATCH_DONE;
     }
     connection->commands++;
     enum dispatch_outcome outcome =

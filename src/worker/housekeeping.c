@@ -3,6 +3,7 @@
 #include "base/logger.h"
 #include "base/memory.h"
 #include "worker/client_eviction.h"
+#include "worker/removal.h"
 #include "worker/worker.h"
 
 #include <stdio.h>
@@ -80,6 +81,8 @@ void housekeeping_tick(struct worker *worker) {
         store_bury_step(worker->store, TICK_BURIED_ELEMENTS_MAX);
         worker->work.buried += TICK_BURIED_ELEMENTS_MAX;
     }
+    removal_expire_step(worker);
+    removal_evict_step(worker);
     publish_figures(worker);
     if (!worker->cron_is_due) {
         return;
@@ -89,6 +92,7 @@ void housekeeping_tick(struct worker *worker) {
     sweep(worker);
     client_eviction_step(worker);
     publish_counters(worker);
+    removal_publish(worker);
     if (worker->index == 0) {
         measure_memory(worker->node);
         if (worker->node->cron != NULL) {

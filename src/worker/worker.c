@@ -376,6 +376,7 @@ static void note_work(struct worker *worker) {
         work->written_bytes > max->written_bytes ? work->written_bytes : max->written_bytes;
     max->buckets = work->buckets > max->buckets ? work->buckets : max->buckets;
     max->buried = work->buried > max->buried ? work->buried : max->buried;
+    max->evictions = work->evictions > max->evictions ? work->evictions : max->evictions;
     worker->read_bytes += work->read_bytes;
     worker->written_bytes += work->written_bytes;
     worker->work = (struct tick_work){0};
@@ -499,6 +500,7 @@ void worker_free(struct worker *worker) {
     close_stage(worker);
     mail_stage(worker);
     loop_timer_stop(worker->loop, &worker->cron);
+    loop_timer_stop(worker->loop, &worker->removal_timer);
     pubsub_free(worker->pubsub);
     notices_free(worker->notices);
     while (worker->spare_inputs_count > 0) {

@@ -29,6 +29,7 @@
 #define TICK_ACCEPTS_MAX 64
 #define TICK_BURIED_ELEMENTS_MAX 512
 #define TICK_EXPIRE_BUCKETS_MAX 256
+#define TICK_EVICTIONS_MAX 1024
 #define GROUP_CONNECTIONS_MAX 32
 #define GROUP_REQUESTS_MAX 64
 #define SPARE_INPUTS_MAX 64
@@ -43,6 +44,7 @@ struct tick_work {
     uint64_t written_bytes;
     uint64_t buckets; /* split, merged, searched for expired keys */
     uint64_t buried;
+    uint64_t evictions;
 };
 
 /* A message between workers that is not a connection. Freed by `run`'s owner: run frees it. */
@@ -91,6 +93,7 @@ struct worker {
     int64_t now_ms; /* of the tick */
     int64_t now_us; /* likewise, monotonic */
     struct loop_timer cron;
+    struct loop_timer removal_timer; /* wakes the worker for the next piece: removal.h */
     bool cron_is_due;
     uint64_t cron_runs;
     struct connection *sweep; /* where the sweep over idle connections goes on */
@@ -105,6 +108,8 @@ struct worker {
     uint64_t writes;
     atomic_uint_least64_t connections_bytes; /* published with a maxmemory-clients limit only */
     atomic_uint_least64_t heap_bytes;        /* the store's used_bytes, published per tick */
+    atomic_bool has_nothing_to_evict;
+    atomic_bool is_asked_for_room; /* by another worker: to evict, with its next tick */
     /* Counters as others may read them at any time: published per housekeeping period. */
     atomic_uint_least64_t commands_seen;
     atomic_uint_least64_t read_bytes_seen;

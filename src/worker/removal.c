@@ -1,0 +1,170 @@
+#include "worker/removal.h"
+
+#include "base/memory.h"
+#include "store/eviction.h"
+#include "store/expiry.h"
+
+#define TENACITY_MAX 100
+#define TENACITY_LINEAR_MAX 10
+/* Keys up to this length are copied without an allocation. */
+#define SHORT_KEY_BYTES 256
+
+/* ---- one key ---- */
+
+/* Deletes an entry of this worker's store. The key is copied: observers are told of it when it is gone. */
+static void let_go(struct worker *worker, uint32_t database, uint16_t slot,
+                   const struct entry *entry, enum event event) {
+    char bytes[SHORT_KEY_BYTES];
+    struct span key = entry_key(entry);
+    char *copy = key.length <= sizeof(bytes) ? bytes : memory_alloc(key.length);
+    memcpy(copy, key.bytes, key.length);
+    struct call call = {
+        .environment = &worker->executor.environment,
+        .database = database,
+        .now_ms = worker->now_ms,
+    };
+    struct place place = {
+        .store = worker->store,
+        .key = span_of(copy, key.length),
+        .database = database,
+        .slot = slot,
+    };
+    place.hash = store_hash(place.store, place.key);
+    place_find(&place);
+    ASSERT(place.cell != NULL && table_cell_element(*place.cell) == entry);
+    call_emit(&call, &place, &(struct effect){.kind = EFFECT_KEY_DELETE, .event = event});
+    if (copy != bytes) {
+        memory_free(copy);
+    }
+}
+
+/* ---- the next piece ---- */
+
+static void wake(void *context) {
+    (void)context; /* The tick that it begins does the work. */
+}
+
+static void wake_in(struct worker *worker, uint64_t wait_ms) {
+    if (!loop_timer_is_running(&worker->removal_timer)) {
+        loop_timer_start(worker->loop, &worker->removal_timer, wait_ms, 0, wake, worker);
+    }
+}
+
+/* ---- expiry ---- */
+
+static void expire_one(void *context, uint32_t database, uint16_t slot, const struct entry *entry) {
+    let_go(context, database, slot, entry, EVENT_EXPIRED_ID);
+}
+
+void removal_expire_step(struct worker *worker) {
+    struct store *store = worker->store;
+    if (LIKELY(!expiry_is_due(store, worker->now_ms)) || worker->is_paused ||
+        atomic_load_explicit(&worker->node->active_expire_is_off, memory_order_relaxed)) {
+        return;
+    }
+    struct expiry_work work =
+        expiry_step(store, worker->now_ms, TICK_EXPIRE_BUCKETS_MAX, expire_one, worker);
+    worker->work.buckets += work.units;
+    if (expiry_is_due(store, worker->now_ms)) {
+        wake_in(worker, expiry_wait_ms(store, TICK_EXPIRE_BUCKETS_MAX));
+    }
+}
+
+/* ---- eviction ---- */
+
+static bool is_short_of_memory(struct worker *worker) {
+    atomic_store_explicit(&worker->heap_bytes, worker->store->heap.used_bytes,
+                          memory_order_relaxed);
+    return node_used_memory(worker->node) > (uint64_t)worker->node->store_options->maxmemory;
+}
+
+/* As in Redis, where it is a time: linear, then exponential. */
+static uint32_t evictions_max(const struct store_options *options) {
+    int64_t tenacity = options->maxmemory_eviction_tenacity;
+    if (tenacity >= TENACITY_MAX) {
+        return UINT32_MAX;
+    }
+    int64_t linear = tenacity < TENACITY_LINEAR_MAX ? tenacity : TENACITY_LINEAR_MAX;
+    double max = REMOVAL_EVICTIONS_MIN + (double)linear * REMOVAL_EVICTIONS_PER_TENACITY;
+    for (int64_t i = TENACITY_LINEAR_MAX; i < tenacity; i++) {
+        max *= 1.15;
+    }
+    return (uint32_t)max;
+}
+
+/* Asks the other workers that may have something to evict. False: there are none. */
+static bool ask_others(struct worker *worker) {
+    bool is_asked = false;
+    for (uint32_t i = 0; i < worker->node->worker_count; i++) {
+        struct worker *other = worker->node->workers[i];
+        if (other == worker ||
+            atomic_load_explicit(&other->has_nothing_to_evict, memory_order_relaxed)) {
+            continue;
+        }
+        is_asked = true;
+        if (!atomic_exchange(&other->is_asked_for_room, true)) {
+            loop_wake(other->loop);
+        }
+    }
+    return is_asked;
+}
+
+static bool evict_one(struct worker *worker) {
+    struct eviction_victim victim;
+    if (!eviction_pick(worker->store, &victim)) {
+        return false;
+    }
+    worker->store->statistics.evicted_keys++;
+    worker->work.evictions++;
+    let_go(worker, victim.database, victim.slot, victim.entry, EVENT_EVICTED_ID);
+    return true;
+}
+
+/* False: memory is short, and nobody has anything to evict. */
+static bool evict(struct worker *worker, uint32_t steps_max) {
+    struct store *store = worker->store;
+    for (uint32_t i = 0; is_short_of_memory(worker); i++) {
+        if (i >= steps_max) {
+            wake_in(worker, 1);
+            return true;
+        }
+        if (!list_is_empty(&store->graveyard)) {
+            /* What is on its way out goes before what is not. */
+            store_bury_step(store, TICK_BURIED_ELEMENTS_MAX);
+        } else if (!evict_one(worker) && !eviction_is_possible(store)) {
+            atomic_store_explicit(&worker->has_nothing_to_evict, true, memory_order_relaxed);
+            return ask_others(worker);
+        }
+    }
+    return true;
+}
+
+bool removal_make_room(struct worker *worker) {
+    const struct store_options *options = worker->node->store_options;
+    if (LIKELY(!is_short_of_memory(worker)) || worker->is_paused) {
+        return true;
+    }
+    if (options->maxmemory_policy == MAXMEMORY_NO_EVICTION) {
+        return false;
+    }
+    return evict(worker, evictions_max(options));
+}
+
+void removal_evict_step(struct worker *worker) {
+    const struct store_options *options = worker->node->store_options;
+    if (LIKELY(options->maxmemory == 0) || worker->is_paused ||
+        options->maxmemory_policy == MAXMEMORY_NO_EVICTION) {
+        return;
+    }
+    atomic_store_explicit(&worker->is_asked_for_room, false, memory_order_relaxed);
+    if (is_short_of_memory(worker)) {
+        evict(worker, TICK_EVICTIONS_MAX);
+    }
+}
+
+void removal_publish(struct worker *worker) {
+    if (worker->node->store_options->maxmemory != 0) {
+        atomic_store_explicit(&worker->has_nothing_to_evict, !eviction_is_possible(worker->store),
+                              memory_order_relaxed);
+    }
+}
