@@ -20,6 +20,7 @@ COMPARISONS = {
     "regex": 1,       # both sides match this pattern
     "info": 0,        # the field names of an INFO text
     "client": 1,      # the field names of a CLIENT INFO line, and the values of those named
+    "tips": 0,        # COMMAND INFO, to which Tarn may add tips
     "keys": 0,        # the names (every other element) of a flat map, values not compared
     "ignore": 0,      # a reply must come
 }
