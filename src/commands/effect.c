@@ -151,7 +151,9 @@ int64_t effect_apply(struct place *place, const struct effect *effect) {
         ASSERT(false);
     }
     place->change_count = place->store->change_count;
-    if (UNLIKELY(watch_table_is_used(&place->store->watches))) {
+    /* That an expired key goes changes nothing that could be seen: EXEC looks at the time itself. */
+    if (UNLIKELY(watch_table_is_used(&place->store->watches)) &&
+        effect->event != EVENT_EXPIRED_ID) {
         watch_touch(&place->store->watches, place->database, place->key);
     }
     return outcome;

@@ -23,7 +23,7 @@ struct watched_key {
     uint32_t database;
     uint16_t slot;
     uint64_t version;
-    bool was_expired; /* at WATCH: its going later is no change */
+    bool was_there; /* at WATCH, and not expired: then its time may come before EXEC */
 };
 
 struct transaction {

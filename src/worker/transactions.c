@@ -105,15 +105,15 @@ static struct transaction *transaction_of(struct connection *connection) {
     return connection->transaction;
 }
 
-static bool is_expired(const struct store *store, const struct watched_key *watched,
-                       int64_t now_ms) {
+/* An expired key is not there, whether it was deleted or not. */
+static bool is_there(const struct store *store, const struct watched_key *watched, int64_t now_ms) {
     const uint64_t *cell = store_find(store, watched->database, watched->slot,
                                       store_hash(store, watched->key), watched->key);
     if (cell == NULL) {
         return false;
     }
     int64_t expiry_ms = entry_expiry(table_cell_element(*cell));
-    return expiry_ms != ENTRY_NO_EXPIRY && expiry_ms <= now_ms;
+    return expiry_ms == ENTRY_NO_EXPIRY || expiry_ms > now_ms;
 }
 
 /* A key changed since WATCH, or its time has come since. */
@@ -123,7 +123,7 @@ static bool watch_is_broken(const struct node *node, const struct watched_key *w
     if (watch_version(&store->watches, watched->database, watched->key) != watched->version) {
         return true;
     }
-    return !watched->was_expired && is_expired(store, watched, now_ms);
+    return watched->was_there && !is_there(store, watched, now_ms);
 }
 
 static bool watches_are_broken(const struct node *node, const struct transaction *transaction,
@@ -188,7 +188,6 @@ static void exec_command(struct session *session) {
 
 static void watch_command(struct session *session) {
     struct connection *connection = session->connection;
-    const struct node *node = session_node(session);
     if (connection_in_multi(connection)) {
         reply_error(session->reply, "ERR WATCH inside MULTI is not allowed");
         return;
@@ -205,7 +204,7 @@ static void watch_command(struct session *session) {
         }
         struct store *store = keyspace_store(node->keyspace, watched.slot);
         watched.version = watch_add(&store->watches, &store->heap, watched.database, watched.key);
-        watched.was_expired = is_expired(store, &watched, session->worker->now_ms);
+        watched.was_there = is_there(store, &watched, session->worker->now_ms);
         transaction_watch(transaction, &watched);
     }
     reply_ok(session->reply);
