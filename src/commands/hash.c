@@ -3,6 +3,7 @@
 #include "base/glob.h"
 #include "base/memory.h"
 #include "commands/arguments.h"
+#include "commands/keyspace_commands.h"
 #include "store/hash_value.h"
 
 #include <math.h>
@@ -461,8 +462,6 @@ static void hrandfield(struct call *call) {
 
 /* ---- HSCAN ---- */
 
-#define SCAN_COUNT_DEFAULT 10
-
 struct scan {
     struct reply *reply;
     bool has_pattern;
@@ -471,23 +470,6 @@ struct scan {
     size_t seen;
     size_t elements; /* in the reply */
 };
-
-/* As strtoul() reads it, whose leniency clients meet in redis-server: a sign is allowed, and the
- * empty text is 0. */
-static bool cursor_read(struct span text, uint64_t *cursor) {
-    bool is_negative = text.length > 1 && text.bytes[0] == '-';
-    size_t i = is_negative || (text.length > 1 && text.bytes[0] == '+') ? 1 : 0;
-    uint64_t number = 0;
-    for (; i < text.length; i++) {
-        unsigned digit = (unsigned)(unsigned char)text.bytes[i] - '0';
-        if (digit > 9 || __builtin_mul_overflow(number, 10, &number) ||
-            __builtin_add_overflow(number, digit, &number)) {
-            return false;
-        }
-    }
-    *cursor = is_negative ? -number : number;
-    return true;
-}
 
 /* False: the reply says what is wrong. */
 static bool scan_arguments(struct call *call, struct scan *scan) {
@@ -550,7 +532,7 @@ static void scan_reply(struct scan *scan, const struct entry *entry, uint64_t cu
 
 static void hscan(struct call *call) {
     uint64_t cursor;
-    if (!cursor_read(call->args[2], &cursor)) {
+    if (!scan_cursor_parse(call->args[2], &cursor)) {
         reply_error(call->reply, "ERR invalid cursor");
         return;
     }
