@@ -310,8 +310,8 @@ static enum dispatch_outcome locate(const struct worker *worker,
 
 /* ---- execute ---- */
 
-struct call dispatch_call_of(struct worker *worker, struct connection *connection,
-                             const struct command *command) {
+static struct call call_of(struct worker *worker, struct connection *connection,
+                           const struct command *command) {
     return (struct call){
         .environment = &worker->executor.environment,
         .command = command,
@@ -367,7 +367,7 @@ static void run_gather_part(struct worker *worker, struct connection *connection
         run_session(worker, connection, command, gather);
         return;
     }
-    struct call call = dispatch_call_of(worker, connection, command->command->command);
+    struct call call = call_of(worker, connection, command->command->command);
     call.args = command->args;
     call.args_count = command->args_count;
     call.gather = gather;
@@ -444,7 +444,7 @@ void dispatch_queued(struct worker *worker, struct connection *connection,
         }
         return;
     }
-    struct call call = dispatch_call_of(worker, connection, command);
+    struct call call = call_of(worker, connection, command);
     call.args = queued->args;
     call.args_count = queued->args_count;
     call.blocks = queued->blocks;
@@ -467,7 +467,7 @@ static struct queued_command command_of(const struct connection *connection,
 /* The common case: a data command on this worker's slots. */
 static void run_data(struct worker *worker, struct connection *connection,
                      const struct request *request) {
-    struct call call = dispatch_call_of(worker, connection, request->command->command);
+    struct call call = call_of(worker, connection, request->command->command);
     call.args = args_of(connection, request);
     call.args_count = request->args_count;
     call.blocks = request->has_blocks ? connection->requests->blocks : NULL;

@@ -23,10 +23,6 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
                                        struct request *request, bool is_stopped,
                                        struct dispatch *dispatch);
 
-/* A call of this connection, still without arguments. */
-struct call dispatch_call_of(struct worker *worker, struct connection *connection,
-                             const struct command *command);
-
 /* Runs one command as part of EXEC: no checks but those at run time; the reply goes to the
  * connection. */
 void dispatch_queued(struct worker *worker, struct connection *connection,
