@@ -26,7 +26,6 @@ static const struct flag_word flag_words[] = {
     {COMMAND_ASKING, "asking"},
     {COMMAND_FAST, "fast"},
     {COMMAND_NO_AUTH, "no_auth"},
-    {COMMAND_MAY_REPLICATE, "may_replicate"},
     {COMMAND_NO_MANDATORY_KEYS, "no_mandatory_keys"},
     {COMMAND_NO_ASYNC_LOADING, "no_async_loading"},
     {COMMAND_NO_MULTI, "no_multi"},
@@ -87,7 +86,7 @@ static void reply_words(struct reply *reply, unsigned flags, const struct flag_w
     reply_set_at(reply, mark, found);
 }
 
-/* The categories of the row, and those that follow from its flags. */
+/* The categories of the row, and those that follow from its group and flags. */
 static unsigned categories_of(const struct command *command) {
     static const struct {
         unsigned flag;
@@ -97,7 +96,22 @@ static unsigned categories_of(const struct command *command) {
         {COMMAND_PUBSUB, CATEGORY_PUBSUB},     {COMMAND_FAST, CATEGORY_FAST},
         {COMMAND_BLOCKING, CATEGORY_BLOCKING},
     };
+    static const struct {
+        const char *group;
+        unsigned category;
+    } groups[] = {
+        {"string", CATEGORY_STRING}, {"bitmap", CATEGORY_BITMAP},
+        {"hash", CATEGORY_HASH},     {"list", CATEGORY_LIST},
+        {"set", CATEGORY_SET},       {"sorted-set", CATEGORY_SORTED_SET},
+        {"stream", CATEGORY_STREAM}, {"hyperloglog", CATEGORY_HYPERLOGLOG},
+        {"geo", CATEGORY_GEO},
+    };
     unsigned categories = command->categories;
+    for (size_t i = 0; i < COUNT_OF(groups); i++) {
+        if (strcmp(command->group, groups[i].group) == 0) {
+            categories |= groups[i].category;
+        }
+    }
     for (size_t i = 0; i < COUNT_OF(implied); i++) {
         if ((command->flags & implied[i].flag) != 0) {
             categories |= implied[i].categories;
@@ -386,7 +400,7 @@ static void list_command(struct session *session) {
             found++;
         }
     }
-    reply_set_at(session->reply, mark, found);
+    reply_array_at(session->reply, mark, found);
 }
 
 /* ---- COMMAND GETKEYS ---- */

@@ -623,7 +623,6 @@ const struct command client_commands[] = {
     {
         .name = "client",
         .arity = -2,
-        .categories = CATEGORY_CONNECTION,
         .subcommands = client_subcommands,
         .group = "connection",
         .since = "2.4.0",
