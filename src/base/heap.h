@@ -1,16 +1,17 @@
 /* A heap: small allocations of one worker, packed into slabs.
  *
  * Entries are millions, and most are smaller than a hundred bytes. The allocator's size classes
- * there are sixteen and more bytes apart; these are eight apart up to HEAP_FINE_BYTES_MAX, so that an entry
- * wastes less than eight bytes. Sizes above HEAP_SMALL_BYTES_MAX go to memory.h.
+ * there are sixteen and more bytes apart; these are eight apart up to HEAP_FINE_BYTES_MAX, so that
+ * an entry wastes less than eight bytes. Sizes above HEAP_SMALL_BYTES_MAX go to memory.h.
  *
  *   slab: HEAP_SLAB_BYTES, aligned to its size
  *   +--------+----------+----------+----------+---
  *   | header | object 0 | object 1 | object 2 | ...
  *   +--------+----------+----------+----------+---
  *
- * Slabs are cut from chunks of HEAP_CHUNK_BYTES, which ask the system for huge pages: looking up one of millions of
- * keys then misses the translation cache less often. Nothing here forks, so huge pages cost nothing later.
+ * Slabs are cut from chunks of HEAP_CHUNK_BYTES, which ask the system for huge pages: looking up
+ * one of millions of keys then misses the translation cache less often. Nothing here forks, so huge
+ * pages cost nothing later.
  *
  * Invariants
  *  1. All objects of a slab have one class; a free one holds the address of the next free one.

@@ -6,9 +6,9 @@
  *  1. Only the owning worker touches a store, or a worker for which the owner stands still.
  *  2. database.keys is the sum of its tables' element counts; a bit in non_empty is set exactly for
  *     slots with elements; volatile_keys is the sum of the slots' volatile counts.
- *  3. A slot's earliest is never later than the earliest expiry in it (it may be too early). A group's is never
- *     later than those of its slots, a database's than those of its groups, the store's than those of
- *     its databases.
+ *  3. A slot's earliest is never later than the earliest expiry in it (it may be too early). A
+ *     group's is never later than those of its slots, a database's than those of its groups, the
+ *     store's than those of its databases.
  *  4. change_count grows with every insertion and removal: what was found before is to be found
  *     anew.
  *
@@ -36,7 +36,8 @@
 #define STORE_GROUP_SLOTS 128
 #define STORE_NO_EARLIEST INT64_MAX
 
-/* The bound that an entry sets which expires then: even the last moment is not the same as never. */
+/* The bound that an entry sets which expires then: even the last moment is not the same as
+ * never. */
 static inline int64_t store_earliest_of(int64_t expiry_ms) {
     return expiry_ms == STORE_NO_EARLIEST ? STORE_NO_EARLIEST - 1 : expiry_ms;
 }
@@ -47,7 +48,8 @@ struct slot_expiry {
     uint32_t volatile_count;
 };
 
-/* Active expiry walks over small slots and over large ones apart, so that a large one holds up nobody. */
+/* Active expiry walks over small slots and over large ones apart, so that a large one holds up
+ * nobody. */
 enum { EXPIRY_SMALL, EXPIRY_LARGE, EXPIRY_WALKS };
 
 /* Where a walk is in one database. */
@@ -100,10 +102,10 @@ struct store {
     uint32_t database_count;
     struct database **databases; /* NULL: nothing was ever stored there */
     uint32_t change_count;
-    uint32_t lru_clock;   /* seconds, 24 bits; set by store_tick() */
-    int64_t now_ms;       /* of the tick */
-    uint64_t table_steps; /* buckets split or merged so far: work, counted */
-    struct random random; /* for eviction and LFU, not for replies */
+    uint32_t lru_clock;         /* seconds, 24 bits; set by store_tick() */
+    int64_t now_ms;             /* of the tick */
+    uint64_t table_steps;       /* buckets split or merged so far: work, counted */
+    struct random random;       /* for eviction and LFU, not for replies */
     int64_t expiry_earliest_ms; /* of all databases: no entry expires before */
     struct expiry_pace paces[EXPIRY_WALKS];
     struct eviction_pool *eviction_pool; /* NULL until the first eviction */
