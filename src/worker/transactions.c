@@ -202,7 +202,7 @@ static void watch_command(struct session *session) {
         if (transaction_watched(transaction, watched.database, watched.key) != NULL) {
             continue;
         }
-        struct store *store = keyspace_store(node->keyspace, watched.slot);
+        struct store *store = keyspace_store(session_node(session)->keyspace, watched.slot);
         watched.version = watch_add(&store->watches, &store->heap, watched.database, watched.key);
         watched.was_there = is_there(store, &watched, session->worker->now_ms);
         transaction_watch(transaction, &watched);
