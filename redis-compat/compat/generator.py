@@ -144,7 +144,11 @@ class Generator:
     def expiry_value(self, unit):
         """A time for EX, PX, EXAT or PXAT."""
         if self.chance(0.04):
-            return b"1" if unit.endswith(b"AT") else self.pick([b"0", b"-1", b"abc"])
+            if not unit.endswith(b"AT"):
+                return self.pick([b"0", b"-1", b"abc"])
+            if self.short_allowed:
+                self.short = True
+                return b"1"
         if unit == b"PX" and self.short_allowed and self.chance(0.05):
             self.short = True
             return b"%d" % SHORT_MS

@@ -6,13 +6,13 @@ from . import compare
 from .generator import CONNECTIONS, DATABASES, KEYS, Generator
 from .resp import Connection, command_encode
 from .runner import bytes_show, outcome_read
+from .scan import scan_collect
 
 BATCH_MAX = 40
 BATCH_BYTES_MAX = 100000
 NEAR_MS = 5000
 NEAR_SECONDS = 5
 SHRINK_RUNS_MAX = 120
-SCAN_ROUNDS_MAX = 10000
 SERVER_OPTIONS = ("--hash-max-listpack-entries", "8", "--hash-max-listpack-value", "30")
 
 COMPARISONS = {
@@ -157,26 +157,8 @@ class RandomRun:
 
     # --- scans and the whole content ----------------------------------------------------------------
 
-    def scan_collect(self, connection, args):
-        """Follows the cursor to its end; returns the sorted elements, or the reply if it is no scan."""
-        cursor_place = 1 if args[0] == b"SCAN" else 2
-        args = list(args)
-        found = set()
-        for _ in range(SCAN_ROUNDS_MAX):
-            reply = connection.command(*args)
-            if not reply.children or len(reply.children) != 2 or reply.children[1].children is None:
-                return reply.raw
-            items = [c.payload for c in reply.children[1].children]
-            if args[0] == b"HSCAN":
-                items = list(zip(items[::2], items[1::2]))
-            found.update(items)
-            args[cursor_place] = reply.children[0].payload
-            if args[cursor_place] == b"0":
-                return repr(sorted(found)).encode()
-        return b"<the scan does not end>"
-
     def scan_compare(self, index, operation):
-        found = [self.scan_collect(side[operation.connection], operation.args)
+        found = [scan_collect(side[operation.connection], operation.args)
                  for side in self.connections]
         if found[0] == b"+QUEUED\r\n" and found[1] == found[0]:
             self.queued[operation.connection].append(operation.args)

@@ -5,6 +5,7 @@ import time
 
 from . import compare
 from .resp import Closed, Connection, FramingError, Timeout, command_encode
+from .scan import scan_collect
 from .script import ScriptError, argument_expand
 
 MISMATCHES_SHOWN = 4
@@ -194,6 +195,12 @@ class CaseRun:
     def step_send(self, step):
         for side in self.sides:
             side.connection(step.connection).send(command_encode(self.expand(step.args, side)))
+
+    def step_collect(self, step):
+        args = self.expand(step.args, self.sides[0])
+        found = [scan_collect(side.connection(step.connection), args) for side in self.sides]
+        if found[0] != found[1]:
+            self.differ(step, b" ".join(args), found[0], found[1], "(collected to the end)")
 
     def step_raw(self, step):
         for side in self.sides:

@@ -31,6 +31,8 @@ MODIFIERS = {
     "until": 1,       # repeat the command until its reply matches this pattern
     "differs": 2,     # row of allowed-differences.txt, and the reply that Tarn gives
 }
+# How a command is sent, if not plainly: without reading, or repeated along its cursor.
+COMMAND_ACTIONS = ("send", "collect")
 CONDITIONS = ("resp2", "resp3")
 ACTIONS = {
     "sleep": 1, "raw": 1, "read": 0, "quiet": 0, "closed": 0, "close": 0, "open": 0,
@@ -177,8 +179,8 @@ def step_parse(line, text):
                 values, rest = words_take(rest, table[name])
                 break
         else:
-            if name == "send":
-                step.action = "send"
+            if name in COMMAND_ACTIONS:
+                step.action = name
                 continue
             raise ValueError("unknown annotation >%s" % name)
         if name in COMPARISONS:
@@ -188,7 +190,7 @@ def step_parse(line, text):
         else:
             step.action = name
             step.args = values
-    if step.action in ("command", "send"):
+    if step.action == "command" or step.action in COMMAND_ACTIONS:
         step.args = arguments_split(rest)
         if not step.args:
             raise ValueError("no command")
