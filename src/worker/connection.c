@@ -288,7 +288,8 @@ void connection_read(struct connection *connection) {
     }
     connection->last_active_ms = connection->home->now_ms;
     read_all(connection);
-    if (UNLIKELY(connection->large != NULL || connection->transaction != NULL) &&
+    if (UNLIKELY(connection->large != NULL || connection->large_bytes != 0 ||
+                 connection->transaction != NULL) &&
         !connection->closes && is_over_query_limit(connection)) {
         close_over_query_limit(connection);
     }

@@ -2,8 +2,8 @@
  * monitors.
  *
  * Collected over a tick, one post per target, which leaves with the tick's mail: after its append, and before
- * the connections that travel to the same worker. So whoever sees the connection's next command run there has
- * got the notices of the one before. Memory: one buffer per target with anything to tell, freed by the target.
+ * any connection that travels. So a worker that is told of two commands of one connection is told of
+ * the first one first, wherever they ran. Memory: one buffer per target with anything to tell, freed by the target.
  * Thread: the worker's, or who makes it stand still.
  */
 #ifndef TARN_WORKER_NOTICES_H

@@ -127,10 +127,16 @@ static void send_mail_stage(struct worker *worker) {
         return;
     }
     worker->has_leaving = false;
+    /* All notices first: a connection may go on from its next worker before this loop is through. */
+    for (uint32_t i = 0; i < worker->node->worker_count; i++) {
+        struct post *notices = notices_take(worker->notices, i);
+        if (notices != NULL) {
+            worker_post(worker->node->workers[i], notices);
+        }
+    }
     for (uint32_t i = 0; i < worker->node->worker_count; i++) {
         struct worker *target = worker->node->workers[i];
-        struct post *notices = notices_take(worker->notices, i);
-        bool must_wake = notices != NULL && mailbox_push(&target->mailbox, &notices->mail);
+        bool must_wake = false;
         for (struct list *link; (link = list_pop_front(&worker->leaving[i])) != NULL;) {
             struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
             must_wake |= mailbox_push(&target->travellers, &connection->mail);

@@ -106,7 +106,9 @@ struct worker {
     uint64_t written_bytes;
     uint64_t reads; /* from sockets */
     uint64_t writes;
-    atomic_uint_least64_t connections_bytes; /* published with a maxmemory-clients limit only */
+    /* For client_eviction.h, published where maxmemory-clients sets a limit. */
+    atomic_uint_least64_t connections_bytes; /* of all connections that are at home */
+    atomic_uint_least64_t evictable_bytes;   /* of the largest that may be evicted */
     atomic_uint_least64_t heap_bytes;        /* the store's used_bytes, published per tick */
     atomic_bool has_nothing_to_evict;
     atomic_bool is_asked_for_room; /* by another worker: to evict, with its next tick */
