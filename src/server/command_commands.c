@@ -329,7 +329,7 @@ static void info_command(struct session *session) {
         const struct command_slot *slot =
             command_named(session_node(session)->commands, session->args[i]);
         if (slot == NULL) {
-            reply_null_array(session->reply);
+            reply_null(session->reply);
         } else {
             reply_info(session, slot);
         }

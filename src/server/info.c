@@ -725,24 +725,23 @@ struct section {
     const struct field *fields;
     void (*append)(struct buffer *text, const struct server *server); /* behind the fields */
     bool is_default;
-    bool is_of_all; /* "all" leaves out modules */
 };
 
 static const struct section sections[] = {
-    {"server", "Server", server_fields, append_listener, true, true},
-    {"clients", "Clients", client_fields, NULL, true, true},
-    {"memory", "Memory", memory_fields, NULL, true, true},
-    {"persistence", "Persistence", persistence_fields, NULL, true, true},
-    {"stats", "Stats", stats_fields, NULL, true, true},
-    {"replication", "Replication", replication_fields, NULL, true, true},
-    {"cpu", "CPU", cpu_fields, NULL, true, true},
-    {"modules", "Modules", NULL, NULL, true, false},
-    {"commandstats", "Commandstats", NULL, append_command_stats, false, true},
-    {"errorstats", "Errorstats", NULL, append_error_stats, true, true},
-    {"latencystats", "Latencystats", NULL, append_latency_stats, false, true},
-    {"cluster", "Cluster", cluster_fields, NULL, true, true},
-    {"workers", "Workers", NULL, append_workers, false, true},
-    {"keyspace", "Keyspace", NULL, append_keyspace, true, true},
+    {"server", "Server", server_fields, append_listener, true},
+    {"clients", "Clients", client_fields, NULL, true},
+    {"memory", "Memory", memory_fields, NULL, true},
+    {"persistence", "Persistence", persistence_fields, NULL, true},
+    {"stats", "Stats", stats_fields, NULL, true},
+    {"replication", "Replication", replication_fields, NULL, true},
+    {"cpu", "CPU", cpu_fields, NULL, true},
+    {"modules", "Modules", NULL, NULL, true},
+    {"commandstats", "Commandstats", NULL, append_command_stats, false},
+    {"errorstats", "Errorstats", NULL, append_error_stats, true},
+    {"latencystats", "Latencystats", NULL, append_latency_stats, false},
+    {"cluster", "Cluster", cluster_fields, NULL, true},
+    {"workers", "Workers", NULL, append_workers, false},
+    {"keyspace", "Keyspace", NULL, append_keyspace, true},
 };
 
 static bool is_wanted(const struct section *section, const struct span *names, uint32_t count) {
@@ -750,8 +749,8 @@ static bool is_wanted(const struct section *section, const struct span *names, u
         return section->is_default;
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (span_is(names[i], section->name) || span_is(names[i], "everything") ||
-            (section->is_of_all && span_is(names[i], "all")) ||
+        if (span_is(names[i], section->name) || span_is(names[i], "all") ||
+            span_is(names[i], "everything") ||
             (section->is_default && span_is(names[i], "default"))) {
             return true;
         }

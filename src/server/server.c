@@ -34,6 +34,10 @@ static void sample(struct node *node) {
     figures_sample(&node->server->samples, node, clock_monotonic_us());
 }
 
+static void note_latency(struct node *node, const char *event, int64_t duration_ms) {
+    latency_note(&node->server->latency, event, clock_wall_ms() / 1000, duration_ms);
+}
+
 static void node_init(struct server *server) {
     struct node *node = &server->node;
     const struct options *options = server->options;
@@ -49,6 +53,7 @@ static void node_init(struct server *server) {
     node->password = options->server.requirepass;
     node->protected_mode = options->server.protected_mode;
     node->cron = sample;
+    node->latency_event = note_latency;
     stop_init(&node->stop);
     slow_log_init(&node->slow_log);
 }
@@ -65,12 +70,14 @@ struct server *server_new(struct config *config, struct options *options,
     server_draw_id(server->replication_id);
     ssize_t length = readlink("/proc/self/exe", server->executable, sizeof(server->executable) - 1);
     server->executable[length > 0 ? length : 0] = '\0';
+    latency_init(&server->latency);
     node_init(server);
     option_changes_register(server);
     return server;
 }
 
 void server_free(struct server *server) {
+    latency_free(&server->latency);
     slow_log_free(&server->node.slow_log);
     stop_destroy(&server->node.stop);
     keyspace_free(server->node.keyspace);

@@ -9,6 +9,7 @@
 
 #include "server/config.h"
 #include "server/figures.h"
+#include "server/latency.h"
 #include "server/process.h"
 #include "worker/node.h"
 
@@ -34,6 +35,7 @@ struct server {
     int64_t started_ms; /* wall clock */
     int64_t started_us; /* monotonic */
     struct figures_samples samples;
+    struct latency latency;
     size_t memory_at_start_bytes;
     atomic_bool is_shutting_down; /* SHUTDOWN */
     atomic_int exit_code;
