@@ -4,238 +4,16 @@
  * The figures are collected into a struct first; a row per field says how it is written. Sections whose lines
  * depend on what there is (databases, commands, errors, workers) have a function instead.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* RUSAGE_THREAD */
-#endif
-
 #include "server/info.h"
 
-#include "base/memory.h"
-#include "io/clock.h"
-#include "server/memory_figures.h"
-#include "worker/pubsub.h"
+#include "server/info_figures.h"
+#include "server/info_lines.h"
 
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
-#define SECONDS_PER_DAY (24 * 3600)
-#define US_PER_SECOND 1000000
-#define KEYS_SAMPLED_FOR_TTL 32
 #define KIB 1024.0
 
 static const char no_id[] = "0000000000000000000000000000000000000000";
-
-/* ---- what there is to tell ---- */
-
-struct figures {
-    char os[256];
-    uint64_t process_id;
-    const char *supervised;
-    const char *run_id;
-    uint64_t tcp_port;
-    int64_t server_time_us;
-    int64_t uptime_seconds;
-    int64_t uptime_days;
-    int64_t hz;
-    uint64_t lru_clock;
-    const char *executable;
-    const char *config_file;
-    uint64_t workers;
-
-    uint64_t clients;
-    int64_t maxclients;
-
-    struct memory_figures memory;
-    double peak_percent;
-    int64_t maxmemory;
-    const char *maxmemory_policy;
-    const char *allocator_name;
-    double allocator_frag_ratio;
-    int64_t allocator_frag_bytes;
-    double allocator_rss_ratio;
-    int64_t allocator_rss_bytes;
-    double rss_overhead_ratio;
-    int64_t rss_overhead_bytes;
-    double fragmentation_ratio;
-    int64_t fragmentation_bytes;
-    uint64_t lazyfree_pending;
-    uint64_t lazyfreed;
-
-    uint64_t changes;
-    int64_t started_seconds;
-
-    uint64_t connections_received;
-    uint64_t connections_rejected;
-    uint64_t commands;
-    uint64_t commands_per_second;
-    uint64_t read_bytes;
-    uint64_t written_bytes;
-    double read_kib_per_second;
-    double written_kib_per_second;
-    uint64_t expired_keys;
-    double expired_stale_percent;
-    uint64_t expired_time_cap_reached;
-    uint64_t evicted_keys;
-    uint64_t evicted_clients;
-    uint64_t hits;
-    uint64_t misses;
-    uint64_t channels;
-    uint64_t patterns;
-    uint64_t shard_channels;
-    uint64_t error_replies;
-    uint64_t reads;
-    uint64_t writes;
-    uint64_t ticks;
-    uint64_t command_duration_us;
-
-    const char *replication_id;
-
-    double cpu_system;
-    double cpu_user;
-    double cpu_children_system;
-    double cpu_children_user;
-    double cpu_thread_system;
-    double cpu_thread_user;
-};
-
-static double seconds_of(struct timeval time) {
-    return (double)time.tv_sec + (double)time.tv_usec / US_PER_SECOND;
-}
-
-static void collect_cpu(struct figures *figures) {
-    struct rusage own;
-    struct rusage children;
-    struct rusage thread;
-    getrusage(RUSAGE_SELF, &own);
-    getrusage(RUSAGE_CHILDREN, &children);
-    getrusage(RUSAGE_THREAD, &thread);
-    figures->cpu_system = seconds_of(own.ru_stime);
-    figures->cpu_user = seconds_of(own.ru_utime);
-    figures->cpu_children_system = seconds_of(children.ru_stime);
-    figures->cpu_children_user = seconds_of(children.ru_utime);
-    figures->cpu_thread_system = seconds_of(thread.ru_stime);
-    figures->cpu_thread_user = seconds_of(thread.ru_utime);
-}
-
-static const char *supervised_name(const struct server_options *options) {
-    if (!process_is_supervised(options->supervised)) {
-        return "no";
-    }
-    return getenv("NOTIFY_SOCKET") != NULL ? "systemd" : "upstart";
-}
-
-static void collect_server(struct server *server, struct figures *figures) {
-    struct utsname name;
-    if (uname(&name) == 0) {
-        snprintf(figures->os, sizeof(figures->os), "%s %s %s", name.sysname, name.release,
-                 name.machine);
-    }
-    figures->process_id = (uint64_t)getpid();
-    figures->supervised = supervised_name(&server->options->server);
-    figures->run_id = server->run_id;
-    figures->tcp_port = (uint64_t)server->options->server.port;
-    figures->server_time_us = clock_wall_us();
-    figures->uptime_seconds = (clock_monotonic_us() - server->started_us) / US_PER_SECOND;
-    figures->uptime_days = figures->uptime_seconds / SECONDS_PER_DAY;
-    figures->hz = server->options->worker.hz;
-    figures->lru_clock = server->node.keyspace->stores[0]->lru_clock;
-    figures->executable = server->executable;
-    figures->config_file = config_file(server->config);
-    figures->workers = server->node.worker_count;
-    figures->clients = atomic_load(&server->node.clients);
-    figures->maxclients = server->options->worker.maxclients;
-    figures->started_seconds = server->started_ms / 1000;
-    figures->replication_id = server->replication_id;
-    figures->connections_received = atomic_load(&server->node.connections_received);
-    figures->connections_rejected = atomic_load(&server->node.connections_rejected);
-    figures->evicted_clients = atomic_load(&server->node.evicted_clients);
-}
-
-static void collect_memory(struct server *server, struct figures *figures) {
-    struct memory_figures *memory = &figures->memory;
-    const struct memory_totals *allocator = &memory->allocator;
-    memory_figures_read(server, memory);
-    figures->peak_percent = 100 * memory_figures_ratio(memory->used, memory->peak);
-    figures->maxmemory = server->options->store.maxmemory;
-    figures->allocator_frag_ratio = memory_figures_ratio(allocator->active, allocator->allocated);
-    figures->allocator_frag_bytes = (int64_t)allocator->active - (int64_t)allocator->allocated;
-    figures->allocator_rss_ratio = memory_figures_ratio(allocator->resident, allocator->active);
-    figures->allocator_rss_bytes = (int64_t)allocator->resident - (int64_t)allocator->active;
-    figures->rss_overhead_ratio = memory_figures_ratio(memory->resident, allocator->resident);
-    figures->rss_overhead_bytes = (int64_t)memory->resident - (int64_t)allocator->resident;
-    figures->fragmentation_ratio = memory_figures_ratio(memory->resident, memory->used);
-    figures->fragmentation_bytes = (int64_t)memory->resident - (int64_t)memory->used;
-    figures->allocator_name = memory_allocator_name();
-    figures->lazyfree_pending = background_pending(server->node.background);
-}
-
-static void collect_store(const struct store *store, struct figures *figures) {
-    const struct store_statistics *statistics = &store->statistics;
-    figures->expired_keys += statistics->expired_keys;
-    figures->evicted_keys += statistics->evicted_keys;
-    figures->hits += statistics->hits;
-    figures->misses += statistics->misses;
-    figures->lazyfreed += statistics->lazyfreed_objects;
-    figures->lazyfree_pending += store->graveyard_count;
-    figures->expired_time_cap_reached += statistics->expired_time_cap_reached;
-    if (statistics->expired_stale_percent > figures->expired_stale_percent) {
-        figures->expired_stale_percent = statistics->expired_stale_percent;
-    }
-}
-
-static uint64_t command_duration_us(const struct command_statistics *statistics) {
-    return statistics->timed_calls == 0
-               ? 0
-               : (uint64_t)((double)statistics->duration_us * (double)statistics->calls /
-                            (double)statistics->timed_calls);
-}
-
-static void collect_worker(const struct worker *worker, struct figures *figures) {
-    const struct executor *executor = &worker->executor;
-    figures->commands += executor->commands_processed;
-    figures->changes += executor->changes;
-    figures->error_replies += executor->error_replies;
-    figures->read_bytes += worker->read_bytes + worker->work.read_bytes;
-    figures->written_bytes += worker->written_bytes + worker->work.written_bytes;
-    figures->reads += worker->reads;
-    figures->writes += worker->writes;
-    figures->ticks += worker->ticks;
-    for (size_t i = 0; i < executor->statistics_count; i++) {
-        figures->command_duration_us += command_duration_us(&executor->statistics[i]);
-    }
-    collect_store(worker->store, figures);
-}
-
-/* The word of an option that has words. */
-static void option_text(void *context, struct span name, struct span value) {
-    char *text = context;
-    (void)name;
-    snprintf(text, 32, "%.*s", (int)value.length, value.bytes);
-}
-
-static void collect(struct server *server, struct figures *figures, char policy[32]) {
-    const struct node *node = &server->node;
-    memset(figures, 0, sizeof(*figures));
-    collect_server(server, figures);
-    collect_memory(server, figures);
-    collect_cpu(figures);
-    for (uint32_t i = 0; i < node->worker_count; i++) {
-        collect_worker(node->workers[i], figures);
-    }
-    struct span name = span_of_string("maxmemory-policy");
-    config_get(server->config, &name, 1, option_text, policy);
-    figures->maxmemory_policy = policy;
-    figures->commands_per_second = figures_rate(&server->samples.commands);
-    figures->read_kib_per_second = (double)figures_rate(&server->samples.read_bytes) / KIB;
-    figures->written_kib_per_second = (double)figures_rate(&server->samples.written_bytes) / KIB;
-    figures->channels = pubsub_topics(node, PUBSUB_CHANNEL);
-    figures->patterns = pubsub_topics(node, PUBSUB_PATTERN);
-    figures->shard_channels = pubsub_topics(node, PUBSUB_SHARD_CHANNEL);
-}
 
 /* ---- rows ---- */
 
@@ -259,7 +37,7 @@ struct field {
 };
 
 #define FIELD(field_name, field_form, member)                                                      \
-    { .name = (field_name), .form = (field_form), .offset = offsetof(struct figures, member) }
+    { .name = (field_name), .form = (field_form), .offset = offsetof(struct info_figures, member) }
 #define FIXED(field_name, field_text)                                                              \
     { .name = (field_name), .form = FORM_FIXED, .text = (field_text) }
 
@@ -339,7 +117,7 @@ static const struct field memory_fields[] = {
     FIXED("used_memory_scripts_human", "0B"),
     FIELD("maxmemory", FORM_SIGNED, maxmemory),
     FIELD("maxmemory_human", FORM_SIZE, maxmemory),
-    FIELD("maxmemory_policy", FORM_TEXT, maxmemory_policy),
+    FIELD("maxmemory_policy", FORM_ARRAY, maxmemory_policy),
     FIELD("allocator_frag_ratio", FORM_RATIO, allocator_frag_ratio),
     FIELD("allocator_frag_bytes", FORM_SIGNED, allocator_frag_bytes),
     FIELD("allocator_rss_ratio", FORM_RATIO, allocator_rss_ratio),
@@ -503,7 +281,7 @@ void info_append_size(struct buffer *text, uint64_t bytes) {
 }
 
 static void append_value(struct buffer *text, const struct field *field,
-                         const struct figures *figures) {
+                         const struct info_figures *figures) {
     const void *place = (const char *)figures + field->offset;
     switch (field->form) {
     case FORM_TEXT:
@@ -537,183 +315,12 @@ static void append_value(struct buffer *text, const struct field *field,
 }
 
 static void append_fields(struct buffer *text, const struct field *fields,
-                          const struct figures *figures) {
+                          const struct info_figures *figures) {
     for (; fields->name != NULL; fields++) {
         buffer_append_string(text, fields->name);
         buffer_append_byte(text, ':');
         append_value(text, fields, figures);
         buffer_append(text, "\r\n", 2);
-    }
-}
-
-/* ---- sections with lines of their own ---- */
-
-static void append_listener(struct buffer *text, const struct server *server) {
-    const struct server_options *options = &server->options->server;
-    uint32_t number = 0;
-    if (options->port != 0) {
-        buffer_format(text, "listener%u:name=tcp", number++);
-        for (size_t i = 0; i < options->bind.count; i++) {
-            buffer_format(text, ",bind=%s", options->bind.items[i]);
-        }
-        buffer_format(text, ",port=%lld\r\n", (long long)options->port);
-    }
-    if (options->unixsocket[0] != '\0') {
-        buffer_format(text, "listener%u:name=unix,bind=%s\r\n", number, options->unixsocket);
-    }
-}
-
-void info_command_statistics(const struct node *node, size_t number, struct command_statistics *sum,
-                             struct histogram *durations) {
-    *sum = (struct command_statistics){0};
-    *durations = (struct histogram){0};
-    for (uint32_t i = 0; i < node->worker_count; i++) {
-        const struct command_statistics *one = &node->workers[i]->executor.statistics[number];
-        sum->calls += one->calls;
-        sum->duration_us += one->duration_us;
-        sum->timed_calls += one->timed_calls;
-        sum->rejected += one->rejected;
-        sum->failed += one->failed;
-        if (one->durations_ns != NULL) {
-            histogram_merge(durations, one->durations_ns);
-        }
-    }
-}
-
-static void append_command_stats(struct buffer *text, const struct server *server) {
-    const struct node *node = &server->node;
-    struct command_statistics sum;
-    struct histogram durations;
-    for (size_t i = 0; i < command_table_count(node->commands); i++) {
-        info_command_statistics(node, i, &sum, &durations);
-        if (sum.calls == 0 && sum.rejected == 0 && sum.failed == 0) {
-            continue;
-        }
-        uint64_t duration_us = command_duration_us(&sum);
-        buffer_format(text,
-                      "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,"
-                      "failed_calls=%llu\r\n",
-                      command_table_at(node->commands, i)->full_name, (unsigned long long)sum.calls,
-                      (unsigned long long)duration_us, memory_figures_ratio(duration_us, sum.calls),
-                      (unsigned long long)sum.rejected, (unsigned long long)sum.failed);
-    }
-}
-
-/* 99.9: without zeros at the end. */
-static void append_percentile(struct buffer *text, const char *before, double percentile) {
-    buffer_format(text, "%s%f", before, percentile);
-    while (text->bytes[text->length - 1] == '0') {
-        text->length--;
-    }
-    if (text->bytes[text->length - 1] == '.') {
-        text->length--;
-    }
-}
-
-static void append_latency_stats(struct buffer *text, const struct server *server) {
-    const struct node *node = &server->node;
-    const struct latency_percentiles *percentiles =
-        &node->options->latency_tracking_info_percentiles;
-    struct command_statistics sum;
-    struct histogram durations;
-    for (size_t i = 0; i < command_table_count(node->commands); i++) {
-        info_command_statistics(node, i, &sum, &durations);
-        if (durations.total == 0) {
-            continue;
-        }
-        buffer_format(
-            text, "latency_percentiles_usec_%s:", command_table_at(node->commands, i)->full_name);
-        for (size_t j = 0; j < percentiles->count; j++) {
-            uint64_t ns = histogram_quantile(&durations, percentiles->values[j] / 100);
-            append_percentile(text, j == 0 ? "p" : ",p", percentiles->values[j]);
-            buffer_format(text, "=%.3f", (double)ns / 1000);
-        }
-        buffer_append(text, "\r\n", 2);
-    }
-}
-
-static int compare_errors(const void *a, const void *b) {
-    return strcmp(((const struct error_statistics *)a)->code,
-                  ((const struct error_statistics *)b)->code);
-}
-
-static void append_error_stats(struct buffer *text, const struct server *server) {
-    const struct node *node = &server->node;
-    struct error_statistics *all =
-        memory_alloc(node->worker_count * sizeof(node->workers[0]->executor.errors));
-    size_t count = 0;
-    for (uint32_t i = 0; i < node->worker_count; i++) {
-        const struct executor *executor = &node->workers[i]->executor;
-        memcpy(all + count, executor->errors, executor->errors_count * sizeof(*all));
-        count += executor->errors_count;
-    }
-    qsort(all, count, sizeof(*all), compare_errors);
-    for (size_t i = 0; i < count;) {
-        uint64_t sum = 0;
-        const char *code = all[i].code;
-        for (; i < count && strcmp(all[i].code, code) == 0; i++) {
-            sum += all[i].count;
-        }
-        buffer_format(text, "errorstat_%s:count=%llu\r\n", code, (unsigned long long)sum);
-    }
-    memory_free(all);
-}
-
-/* The mean time that volatile keys have left, from some of them; 0: none was met. */
-static int64_t average_ttl_ms(const struct server *server, uint32_t database) {
-    const struct keyspace *keyspace = server->node.keyspace;
-    struct random *random = &server->node.workers[0]->random;
-    int64_t sum = 0;
-    int64_t count = 0;
-    for (uint32_t i = 0; i < KEYS_SAMPLED_FOR_TTL; i++) {
-        const struct store *store = keyspace->stores[i % keyspace->store_count];
-        uint16_t slot = 0;
-        const struct entry *entry = store_random(store, database, random, &slot);
-        int64_t expiry = entry == NULL ? ENTRY_NO_EXPIRY : entry_expiry(entry);
-        if (expiry > store->now_ms) {
-            sum += expiry - store->now_ms;
-            count++;
-        }
-    }
-    return count == 0 ? 0 : sum / count;
-}
-
-static void append_keyspace(struct buffer *text, const struct server *server) {
-    const struct keyspace *keyspace = server->node.keyspace;
-    for (uint32_t database = 0; database < keyspace->database_count; database++) {
-        uint64_t keys = keyspace_keys(keyspace, database);
-        uint64_t volatile_keys = keyspace_volatile_keys(keyspace, database);
-        if (keys != 0) {
-            buffer_format(text, "db%u:keys=%llu,expires=%llu,avg_ttl=%lld\r\n", database,
-                          (unsigned long long)keys, (unsigned long long)volatile_keys,
-                          volatile_keys == 0 ? 0LL : (long long)average_ttl_ms(server, database));
-        }
-    }
-}
-
-static double tick_us(const struct worker *worker, double share) {
-    return (double)histogram_quantile(&worker->tick_cpu_ns, share) / 1000;
-}
-
-static void append_workers(struct buffer *text, const struct server *server) {
-    for (uint32_t i = 0; i < server->node.worker_count; i++) {
-        const struct worker *worker = server->node.workers[i];
-        const struct tick_work *max = &worker->work_max;
-        buffer_format(text, "worker%u:ticks=%llu,requests=%llu,clients=%u", i,
-                      (unsigned long long)worker->ticks,
-                      (unsigned long long)worker->executor.commands_processed,
-                      worker->connections_count);
-        buffer_format(text,
-                      ",tick_cpu_p50_us=%.3f,tick_cpu_p99_us=%.3f,tick_cpu_p999_us=%.3f"
-                      ",tick_cpu_p9999_us=%.3f,tick_cpu_max_us=%.3f",
-                      tick_us(worker, 0.5), tick_us(worker, 0.99), tick_us(worker, 0.999),
-                      tick_us(worker, 0.9999), (double)worker->tick_cpu_ns.max / 1000);
-        buffer_format(text,
-                      ",tick_requests_max=%llu,tick_read_bytes_max=%llu"
-                      ",tick_written_bytes_max=%llu,tick_buckets_max=%llu,tick_buried_max=%llu\r\n",
-                      (unsigned long long)max->requests, (unsigned long long)max->read_bytes,
-                      (unsigned long long)max->written_bytes, (unsigned long long)max->buckets,
-                      (unsigned long long)max->buried);
     }
 }
 
@@ -728,7 +335,7 @@ struct section {
 };
 
 static const struct section sections[] = {
-    {"server", "Server", server_fields, append_listener, true},
+    {"server", "Server", server_fields, info_append_listeners, true},
     {"clients", "Clients", client_fields, NULL, true},
     {"memory", "Memory", memory_fields, NULL, true},
     {"persistence", "Persistence", persistence_fields, NULL, true},
@@ -736,12 +343,12 @@ static const struct section sections[] = {
     {"replication", "Replication", replication_fields, NULL, true},
     {"cpu", "CPU", cpu_fields, NULL, true},
     {"modules", "Modules", NULL, NULL, true},
-    {"commandstats", "Commandstats", NULL, append_command_stats, false},
-    {"errorstats", "Errorstats", NULL, append_error_stats, true},
-    {"latencystats", "Latencystats", NULL, append_latency_stats, false},
+    {"commandstats", "Commandstats", NULL, info_append_command_stats, false},
+    {"errorstats", "Errorstats", NULL, info_append_error_stats, true},
+    {"latencystats", "Latencystats", NULL, info_append_latency_stats, false},
     {"cluster", "Cluster", cluster_fields, NULL, true},
-    {"workers", "Workers", NULL, append_workers, false},
-    {"keyspace", "Keyspace", NULL, append_keyspace, true},
+    {"workers", "Workers", NULL, info_append_workers, false},
+    {"keyspace", "Keyspace", NULL, info_append_keyspace, true},
 };
 
 static bool is_wanted(const struct section *section, const struct span *names, uint32_t count) {
@@ -760,8 +367,7 @@ static bool is_wanted(const struct section *section, const struct span *names, u
 
 void info_append(struct buffer *text, struct server *server, const struct span *names,
                  uint32_t count) {
-    struct figures figures;
-    char policy[32] = "";
+    struct info_figures figures;
     bool is_collected = false;
     bool is_first = true;
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
@@ -772,7 +378,7 @@ void info_append(struct buffer *text, struct server *server, const struct span *
         buffer_format(text, "%s# %s\r\n", is_first ? "" : "\r\n", section->title);
         is_first = false;
         if (section->fields != NULL && !is_collected) {
-            collect(server, &figures, policy);
+            info_figures_read(server, &figures);
             is_collected = true;
         }
         if (section->fields != NULL) {

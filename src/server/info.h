@@ -13,6 +13,9 @@ void info_append(struct buffer *text, struct server *server, const struct span *
 void info_command_statistics(const struct node *node, size_t number, struct command_statistics *sum,
                              struct histogram *durations);
 
+/* What a command took in all: that of the timed runs, for all runs. */
+uint64_t info_command_duration_us(const struct command_statistics *statistics);
+
 /* "1.50M" */
 void info_append_size(struct buffer *text, uint64_t bytes);
 

@@ -1,0 +1,83 @@
+/* The figures that INFO's fields show, collected over the node while all workers stand still.
+ */
+#ifndef TARN_SERVER_INFO_FIGURES_H
+#define TARN_SERVER_INFO_FIGURES_H
+
+#include "server/memory_figures.h"
+#include "server/server_commands.h"
+
+struct info_figures {
+    char os[256];
+    uint64_t process_id;
+    const char *supervised;
+    const char *run_id;
+    uint64_t tcp_port;
+    int64_t server_time_us;
+    int64_t uptime_seconds;
+    int64_t uptime_days;
+    int64_t hz;
+    uint64_t lru_clock;
+    const char *executable;
+    const char *config_file;
+    uint64_t workers;
+
+    uint64_t clients;
+    int64_t maxclients;
+
+    struct memory_figures memory;
+    double peak_percent;
+    int64_t maxmemory;
+    char maxmemory_policy[32];
+    const char *allocator_name;
+    double allocator_frag_ratio;
+    int64_t allocator_frag_bytes;
+    double allocator_rss_ratio;
+    int64_t allocator_rss_bytes;
+    double rss_overhead_ratio;
+    int64_t rss_overhead_bytes;
+    double fragmentation_ratio;
+    int64_t fragmentation_bytes;
+    uint64_t lazyfree_pending;
+    uint64_t lazyfreed;
+
+    uint64_t changes;
+    int64_t started_seconds;
+
+    uint64_t connections_received;
+    uint64_t connections_rejected;
+    uint64_t commands;
+    uint64_t commands_per_second;
+    uint64_t read_bytes;
+    uint64_t written_bytes;
+    double read_kib_per_second;
+    double written_kib_per_second;
+    uint64_t expired_keys;
+    double expired_stale_percent;
+    uint64_t expired_time_cap_reached;
+    uint64_t evicted_keys;
+    uint64_t evicted_clients;
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t channels;
+    uint64_t patterns;
+    uint64_t shard_channels;
+    uint64_t error_replies;
+    uint64_t reads;
+    uint64_t writes;
+    uint64_t ticks;
+    uint64_t command_duration_us;
+
+    const char *replication_id;
+
+    double cpu_system;
+    double cpu_user;
+    double cpu_children_system;
+    double cpu_children_user;
+    double cpu_thread_system;
+    double cpu_thread_user;
+};
+
+/* Costs what memory_figures_read() costs. Texts point into the server. */
+void info_figures_read(struct server *server, struct info_figures *figures);
+
+#endif
