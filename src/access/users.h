@@ -1,7 +1,7 @@
 /* Users: who may come in. Pure checks: a user is a value, the caller says where it comes from.
  *
- * There is the user "default" so far, with the password of requirepass; the functions take a set of users
- * so that others can join them.
+ * There is the user "default" so far, with the password of requirepass; the functions take a set of
+ * users so that others can join them.
  */
 #ifndef TARN_ACCESS_USERS_H
 #define TARN_ACCESS_USERS_H

@@ -12,8 +12,8 @@ uint64_t client_memory_limit(const struct node *node) {
     return (uint64_t)node->store_options->maxmemory / 100 * (uint64_t)-limit;
 }
 
-/* Publishes what the connections take that are at home; answers the largest of those that may go, or
- * NULL. */
+/* Publishes what the connections take that are at home; answers the largest of those that may go,
+ * or NULL. */
 static struct connection *measure(struct worker *worker) {
     size_t sum = 0;
     size_t most = 0;

@@ -1,9 +1,9 @@
 /* Client eviction: closes the connections that take most memory when all together take more than
  * maxmemory-clients.
  *
- * Each worker measures its own connections once a period, and publishes their sum and the largest of them;
- * while the node's sum is too large, the worker that has the largest connection of all closes it.
- * Those that said CLIENT NO-EVICT ON count, but stay. Costs nothing without a limit.
+ * Each worker measures its own connections once a period, and publishes their sum and the largest
+ * of them; while the node's sum is too large, the worker that has the largest connection of all
+ * closes it. Those that said CLIENT NO-EVICT ON count, but stay. Costs nothing without a limit.
  */
 #ifndef TARN_WORKER_CLIENT_EVICTION_H
 #define TARN_WORKER_CLIENT_EVICTION_H

@@ -1,8 +1,9 @@
 /* What CLIENT LIST and the log tell of a connection: one line in Redis' form.
  *
- * The fields describe Tarn's own buffers under Redis' names: qbuf is input that is not yet executed, argv-mem
- * the arguments of the command that runs, rbs and rbp the room of the reply buffer, obl its bytes to
- * send, oll and omem the large values hung in by reference, tot-mem all that the connection takes.
+ * The fields describe Tarn's own buffers under Redis' names: qbuf is input that is not yet
+ * executed, argv-mem the arguments of the command that runs, rbs and rbp the room of the reply
+ * buffer, obl its bytes to send, oll and omem the large values hung in by reference, tot-mem all
+ * that the connection takes.
  *
  * Thread: who holds the connection, or while all workers stand still.
  */

@@ -1,7 +1,7 @@
 /* MONITOR: connections that are told of every command that runs, on any worker.
  *
- * While there are none, commands pay nothing: the first one sets note_from_us of every worker under a stop, so
- * that dispatch comes here; a worker that finds that the last one has gone sets it back.
+ * While there are none, commands pay nothing: the first one sets note_from_us of every worker under
+ * a stop, so that dispatch comes here; a worker that finds that the last one has gone sets it back.
  * Commands of administrators and those that say COMMAND_SKIP_MONITOR are not told; passwords are
  * shown as "(redacted)".
  */
@@ -10,8 +10,8 @@
 
 #include "worker/session.h"
 
-/* A command has run on `worker`: tells the monitors of all workers. `redacted` has the bits of arguments that are
- * not shown; its last bit stands for all behind, too. */
+/* A command has run on `worker`: tells the monitors of all workers. `redacted` has the bits of
+ * arguments that are not shown; its last bit stands for all behind, too. */
 void monitor_feed(struct worker *worker, const struct connection *connection,
                   const struct queued_command *command, uint64_t redacted);
 /* A line, without "+" and line end, for the monitors that are at home here. */

@@ -32,8 +32,8 @@ struct node {
     const char *password;  /* requirepass; "" is none; written under a stop */
     bool protected_mode;   /* written under a stop */
     struct slow_log slow_log;
-    /* A command or another event took long enough for latency-monitor-threshold: for the server layer's
-     * LATENCY; or NULL. Called by any worker, at any time. */
+    /* A command or another event took long enough for latency-monitor-threshold: for the server
+     * layer's LATENCY; or NULL. Called by any worker, at any time. */
     void (*latency_event)(struct node *node, const char *event, int64_t duration_ms);
     /* Called by worker 0 each HOUSEKEEPING_PERIOD_MS, for the server layer; or NULL. */
     void (*cron)(struct node *node);

@@ -1,10 +1,10 @@
 /* Notices: what one worker tells another in passing: messages for its subscribers, lines for its
  * monitors.
  *
- * Collected over a tick, one post per target, which leaves with the tick's mail: after its append, and before
- * any connection that travels. So a worker that is told of two commands of one connection is told of
- * the first one first, wherever they ran. Memory: one buffer per target with anything to tell, freed by the target.
- * Thread: the worker's, or who makes it stand still.
+ * Collected over a tick, one post per target, which leaves with the tick's mail: after its append,
+ * and before any connection that travels. So a worker that is told of two commands of one
+ * connection is told of the first one first, wherever they ran. Memory: one buffer per target with
+ * anything to tell, freed by the target. Thread: the worker's, or who makes it stand still.
  */
 #ifndef TARN_WORKER_NOTICES_H
 #define TARN_WORKER_NOTICES_H

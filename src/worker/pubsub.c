@@ -54,7 +54,8 @@ static bool topic_is(const void *element, const void *sought) {
     return span_equal(span_of(topic->name, topic->length), *(const struct span *)sought);
 }
 
-/* One hash for all of a topic's or a connection's subscriptions would pile them up in one bucket. */
+/* One hash for all of a topic's or a connection's subscriptions would pile them up in one
+ * bucket. */
 static uint64_t hash_pair(const struct topic *topic, const struct connection *connection) {
     struct {
         uint64_t topic;

@@ -6,17 +6,17 @@
  *     -> its subscriptions, in the order in which they began -> connection
  *   connection -> its subscriptions per kind, in the order in which they began
  *
- * node->subscriber_workers has a bit for each worker with any topic, so that a message nobody listens for
- * costs one load, and goes only to the workers that have listeners. PUBLISH asks these in turn and sums
- * the receivers; keyspace events are told by notices and do not wait.
+ * node->subscriber_workers has a bit for each worker with any topic, so that a message nobody
+ * listens for costs one load, and goes only to the workers that have listeners. PUBLISH asks these
+ * in turn and sums the receivers; keyspace events are told by notices and do not wait.
  *
- * A push that meets its connection in the middle of a command of its own, or away, goes behind that command's
- * reply (connection_push_reply()).
+ * A push that meets its connection in the middle of a command of its own, or away, goes behind that
+ * command's reply (connection_push_reply()).
  *
- * Memory: topics and subscriptions stand in a heap per worker; they are freed with the last subscriber.
- * Messages of PUBSUB_SHARED_BYTES_MIN bytes and more are shared between their receivers.
- * Thread: functions with a connection or worker run on the (home) worker's thread, or while it
- * stands still.
+ * Memory: topics and subscriptions stand in a heap per worker; they are freed with the last
+ * subscriber. Messages of PUBSUB_SHARED_BYTES_MIN bytes and more are shared between their
+ * receivers. Thread: functions with a connection or worker run on the (home) worker's thread, or
+ * while it stands still.
  */
 #ifndef TARN_WORKER_PUBSUB_H
 #define TARN_WORKER_PUBSUB_H
@@ -50,8 +50,8 @@ bool pubsub_first(const struct connection *connection, enum pubsub_kind kind, st
 uint32_t pubsub_count(const struct connection *connection, enum pubsub_kind kind);
 size_t pubsub_subscriptions(const struct connection *connection);
 
-/* Pushes a message to this worker's subscribers; answers how many got it. PUBSUB_CHANNEL also reaches those of
- * patterns; PUBSUB_SHARD_CHANNEL does not. */
+/* Pushes a message to this worker's subscribers; answers how many got it. PUBSUB_CHANNEL also
+ * reaches those of patterns; PUBSUB_SHARD_CHANNEL does not. */
 size_t pubsub_deliver(struct worker *worker, enum pubsub_kind kind, struct span channel,
                       struct span text);
 /* Sends a message to the subscribers of all workers, without waiting. Run on `worker`. */
@@ -69,8 +69,8 @@ void pubsub_each_topic(const struct node *node, enum pubsub_kind kind,
 /* How many names these are. */
 size_t pubsub_topics(const struct node *node, enum pubsub_kind kind);
 
-/* Keyspace events: has this worker's calls tell the classes that notify-keyspace-events names. Before the worker
- * starts, and under a stop when the option has changed. */
+/* Keyspace events: has this worker's calls tell the classes that notify-keyspace-events names.
+ * Before the worker starts, and under a stop when the option has changed. */
 void pubsub_notify_configure(struct worker *worker);
 
 /* SUBSCRIBE and its kin, PUBLISH, SPUBLISH, PUBSUB. */

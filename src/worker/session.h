@@ -1,8 +1,8 @@
 /* Session: the run of one session command: it works on a connection, its worker or the node.
  *
- * Runs on the connection's home worker; with COMMAND_ALL_WORKERS while all workers stand still (then it may
- * touch any worker, any store and any connection), with COMMAND_GATHERS on each worker in turn
- * (session.worker is the one, session.gather tells which).
+ * Runs on the connection's home worker; with COMMAND_ALL_WORKERS while all workers stand still
+ * (then it may touch any worker, any store and any connection), with COMMAND_GATHERS on each worker
+ * in turn (session.worker is the one, session.gather tells which).
  */
 #ifndef TARN_WORKER_SESSION_H
 #define TARN_WORKER_SESSION_H
@@ -33,7 +33,8 @@ void session_reply_usage_error(struct session *session);
 static inline void session_redact(struct session *session, uint32_t i) {
     session->worker->redacted_args |= UINT64_C(1) << (i < 63 ? i : 63);
 }
-/* Parses argument i; false: the reply says error, or "ERR value is not an integer or out of range". */
+/* Parses argument i; false: the reply says error, or "ERR value is not an integer or out of
+ * range". */
 bool session_integer(struct session *session, uint32_t i, int64_t *number, const char *error);
 /* The reply of a container's HELP: lines end with NULL. */
 void session_reply_help(struct session *session, const char *const *lines);

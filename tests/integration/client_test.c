@@ -1,4 +1,5 @@
-/* CLIENT: what connections know and do about themselves and others, with one worker and with three. */
+/* CLIENT: what connections know and do about themselves and others, with one worker and with
+ * three. */
 #include "tests/integration/server.h"
 
 #define OTHERS 6

@@ -1,4 +1,5 @@
-/* Connections: logging in, the handshake, and every limit of a connection, with one worker and with three. */
+/* Connections: logging in, the handshake, and every limit of a connection, with one worker and with
+ * three. */
 #include "tests/integration/server.h"
 
 START_TEST(a_password_must_be_given_before_anything_else) {

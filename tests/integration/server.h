@@ -1,5 +1,5 @@
-/* A real server for integration tests: the program that TARN_SERVER names, in a folder of its own, on
- * a unix socket and a port that the kernel chose to be free.
+/* A real server for integration tests: the program that TARN_SERVER names, in a folder of its own,
+ * on a unix socket and a port that the kernel chose to be free.
  *
  *     struct server server = server_start("--workers 3", "--timeout 1", NULL);
  *     redisContext *client = server_connect(&server);
@@ -7,8 +7,8 @@
  *     redisFree(client);
  *     server_stop(&server);
  *
- * Replies are compared as text, see client_read_into(). Whatever fails, fails the test at once; the server ends with the test's
- * process (PR_SET_PDEATHSIG).
+ * Replies are compared as text, see client_read_into(). Whatever fails, fails the test at once; the
+ * server ends with the test's process (PR_SET_PDEATHSIG).
  */
 #ifndef TARN_TESTS_INTEGRATION_SERVER_H
 #define TARN_TESTS_INTEGRATION_SERVER_H
@@ -207,8 +207,9 @@ static inline void client_receive_line(const redisContext *client, char *line, s
     ck_abort_msg("a line is too long");
 }
 
-/* Status +OK, error -ERR ..., integer :1, null "nil", string as it is, array [a b], map {k v}, push >[a b],
- * in RESP2 and RESP3. Reads byte by byte: hiredis' reader knows RESP3 only in newer versions. */
+/* Status +OK, error -ERR ..., integer :1, null "nil", string as it is, array [a b], map {k v}, push
+ * >[a b], in RESP2 and RESP3. Reads byte by byte: hiredis' reader knows RESP3 only in newer
+ * versions. */
 static inline void client_read_into(const redisContext *client, struct reply_text *text) {
     char line[SERVER_REPLY_TEXT_BYTES];
     client_receive_line(client, line, sizeof(line));
