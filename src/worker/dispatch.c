@@ -71,12 +71,14 @@ void dispatch_reject(struct worker *worker, struct connection *connection,
     refused(worker, connection, command, reply_at);
 }
 
-/* A web browser was made to talk to us: what follows may be commands that somebody wrote into a page. */
+/* A web browser was made to talk to us: what follows may be commands that somebody wrote into a
+ * page. */
 static bool is_web_request(struct span word) {
     return span_is(word, "post") || span_is(word, "host:");
 }
 
-/* A web page that makes a browser talk to this server sends a request line and headers: no client does. */
+/* A web page that makes a browser talk to this server sends a request line and headers: no client
+ * does. */
 static bool is_from_a_browser(struct span name) {
     return span_is(name, "post") || span_is(name, "host:");
 }
@@ -516,26 +518,24 @@ static enum dispatch_outcome execute(struct worker *worker, struct connection *c
 
 #define OUT_OF_MEMORY "OOM command not allowed when used memory > 'maxmemory'."
 
-/* Makes room for the command, whatever it is. True: there is none, and it needs some; the reply says so. */
+/* Makes room for the command, whatever it is. True: there is none, and it needs some; the reply
+ * says so. */
 static bool refuse_for_memory(struct worker *worker, struct connection *connection,
                               const struct command_slot *slot) {
     if (LIKELY(worker_make_room(worker))) {
         return false;
     }
-    if (is_command(slot, "exec") && transaction_has_flag(connection, COMMAND_DENY_OOM)) {
-        dispatch_reject(worker, connection, slot,
-                        "EXECABORT Transaction discarded because of: " OUT_OF_MEMORY);
-        transaction_drop(worker, connection);
-        return true;
-    }
-    if ((slot->command->flags & COMMAND_DENY_OOM) != 0) {
+    bool needs_room =
+        (slot->command->flags & COMMAND_DENY_OOM) != 0 ||
+        (is_command(slot, "exec") && transaction_has_flag(connection, COMMAND_DENY_OOM));
+    if (needs_room) {
         dispatch_reject(worker, connection, slot, OUT_OF_MEMORY);
-        return true;
     }
-    return false;
+    return needs_room;
 }
 
-/* Inside MULTI. A queue may take memory without end: whatever would join it is refused when there is none. */
+/* Inside MULTI. A queue may take memory without end: whatever would join it is refused when there
+ * is none. */
 static void queue(struct worker *worker, struct connection *connection,
                   const struct request *request) {
     if ((request->command->command->flags & COMMAND_NO_MULTI) != 0) {
