@@ -225,6 +225,14 @@ static int start_workers(struct node *node) {
     return 0;
 }
 
+/* What is in use before there is data. maxmemory counts it from the first command on. */
+static void measure_memory(struct server *server) {
+    struct memory_totals totals;
+    memory_totals_read(&totals);
+    server->memory_at_start_bytes = totals.allocated;
+    atomic_store(&server->node.memory_other_bytes, totals.allocated);
+}
+
 static void announce(const struct server *server) {
     const struct server_options *options = &server->options->server;
     if (options->port != 0) {
@@ -264,9 +272,7 @@ int server_start(struct server *server) {
     log_notice("Running mode=standalone, port=%lld, workers=%u, PID: %d", (long long)options->port,
                node->worker_count, (int)getpid());
     log_notice("Server initialized");
-    struct memory_totals totals;
-    memory_totals_read(&totals);
-    server->memory_at_start_bytes = totals.allocated;
+    measure_memory(server);
     code = start_workers(node);
     if (code != 0) {
         goto fail_after_pid_file;
