@@ -36,7 +36,8 @@ void request_list_free(struct request_list *list) {
 /* ---- lifecycle ---- */
 
 struct connection *connection_new(struct worker *home, int fd, bool is_unix) {
-    struct connection *connection = memory_alloc_zeroed(sizeof(*connection));
+    struct connection *connection = memory_alloc_aligned(CONNECTION_ALIGNMENT, sizeof(*connection));
+    memset(connection, 0, sizeof(*connection));
     connection->home = home;
     connection->fd = fd;
     connection->flags = is_unix ? CONNECTION_UNIX | CONNECTION_LOCAL : 0;

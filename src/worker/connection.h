@@ -1,16 +1,18 @@
-/* Connection: one client. Its socket belongs to its home worker for life; the connection itself travels:
- * when its next request needs another worker's slots, it is lent to that worker with the
- * requests that were parsed and the replies so far, so that nothing is copied and the pipeline stays
- * in order. Only home reads and writes the socket.
+/* Connection: one client. Its socket belongs to its home worker for life; the connection itself
+ * travels: when its next request needs another worker's slots, it is lent to that worker with the
+ * requests that were parsed and the replies so far, so that nothing is copied and the pipeline
+ * stays in order. Only home reads and writes the socket.
  *
  *   home -> [parse, run] -> away (in a mailbox or run elsewhere) -> home -> [write]
  *   home -> waiting for a stop -> home        home -> suspended (CLIENT PAUSE) -> home
  *
  * Invariants
- *  1. Requests run in the order in which they arrived; the next one starts when the one before is done.
- *  2. Arguments point into `input` (or into blocks); `input` does not move while requests are pending.
- *  3. While is_away, home touches only: link, fd, watch, is_away, closes, deferred, and the subscriptions,
- *     which nobody else does.
+ *  1. Requests run in the order in which they arrived; the next one starts when the one before is
+ *     done.
+ *  2. Arguments point into `input` (or into blocks); `input` does not move while requests are
+ *     pending.
+ *  3. While is_away, home touches only: link, fd, watch, is_away, closes, deferred, and the
+ *     subscriptions, which nobody else does.
  *  4. A connection is freed by home only, when it is at home.
  */
 #ifndef TARN_WORKER_CONNECTION_H
@@ -26,15 +28,17 @@
 #include "worker/worker_options.h"
 
 #define REQUESTS_MAX 32 /* that are parsed ahead */
+#define CONNECTION_ALIGNMENT 64
 
 /* Input: bytes read and not yet taken. */
 #define INPUT_BYTES ((size_t)32 * 1024)
 /* Bytes that a connection may read and write in one tick; more waits for the next. */
 #define CONNECTION_READ_BYTES_MAX ((size_t)256 * 1024)
 #define CONNECTION_WRITE_BYTES_MAX ((size_t)256 * 1024)
-/* A large value's block has its final size at once as long as all that clients of this worker have announced
- * and not sent stays below LARGE_ANNOUNCED_BYTES_MAX: nothing is copied, and announcing without sending
- * cannot take more. Beyond that it starts small and grows fourfold as bytes arrive. */
+/* A large value's block has its final size at once as long as all that clients of this worker have
+ * announced and not sent stays below LARGE_ANNOUNCED_BYTES_MAX: nothing is copied, and announcing
+ * without sending cannot take more. Beyond that it starts small and grows fourfold as bytes
+ * arrive. */
 #define LARGE_ANNOUNCED_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define LARGE_FIRST_BYTES ((size_t)128 * 1024)
 #define LARGE_GROWTH 4
@@ -52,9 +56,9 @@ struct request {
     uint32_t first_key; /* index of the first key argument, or 0 */
     uint16_t first_slot;
     bool has_blocks;
+    bool is_known; /* looked ahead: command, first_key, first_slot and first_hash are set */
     uint64_t first_hash;
-    const struct table_bucket *bucket; /* while looking ahead: where the first key would stand */
-    size_t bytes;                      /* of the request on the wire */
+    size_t bytes; /* of the request on the wire */
 };
 
 /* Requests parsed ahead. Lent from the worker's pool while there are any. */
@@ -88,14 +92,25 @@ enum connection_flag {
 };
 
 struct connection {
+    /* What travels: the first cache lines, which a worker that runs its requests touches. */
     struct mailbox_node mail; /* for travelling */
-    struct list link;         /* among its home's connections */
     struct list run_link;     /* in the list of the worker that holds it: runnable or waiting */
-    struct list write_link;   /* in home's list of those with something to write */
     struct worker *home;
+    struct request_list *requests;
+    struct transaction *transaction;     /* NULL until MULTI or WATCH */
+    struct subscriptions *subscriptions; /* NULL until the first; see pubsub.h */
+    unsigned flags;
+    uint32_t database;
+    struct reply reply;
+    const struct command_slot *last_command;
+    uint64_t commands;
+    struct gather gather;
+
+    /* What stays at home. */
+    _Alignas(CONNECTION_ALIGNMENT) struct list link; /* among its home's connections */
+    struct list write_link; /* in home's list of those with something to write */
     struct loop_watch watch;
     int fd;
-    unsigned flags;
     bool is_away;
     bool closes;       /* to be freed when it is at home and the tick's stages are over */
     bool is_writable;  /* false: the socket was full; wait for it */
@@ -113,10 +128,8 @@ struct connection {
     size_t large_length;
     size_t large_bytes;     /* collected for arguments of the unfinished request before that one */
     size_t large_announced; /* bytes of its block counted in the worker's announced_bytes */
-    struct request_list *requests;
 
     /* Output. */
-    struct reply reply;
     size_t sent_bytes;    /* of reply.buffer */
     uint32_t sent_blocks; /* of reply.blocks */
     size_t sent_of_block;
@@ -124,21 +137,15 @@ struct connection {
     int64_t soft_limit_since_ms; /* output above the soft limit since; 0: it is not */
 
     /* Session. */
-    uint32_t database;
-    struct transaction *transaction;     /* NULL until MULTI or WATCH */
-    struct subscriptions *subscriptions; /* NULL until the first; see pubsub.h */
     struct list monitor_link;
-    struct gather gather;
     char *peer;         /* address of the other side, as CLIENT LIST writes it */
     char *own;          /* and of this side */
     char *name;         /* CLIENT SETNAME, or NULL */
     char *library_name; /* CLIENT SETINFO, or NULL */
     char *library_version;
     char *user; /* name of the authenticated user */
-    const struct command_slot *last_command;
     int64_t created_ms;
     int64_t last_active_ms;
-    uint64_t commands;
     uint64_t read_bytes;
     uint64_t written_bytes;
 };
@@ -164,12 +171,13 @@ void connection_requests_done(struct connection *connection);
 void connection_write(struct connection *connection);
 /* The connection has output: queue it for the write stage. At home. */
 void connection_mark_output(struct connection *connection);
-/* False: it is about to be closed, and gets no pushes any more. Where it cannot be told, it gets them. */
+/* False: it is about to be closed, and gets no pushes any more. Where it cannot be told, it gets
+ * them. */
 static inline bool connection_takes_pushes(const struct connection *connection) {
     return connection->is_away || (connection->flags & CONNECTION_CLOSE_AFTER_REPLY) == 0;
 }
-/* Where pushes go: the reply, or the deferred one while a command of its own is under way, here or away: they
- * go out behind that command's reply. Call connection_pushed() afterwards. */
+/* Where pushes go: the reply, or the deferred one while a command of its own is under way, here or
+ * away: they go out behind that command's reply. Call connection_pushed() afterwards. */
 struct reply *connection_push_reply(struct connection *connection);
 void connection_pushed(struct connection *connection);
 /* The command is done, at home: what was deferred follows its reply. */

@@ -101,10 +101,35 @@ static void send_to(struct worker *worker, struct connection *connection, uint32
     }
 }
 
+/* What travellers bring lies in another core's cache: it is asked for all at once. */
+static void fetch_travellers(struct mailbox_node *first) {
+    for (struct mailbox_node *node = first; node != NULL; node = node->next) {
+        const char *connection = (const char *)MAILBOX_ENTRY(node, struct connection, mail);
+        for (size_t at = LOOK_AHEAD_LINE_BYTES; at < offsetof(struct connection, link);
+             at += LOOK_AHEAD_LINE_BYTES) {
+            __builtin_prefetch(connection + at);
+        }
+        __builtin_prefetch(MAILBOX_ENTRY(node, struct connection, mail)->requests);
+    }
+    for (struct mailbox_node *node = first; node != NULL; node = node->next) {
+        const struct connection *connection = MAILBOX_ENTRY(node, struct connection, mail);
+        const struct request_list *list = connection->requests;
+        __builtin_prefetch(connection->reply.buffer.bytes + connection->reply.buffer.length, 1);
+        if (list != NULL && list->next < list->count) {
+            __builtin_prefetch(&list->items[list->next]);
+            __builtin_prefetch(&list->items[list->next + 1]);
+            __builtin_prefetch(list->spans + list->items[list->next].args_at);
+            __builtin_prefetch(list->spans[list->items[list->next].args_at].bytes);
+        }
+    }
+}
+
 static void mail_stage(struct worker *worker) {
     /* Travellers first, since what they run here must not overtake the posts that left before them. */
     if (!mailbox_is_empty(&worker->travellers)) {
-        for (struct mailbox_node *node = mailbox_take_all(&worker->travellers); node != NULL;) {
+        struct mailbox_node *first = mailbox_take_all(&worker->travellers);
+        fetch_travellers(first);
+        for (struct mailbox_node *node = first; node != NULL;) {
             struct connection *connection = MAILBOX_ENTRY(node, struct connection, mail);
             node = node->next;
             if (connection->home == worker) {
@@ -165,12 +190,13 @@ static void read_stage(struct worker *worker) {
     }
 }
 
-/* Finds the command and the slot and hash of the first key, and has the slot's header fetched. */
-static void look_ahead_request(const struct worker *worker, const struct connection *connection,
-                               struct request *request) {
+/* Finds the command, and the slot and hash of the first key. */
+static void know_request(const struct worker *worker, const struct connection *connection,
+                         struct request *request) {
     const struct span *args = connection->requests->spans + request->args_at;
     const struct command_slot *found = command_table_resolve(
         worker->node->commands, args, request->args_count, &request->container);
+    request->is_known = true;
     request->command = found;
     if (found == NULL || found->command->run == NULL) {
         return;
@@ -184,46 +210,58 @@ static void look_ahead_request(const struct worker *worker, const struct connect
     struct span key = args[spec->begin];
     request->first_slot = slot_of_key(key);
     request->first_hash = store_hash(worker->store, key);
-    if (store_owns(worker->store, request->first_slot)) {
-        __builtin_prefetch(store_table(worker->store, connection->database, request->first_slot));
-    }
 }
 
-/* Where the first key would stand, if it is this worker's. */
-static const struct table_bucket *home_bucket(const struct worker *worker,
-                                              const struct connection *connection,
-                                              const struct request *request) {
-    if (request->first_key == 0 || !store_owns(worker->store, request->first_slot)) {
-        return NULL;
+/* A request whose first key's entry is to be fetched, and where that would stand. */
+struct prospect {
+    const struct table *table;
+    const struct table_bucket *bucket;
+    uint64_t hash;
+};
+
+/* Looks at the connection's requests up to the first that must run elsewhere. Answers how many
+ * prospects were added. */
+static uint32_t look_at_requests(const struct worker *worker, const struct connection *connection,
+                                 struct prospect *prospects) {
+    struct request_list *list = connection->requests;
+    uint32_t count = 0;
+    for (uint32_t i = list->next; i < list->count; i++) {
+        struct request *request = &list->items[i];
+        if (!request->is_known) {
+            know_request(worker, connection, request);
+        }
+        if (request->first_key == 0) {
+            continue;
+        }
+        if (!store_owns(worker->store, request->first_slot)) {
+            break;
+        }
+        const struct table *table =
+            store_table(worker->store, connection->database, request->first_slot);
+        if (table != NULL) {
+            __builtin_prefetch(table);
+            prospects[count++] = (struct prospect){.table = table, .hash = request->first_hash};
+        }
     }
-    const struct table *table =
-        store_table(worker->store, connection->database, request->first_slot);
-    return table == NULL ? NULL : table_home(table, request->first_hash);
+    return count;
 }
 
-/* Has what the requests will touch fetched into the cache, across connections: header, bucket,
- * entry. */
+/* Has what the requests will touch fetched into the cache, across connections: the slot's header,
+ * then its bucket, then the entry. */
 static void look_ahead(const struct worker *worker, struct connection *const *group,
                        uint32_t count) {
-    struct request *requests[GROUP_REQUESTS_MAX + REQUESTS_MAX];
-    uint32_t requests_count = 0;
+    struct prospect prospects[GROUP_REQUESTS_MAX + REQUESTS_MAX];
+    uint32_t prospects_count = 0;
     for (uint32_t i = 0; i < count; i++) {
-        struct request_list *list = group[i]->requests;
-        for (uint32_t j = list->next; j < list->count; j++) {
-            look_ahead_request(worker, group[i], &list->items[j]);
-            requests[requests_count++] = &list->items[j];
-        }
+        prospects_count += look_at_requests(worker, group[i], prospects + prospects_count);
     }
-    for (uint32_t i = 0, next = 0; i < count; i++) {
-        const struct request_list *list = group[i]->requests;
-        for (uint32_t j = list->next; j < list->count; j++, next++) {
-            requests[next]->bucket = home_bucket(worker, group[i], requests[next]);
-            __builtin_prefetch(requests[next]->bucket);
-        }
+    for (uint32_t i = 0; i < prospects_count; i++) {
+        prospects[i].bucket = table_home(prospects[i].table, prospects[i].hash);
+        __builtin_prefetch(prospects[i].bucket);
     }
-    for (uint32_t i = 0; i < requests_count; i++) {
-        if (requests[i]->bucket != NULL) {
-            const char *entry = table_guess(requests[i]->bucket, requests[i]->first_hash);
+    for (uint32_t i = 0; i < prospects_count; i++) {
+        if (prospects[i].bucket != NULL) {
+            const char *entry = table_guess(prospects[i].bucket, prospects[i].hash);
             __builtin_prefetch(entry);
             __builtin_prefetch(entry + LOOK_AHEAD_LINE_BYTES);
         }
@@ -261,9 +299,13 @@ static void run_requests(struct worker *worker, struct connection *connection) {
             list->next = list->count;
             break;
         }
+        struct request *request = &list->items[list->next];
+        if (UNLIKELY(!request->is_known)) {
+            know_request(worker, connection, request);
+        }
         struct dispatch dispatch = {0};
         enum dispatch_outcome outcome =
-            dispatch_request(worker, connection, &list->items[list->next], false, &dispatch);
+            dispatch_request(worker, connection, request, false, &dispatch);
         switch (outcome) {
         case DISPATCH_DONE:
             list->next++;
