@@ -1,0 +1,201 @@
+#include "worker/worker.h"
+
+#include "tests/unit/worker/workers.h"
+
+#define PEERS 40
+
+static struct peer peers[PEERS];
+
+static void open_peers(struct workers *workers) {
+    for (int i = 0; i < PEERS; i++) {
+        peers[i] = peer_new(workers, 0);
+    }
+}
+
+static void close_peers(struct workers *workers) {
+    workers_free(workers);
+    for (int i = 0; i < PEERS; i++) {
+        close(peers[i].fd);
+    }
+}
+
+/* Sends a part of the same text over and over, as much as the sockets take. */
+static void flood(const char *text, size_t length, size_t bytes_each) {
+    for (int i = 0; i < PEERS; i++) {
+        for (size_t sent = 0; sent < bytes_each;) {
+            size_t got = peer_send(&peers[i], text, length);
+            if (got != length) {
+                ck_assert_uint_eq(got, 0);
+                break;
+            }
+            sent += got;
+        }
+    }
+}
+
+static void drain(void) {
+    static char bytes[1024 * 1024];
+    for (int i = 0; i < PEERS; i++) {
+        while (recv(peers[i].fd, bytes, sizeof(bytes), 0) > 0) {
+        }
+    }
+}
+
+START_TEST(a_tick_runs_a_bounded_number_of_requests) {
+    struct workers *workers = workers_new(1);
+    struct worker *worker = workers_at(workers, 0);
+    open_peers(workers);
+    flood("PING\r\n", 6, 4096);
+    while (worker->executor.commands_processed < (uint64_t)PEERS * 600) {
+        uint64_t before = worker->executor.commands_processed;
+        workers_tick(workers, 0);
+        /* A group that was begun is finished. */
+        ck_assert_uint_le(worker->executor.commands_processed - before,
+                          TICK_REQUESTS_MAX + GROUP_REQUESTS_MAX + REQUESTS_MAX);
+        drain();
+    }
+    ck_assert_uint_ge(worker->work_max.requests, TICK_REQUESTS_MAX);
+    close_peers(workers);
+}
+END_TEST
+
+START_TEST(a_tick_reads_a_bounded_number_of_bytes) {
+    struct workers *workers = workers_new(1);
+    struct worker *worker = workers_at(workers, 0);
+    open_peers(workers);
+    static char value[1024 * 1024 + 64];
+    memset(value, 'x', sizeof(value));
+    for (int i = 0; i < PEERS; i++) {
+        peer_say(&peers[i], "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000000\r\n");
+    }
+    for (int round = 0; round < 40; round++) {
+        for (int i = 0; i < PEERS; i++) {
+            peer_send(&peers[i], value, sizeof(value));
+        }
+        uint64_t before = worker->read_bytes;
+        workers_tick(workers, 0);
+        ck_assert_uint_le(worker->read_bytes - before,
+                          TICK_READ_BYTES_MAX + CONNECTION_READ_BYTES_MAX);
+    }
+    ck_assert_uint_ge(worker->work_max.read_bytes, TICK_READ_BYTES_MAX);
+    close_peers(workers);
+}
+END_TEST
+
+START_TEST(a_tick_writes_a_bounded_number_of_bytes) {
+    struct workers *workers = workers_new(1);
+    struct worker *worker = workers_at(workers, 0);
+    open_peers(workers);
+    static char value[1024 * 1024];
+    struct call call = {
+        .environment = &worker->executor.environment,
+        .now_ms = worker->now_ms,
+        .reply = &(struct reply){.protocol = 2},
+    };
+    struct place place = call_place(&call, span_of_string("k"));
+    call_emit(&call, &place,
+              &(struct effect){
+                  .kind = EFFECT_VALUE_PUT,
+                  .value = span_of(value, sizeof(value)),
+                  .expiry_ms = ENTRY_NO_EXPIRY,
+              });
+    flood("GET k\r\n", 7, 7);
+    uint64_t written = 0;
+    for (int round = 0; round < 10000 && written < PEERS * sizeof(value); round++) {
+        uint64_t before = worker->written_bytes;
+        workers_tick(workers, 0);
+        written = worker->written_bytes;
+        ck_assert_uint_le(written - before, TICK_WRITE_BYTES_MAX + CONNECTION_WRITE_BYTES_MAX);
+        drain();
+    }
+    ck_assert_uint_ge(written, PEERS * sizeof(value));
+    ck_assert_uint_ge(worker->work_max.written_bytes, TICK_WRITE_BYTES_MAX);
+    close_peers(workers);
+}
+END_TEST
+
+START_TEST(what_is_measured_and_noted_follows_the_options) {
+    struct workers *workers = workers_new(1);
+    struct worker *worker = workers_at(workers, 0);
+    ck_assert_int_eq(worker->note_from_us, 10000);
+    ck_assert(!worker->executor.times_all);
+    workers->options.slowlog_log_slower_than = EXECUTOR_EXACT_BELOW_US - 1;
+    worker_configure(worker);
+    ck_assert_int_eq(worker->note_from_us, EXECUTOR_EXACT_BELOW_US - 1);
+    ck_assert(worker->executor.times_all);
+    workers->options.slowlog_log_slower_than = -1;
+    worker_configure(worker);
+    ck_assert_int_eq(worker->note_from_us, INT64_MAX);
+    ck_assert(!worker->executor.times_all);
+    workers->options.latency_monitor_threshold = 5;
+    worker_configure(worker);
+    ck_assert_int_eq(worker->note_from_us, 5000);
+    ck_assert(worker->executor.times_all);
+    workers->options.latency_tracking = false;
+    workers->options.latency_monitor_threshold = 0;
+    worker_configure(worker);
+    ck_assert(!worker->executor.tracks_latency);
+    workers_free(workers);
+}
+END_TEST
+
+START_TEST(a_command_costs_nothing_more_when_the_last_monitor_has_gone) {
+    struct workers *workers = workers_new(1);
+    struct worker *worker = workers_at(workers, 0);
+    struct peer monitor = peer_new(workers, 0);
+    struct peer client = peer_new(workers, 0);
+    peer_say(&monitor, "MONITOR\r\n");
+    workers_settle(workers);
+    ck_assert_int_eq(worker->note_from_us, 0);
+    ck_assert_uint_eq(atomic_load(&workers->node.monitor_workers), 1);
+    close(monitor.fd);
+    peer_say(&client, "PING\r\n");
+    workers_settle(workers);
+    peer_say(&client, "PING\r\n");
+    workers_settle(workers);
+    ck_assert_int_gt(worker->note_from_us, 0);
+    ck_assert_uint_eq(atomic_load(&workers->node.monitor_workers), 0);
+    peer_expect(&client, "+PONG\r\n+PONG\r\n");
+    workers_free(workers);
+    close(client.fd);
+}
+END_TEST
+
+START_TEST(a_connection_runs_where_its_keys_are_and_comes_home) {
+    struct workers *workers = workers_new(3);
+    struct peer peer = peer_new(workers, 0);
+    peer_say(&peer,
+             "SET a 1\r\nSET b 2\r\nSET c 3\r\nGET a\r\nPING\r\nGET b\r\nGET c\r\nDBSIZE\r\n");
+    workers_settle(workers);
+    peer_expect(&peer, "+OK\r\n+OK\r\n+OK\r\n$1\r\n1\r\n+PONG\r\n$1\r\n2\r\n$1\r\n3\r\n:3\r\n");
+    ck_assert(!peer.connection->is_away);
+    uint64_t elsewhere = workers_at(workers, 1)->executor.commands_processed +
+                         workers_at(workers, 2)->executor.commands_processed;
+    ck_assert_uint_gt(elsewhere, 0);
+    workers_free(workers);
+    close(peer.fd);
+}
+END_TEST
+
+START_TEST(client_names_are_visible_ascii) {
+    ck_assert(client_name_is_valid(span_of_string("")));
+    ck_assert(client_name_is_valid(span_of_string("!a-z~")));
+    ck_assert(!client_name_is_valid(span_of_string("a b")));
+    ck_assert(!client_name_is_valid(span_of_string("a\n")));
+    ck_assert(!client_name_is_valid(span_of_string("\x7f")));
+    ck_assert(!client_name_is_valid(span_of_string("\xc3\xa4")));
+}
+END_TEST
+
+int main(void) {
+    const TTest *tests[] = {
+        a_tick_runs_a_bounded_number_of_requests,
+        a_tick_reads_a_bounded_number_of_bytes,
+        a_tick_writes_a_bounded_number_of_bytes,
+        what_is_measured_and_noted_follows_the_options,
+        a_command_costs_nothing_more_when_the_last_monitor_has_gone,
+        a_connection_runs_where_its_keys_are_and_comes_home,
+        client_names_are_visible_ascii,
+    };
+    return unit_run(unit_suite("worker", tests, UNIT_COUNT(tests)));
+}
