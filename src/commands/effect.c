@@ -71,6 +71,9 @@ static int64_t hash_put(struct place *place, const struct effect *effect) {
         place->cell =
             hash_value_new(place->store, place->database, place->slot, place->hash, place->key);
     }
+    if (effect->is_table) {
+        hash_value_make_table(place->store, place->cell);
+    }
     return hash_value_put(place->store, place->cell, effect->field, effect->value);
 }
 

@@ -45,6 +45,7 @@ struct effect {
     enum event event;  /* told to subscribers once applied, or EVENT_NONE */
     bool is_raw;       /* value_put: the string was changed in place (OBJECT ENCODING) */
     bool is_text;      /* value_put: text, even when it is that of a number (OBJECT ENCODING) */
+    bool is_table;     /* hash_put: no list pack, even when it is small (OBJECT ENCODING) */
     struct span field; /* field of a hash, or the new key of key_move */
     struct span value;
     struct block *block; /* value as a block, or NULL */

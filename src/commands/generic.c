@@ -77,7 +77,7 @@ struct field_carrier {
     struct place *target;
     enum event last_event; /* of the last field */
     size_t left;
-    bool as_table;
+    bool is_table;
 };
 
 static void carry_field(struct span field, struct span value, void *context) {
@@ -87,6 +87,7 @@ static void carry_field(struct span field, struct span value, void *context) {
               &(struct effect){
                   .kind = EFFECT_HASH_PUT,
                   .event = carrier->left == 0 ? carrier->last_event : EVENT_NONE,
+                  .is_table = carrier->is_table,
                   .field = field,
                   .value = value,
               });
@@ -101,6 +102,7 @@ static void carry_hash(struct call *call, const struct entry *source, struct pla
         .target = target,
         .last_event = expiry_ms == ENTRY_NO_EXPIRY ? event : EVENT_NONE,
         .left = hash_value_length(source),
+        .is_table = entry_kind(source) == ENTRY_HASH_TABLE,
     };
     hash_value_each(source, carry_field, &carrier);
     if (expiry_ms != ENTRY_NO_EXPIRY) {

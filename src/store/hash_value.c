@@ -334,6 +334,12 @@ bool hash_value_put(struct store *store, uint64_t *cell, struct span field, stru
     return fields_put(store, table_of(entry), &pair);
 }
 
+void hash_value_make_table(struct store *store, uint64_t *cell) {
+    if (entry_kind(table_cell_element(*cell)) == ENTRY_HASH_PACK) {
+        convert(store, cell);
+    }
+}
+
 bool hash_value_delete(struct store *store, uint64_t *cell, struct span field) {
     struct entry *entry = table_cell_element(*cell);
     if (entry_kind(entry) == ENTRY_HASH_PACK) {
