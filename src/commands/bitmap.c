@@ -61,6 +61,15 @@ static bool parse_bit(struct call *call, uint32_t i, bool *bit) {
     return true;
 }
 
+/* A bit write that changes no bit still leaves a plain string, as in Redis: OBJECT ENCODING says raw. */
+static void make_raw(struct call *call, struct place *place) {
+    const struct entry *entry = place_entry(place);
+    if (entry != NULL && strcmp(value_encoding(entry), "raw") != 0) {
+        call_emit(call, place,
+                  &(struct effect){.kind = EFFECT_STRING_PATCH, .value = span_of("", 0)});
+    }
+}
+
 static void setbit(struct call *call) {
     uint64_t offset;
     bool bit;
@@ -90,6 +99,8 @@ static void setbit(struct call *call) {
                       .value = span_of(&patch, 1),
                       .number = (int64_t)at,
                   });
+    } else {
+        make_raw(call, &place);
     }
     reply_integer(call->reply, old);
 }
@@ -588,6 +599,9 @@ static void run_field_program(struct call *call, const struct field_program *pro
         field_run(&writer, &program->operations[i]);
     }
     writer_flush(&writer, EVENT_SETBIT_ID);
+    if (program->written_bytes != 0) {
+        make_raw(call, &writer.place);
+    }
 }
 
 static void run_fields(struct call *call, bool may_write) {

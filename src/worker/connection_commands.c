@@ -37,6 +37,11 @@ static void select_command(struct session *session) {
     if (!session_integer(session, 1, &database, NULL)) {
         return;
     }
+    if (database < INT32_MIN || database > INT32_MAX) {
+        reply_error(session->reply, "ERR value is out of range, value must between -2147483648 and "
+                                    "2147483647");
+        return;
+    }
     if (database < 0 || database >= session_node(session)->keyspace->database_count) {
         reply_error(session->reply, "ERR DB index is out of range");
         return;
