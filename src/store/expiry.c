@@ -272,5 +272,5 @@ uint32_t expiry_wait_ms(const struct store *store, uint32_t units_max) {
     for (int kind = 0; kind < EXPIRY_WALKS; kind++) {
         rate = store->paces[kind].rate > rate ? store->paces[kind].rate : rate;
     }
-    return units_max / rate + 1;
+    return units_max > rate ? units_max / rate : 1;
 }

@@ -14,7 +14,7 @@
  * Each walk earns tokens with time, and pays for its units with them. How many it earns per ms depends on
  * what it finds: of the volatile entries that it looks at, at most a few percent (10 at an active-expire-effort
  * of 1, 1 at 10) should have expired. Above that the rate doubles, below it halves, between EXPIRY_RATE_MIN and
- * a maximum that grows with the effort from a quarter of the worker's time on. So expired keys never take more than
+ * a maximum that grows with the effort, from about a tenth of a worker to a fifth. So expired keys never take more than
  * that share of the volatile ones for long, and little is spent on looking for the last of them.
  *
  * Called by the store's owner only.
@@ -25,8 +25,8 @@
 #include "store/store.h"
 
 #define EXPIRY_RATE_MIN 4
-#define EXPIRY_RATE_MAX 250
-#define EXPIRY_RATE_PER_EFFORT 20
+#define EXPIRY_RATE_MAX 500
+#define EXPIRY_RATE_PER_EFFORT 50
 /* A step waits for so many tokens, or its overhead would be larger than itself. */
 #define EXPIRY_BATCH_UNITS 64
 #define EXPIRY_GROUP_UNITS 4
@@ -57,7 +57,7 @@ static inline bool expiry_is_due(const struct store *store, int64_t now_ms) {
     return store->expiry_earliest_ms <= now_ms;
 }
 
-/* When work is due: ms until a step is worth its while, at least 1. */
+/* When work is due: ms until a whole step is worth its while, at least 1. */
 uint32_t expiry_wait_ms(const struct store *store, uint32_t units_max);
 
 #endif
