@@ -546,7 +546,8 @@ static void output_finished(struct connection *connection) {
 }
 
 void connection_write(struct connection *connection) {
-    if (!connection->is_writable || connection->is_away) {
+    /* An answer that is still being gathered from worker to worker must stay whole. */
+    if (!connection->is_writable || connection->is_away || connection->gather.store_count != 0) {
         return;
     }
     struct network_result result;

@@ -195,7 +195,8 @@ static bool authorise(struct worker *worker, struct connection *connection,
 
 static bool is_suspended(const struct worker *worker, const struct connection *connection,
                          const struct command_slot *slot) {
-    if (LIKELY(!worker->is_paused) || (connection->flags & CONNECTION_MONITOR) != 0) {
+    if (LIKELY(!worker->is_paused) || (connection->flags & CONNECTION_MONITOR) != 0 ||
+        connection->gather.store_count != 0) {
         return false;
     }
     int mode = atomic_load_explicit(&worker->node->pause_mode, memory_order_relaxed);

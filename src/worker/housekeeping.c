@@ -61,6 +61,8 @@ static void publish_counters(struct worker *worker) {
                           memory_order_relaxed);
     atomic_store_explicit(&worker->read_bytes_seen, worker->read_bytes, memory_order_relaxed);
     atomic_store_explicit(&worker->written_bytes_seen, worker->written_bytes, memory_order_relaxed);
+    atomic_store_explicit(&worker->heap_held_bytes, worker->store->heap.held_bytes,
+                          memory_order_relaxed);
 }
 
 /* What the process uses beside the stores' heaps. */
@@ -69,7 +71,7 @@ static void measure_memory(struct node *node) {
     memory_totals_read(&totals);
     uint64_t held = 0;
     for (uint32_t i = 0; i < node->worker_count; i++) {
-        held += node->keyspace->stores[i]->heap.held_bytes;
+        held += atomic_load_explicit(&node->workers[i]->heap_held_bytes, memory_order_relaxed);
     }
     atomic_store_explicit(&node->memory_other_bytes,
                           totals.allocated > held ? totals.allocated - held : 0,

@@ -124,6 +124,14 @@ static void fetch_travellers(struct mailbox_node *first) {
     }
 }
 
+static void run_posts(struct worker *worker) {
+    for (struct mailbox_node *node = mailbox_take_all(&worker->mailbox); node != NULL;) {
+        struct post *post = MAILBOX_ENTRY(node, struct post, mail);
+        node = node->next;
+        post->run(worker, post);
+    }
+}
+
 static void mail_stage(struct worker *worker) {
     /* Travellers first, since what they run here must not overtake the posts that left before them. */
     if (!mailbox_is_empty(&worker->travellers)) {
@@ -139,11 +147,7 @@ static void mail_stage(struct worker *worker) {
         }
     }
     if (UNLIKELY(!mailbox_is_empty(&worker->mailbox))) {
-        for (struct mailbox_node *node = mailbox_take_all(&worker->mailbox); node != NULL;) {
-            struct post *post = MAILBOX_ENTRY(node, struct post, mail);
-            node = node->next;
-            post->run(worker, post);
-        }
+        run_posts(worker);
     }
 }
 
@@ -341,13 +345,16 @@ static void run_requests(struct worker *worker, struct connection *connection) {
 void worker_run_stopped(struct worker *worker, struct connection *connection) {
     struct request_list *list = connection->requests;
     struct dispatch dispatch = {0};
+    enum dispatch_outcome outcome = DISPATCH_DONE;
     if (!connection->closes) {
-        enum dispatch_outcome outcome =
-            dispatch_request(worker, connection, &list->items[list->next], true, &dispatch);
-        ASSERT(outcome == DISPATCH_DONE);
+        outcome = dispatch_request(worker, connection, &list->items[list->next], true, &dispatch);
     }
-    list->next++;
-    worker->work.requests++;
+    /* A CLIENT PAUSE that was served by this same stop holds it: it waits at home. */
+    if (outcome != DISPATCH_SUSPEND) {
+        ASSERT(outcome == DISPATCH_DONE);
+        list->next++;
+        worker->work.requests++;
+    }
     send_to(worker, connection, connection->home->index);
 }
 
@@ -390,7 +397,7 @@ static void write_stage(struct worker *worker) {
     }
     for (struct list *link; (link = list_pop_front(&todo)) != NULL;) {
         struct connection *connection = LIST_ENTRY(link, struct connection, write_link);
-        if (connection->closes) {
+        if (connection->closes || connection->is_away) {
             continue;
         }
         if (UNLIKELY(reply_bytes(&connection->reply) >= CONNECTION_OUTPUT_CHECK_BYTES)) {
@@ -536,9 +543,23 @@ struct worker *worker_new(struct node *node, uint32_t index) {
     return worker;
 }
 
-void worker_free(struct worker *worker) {
-    mail_stage(worker);
-    worker_listen_stop(worker);
+static void list_empty(struct list *list) {
+    while (list_pop_front(list) != NULL) {
+    }
+}
+
+/* Connections of any home leave the places where they wait to run here. */
+static void drop_travellers(struct worker *worker) {
+    mailbox_take_all(&worker->travellers);
+    list_empty(&worker->readable);
+    list_empty(&worker->runnable);
+    list_empty(&worker->suspended);
+    for (uint32_t i = 0; i < KEYSPACE_STORES_MAX; i++) {
+        list_empty(&worker->leaving[i]);
+    }
+}
+
+static void close_connections(struct worker *worker) {
     while (!list_is_empty(&worker->connections)) {
         connection_close(LIST_ENTRY(worker->connections.next, struct connection, link));
     }
@@ -546,7 +567,26 @@ void worker_free(struct worker *worker) {
         LIST_ENTRY(link, struct connection, link)->is_away = false;
     }
     close_stage(worker);
-    mail_stage(worker);
+}
+
+/* Lets go of what workers hold of each other: all threads have ended, the worker may be the first of
+ * several to be freed, and connections may be anywhere. */
+static void part(const struct node *node) {
+    void (*const steps[])(struct worker *) = {drop_travellers, run_posts, close_connections,
+                                              run_posts};
+    for (size_t step = 0; step < sizeof(steps) / sizeof(steps[0]); step++) {
+        for (uint32_t i = 0; i < node->worker_count; i++) {
+            if (node->workers[i] != NULL) {
+                steps[step](node->workers[i]);
+            }
+        }
+    }
+}
+
+void worker_free(struct worker *worker) {
+    worker_listen_stop(worker);
+    part(worker->node);
+    worker->node->workers[worker->index] = NULL;
     loop_timer_stop(worker->loop, &worker->cron);
     loop_timer_stop(worker->loop, &worker->removal_timer);
     pubsub_free(worker->pubsub);

@@ -110,6 +110,7 @@ struct worker {
     atomic_uint_least64_t connections_bytes; /* of all connections that are at home */
     atomic_uint_least64_t evictable_bytes;   /* of the largest that may be evicted */
     atomic_uint_least64_t heap_bytes;        /* the store's used_bytes, published per tick */
+    atomic_uint_least64_t heap_held_bytes;   /* its held_bytes, published per cron period */
     atomic_bool has_nothing_to_evict;
     atomic_bool is_asked_for_room; /* by another worker: to evict, with its next tick */
     /* Counters as others may read them at any time: published per housekeeping period. */
@@ -120,7 +121,7 @@ struct worker {
 };
 
 struct worker *worker_new(struct node *node, uint32_t index);
-/* Its thread has ended. */
+/* The threads of all workers have ended. Closes the connections of all of them. */
 void worker_free(struct worker *worker);
 /* 0, or an errno. */
 int worker_start(struct worker *worker);
