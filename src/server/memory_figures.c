@@ -39,15 +39,31 @@ static void read_stores(const struct keyspace *keyspace, struct memory_figures *
     }
 }
 
+/* All that the process has allocated, but of the stores' heaps only what is used. */
+static uint64_t measure_used(struct node *node, const struct memory_totals *allocator) {
+    uint64_t held = 0;
+    uint64_t used = 0;
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        const struct heap *heap = &node->workers[i]->store->heap;
+        held += heap->held_bytes;
+        used += heap->used_bytes;
+        atomic_store_explicit(&node->workers[i]->heap_bytes, heap->used_bytes,
+                              memory_order_relaxed);
+    }
+    uint64_t other = allocator->allocated > held ? allocator->allocated - held : 0;
+    atomic_store_explicit(&node->memory_other_bytes, other, memory_order_relaxed);
+    return used + other;
+}
+
 void memory_figures_read(struct server *server, struct memory_figures *figures) {
-    const struct node *node = &server->node;
+    struct node *node = &server->node;
     *figures = (struct memory_figures){
-        .used = node_used_memory(node),
         .resident = memory_resident_bytes(),
         .startup = server->memory_at_start_bytes,
         .system = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),
     };
     memory_totals_read(&figures->allocator);
+    figures->used = measure_used(node, &figures->allocator);
     figures_note_memory(&server->samples, figures->used);
     figures->peak = server->samples.memory_peak_bytes;
     for (uint32_t i = 0; i < node->worker_count; i++) {

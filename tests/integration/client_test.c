@@ -161,6 +161,28 @@ START_TEST(a_pause_of_all_commands_ends_by_itself) {
 }
 END_TEST
 
+/* With several workers, one stop serves the pause and calls that came after it. */
+START_TEST(calls_that_wait_for_the_stop_of_a_pause_are_held_too) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    redisContext *others[OTHERS];
+    for (int i = 0; i < OTHERS; i++) {
+        others[i] = server_connect(&server);
+    }
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < OTHERS; i++) {
+            client_send(others[i], i % 2 == 0 ? "CLIENT PAUSE 1" : "FLUSHALL");
+        }
+    }
+    for (int i = 0; i < OTHERS; i++) {
+        for (int round = 0; round < 100; round++) {
+            EXPECT_NEXT(others[i], "+OK");
+        }
+        redisFree(others[i]);
+    }
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(a_killed_connection_may_be_paused) {
     struct server server = server_start(server_worker_options[_i], NULL);
     redisContext *client = server_connect(&server);
@@ -285,6 +307,7 @@ int main(void) {
         client_kill_closes_connections_that_travel,
         a_write_pause_holds_writes_on_all_workers_until_unpause,
         a_pause_of_all_commands_ends_by_itself,
+        calls_that_wait_for_the_stop_of_a_pause_are_held_too,
         a_killed_connection_may_be_paused,
         client_reply_silences_pipelines_but_no_pushes,
         the_largest_connections_are_closed_beyond_maxmemory_clients,
