@@ -35,6 +35,7 @@
 #define STORE_FREE_AT_ONCE_MAX 64
 #define STORE_GROUP_SLOTS 128
 #define STORE_NO_EARLIEST INT64_MAX
+#define STORE_ALIGNMENT 128
 
 /* The bound that an entry sets which expires then: even the last moment is not the same as
  * never. */
