@@ -233,6 +233,7 @@ static void measure_memory(struct server *server) {
     atomic_store(&server->node.memory_other_bytes, totals.allocated);
 }
 
+/* The sockets listen already. Behind the workers' start, options are theirs to change. */
 static void announce(const struct server *server) {
     const struct server_options *options = &server->options->server;
     if (options->port != 0) {
@@ -241,8 +242,6 @@ static void announce(const struct server *server) {
     if (options->unixsocket[0] != '\0') {
         log_notice("Ready to accept connections unix");
     }
-    readiness_notify(getenv("NOTIFY_SOCKET"),
-                     READINESS_STATUS("Ready to accept connections") READINESS_READY);
 }
 
 int server_start(struct server *server) {
@@ -273,11 +272,13 @@ int server_start(struct server *server) {
                node->worker_count, (int)getpid());
     log_notice("Server initialized");
     measure_memory(server);
+    announce(server);
     code = start_workers(node);
     if (code != 0) {
         goto fail_after_pid_file;
     }
-    announce(server);
+    readiness_notify(getenv("NOTIFY_SOCKET"),
+                     READINESS_STATUS("Ready to accept connections") READINESS_READY);
     return 0;
 
 fail_after_pid_file:
@@ -305,19 +306,20 @@ struct reload {
     bool is_done;
 };
 
+/* Under a stop: the options are read here too. */
 static void reload_run(void *context) {
     struct reload *reload = context;
+    const struct server_options *options = &reload->server->options->server;
+    if (!server_configure_logger(options)) {
+        log_warning("Can't open the log file %s: %s", options->logfile, strerror(errno));
+    }
+    log_notice("Received SIGHUP: the log is reopened, the configuration read again.");
     reload->is_done = config_reload(reload->server->config, &reload->notes, &reload->error);
 }
 
 static void reload(struct server *server) {
     const char *manager = getenv("NOTIFY_SOCKET");
     readiness_notify(manager, READINESS_RELOADING);
-    if (!server_configure_logger(&server->options->server)) {
-        log_warning("Can't open the log file %s: %s", server->options->server.logfile,
-                    strerror(errno));
-    }
-    log_notice("Received SIGHUP: the log is reopened, the configuration read again.");
     struct reload reload = {.server = server, .notes = BUFFER_EMPTY, .error = BUFFER_EMPTY};
     stop_visit(&server->node, reload_run, &reload);
     server_log_lines(LOG_WARNING, &reload.notes);

@@ -94,7 +94,7 @@ START_TEST(help_version_and_the_default_config_are_told) {
     struct process_end end = process_run("--help", NULL);
     process_expect(&end, EX_OK, "--check-config");
     end = process_run("--version", NULL);
-    process_expect(&end, EX_OK, "tarn-server");
+    process_expect(&end, EX_OK, "64 bits");
     end = process_run("--print-config", NULL);
     process_expect(&end, EX_OK, "\nport 6379\n");
     end = process_run("--print-man", NULL);
