@@ -329,11 +329,10 @@ static const struct option rows[] = {
     {
         .name = "disable-thp",
         .type = OPTION_BOOL,
-        .flags = OPTION_IMMUTABLE,
-        .offset = offsetof(struct server_options, disable_thp),
+        .flags = OPTION_IMMUTABLE | OPTION_NO_MEANING,
+        .offset = OPTION_NO_FIELD,
         .default_text = "yes",
-        .help = "Asks the kernel not to use transparent huge pages for this process, which would "
-                "add latency.",
+        .help = "Huge pages cost latency after a fork. There is none here, so they do good.",
     },
     {
         .name = "shutdown-timeout",

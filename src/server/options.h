@@ -58,7 +58,6 @@ struct server_options {
     enum supervised supervised;
     bool set_proc_title;
     char *proc_title_template;
-    bool disable_thp;
     int64_t shutdown_timeout; /* seconds */
     int shutdown_on_sigint;   /* of enum shutdown_flag; 0 is the default behaviour */
     int shutdown_on_sigterm;

@@ -6,12 +6,14 @@
 #include "io/readiness.h"
 #include "io/signals.h"
 #include "server/option_changes.h"
+#include "worker/listeners.h"
 #include "worker/worker.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -128,6 +130,12 @@ static void fit_maxclients(struct server *server) {
     }
 }
 
+static void mark_socket(int fd, uint32_t mark) {
+    if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) {
+        log_warning("Cannot set the mark %u of a listening socket: %s", mark, strerror(errno));
+    }
+}
+
 bool server_listen_tcp(struct server *server) {
     const struct server_options *options = &server->options->server;
     if (options->port == 0) {
@@ -147,9 +155,12 @@ bool server_listen_tcp(struct server *server) {
         },
         fds);
     buffer_free(&bind);
-    if (count <= 0) {
+    if (count < 0) {
         log_warning("Failed listening on port %lld (tcp)", (long long)options->port);
         return false;
+    }
+    for (int i = 0; options->socket_mark_id != 0 && i < count; i++) {
+        mark_socket(fds[i], (uint32_t)options->socket_mark_id);
     }
     worker_listen(server->node.workers[0], fds, (size_t)count, -1);
     return true;
@@ -171,12 +182,15 @@ static bool listen_unix(struct server *server) {
 }
 
 static int listen_all(struct server *server) {
-    const struct server_options *options = &server->options->server;
-    if (options->port == 0 && options->unixsocket[0] == '\0') {
+    if (!server_listen_tcp(server) || !listen_unix(server)) {
+        return EX_UNAVAILABLE;
+    }
+    const struct listeners *listeners = server->node.workers[0]->listeners;
+    if (listeners == NULL || listeners->count == 0) {
         log_warning("Configured to not listen anywhere, exiting.");
         return EX_CONFIG;
     }
-    return server_listen_tcp(server) && listen_unix(server) ? 0 : EX_UNAVAILABLE;
+    return 0;
 }
 
 static void forget_unix_socket(const struct server *server) {
