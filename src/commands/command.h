@@ -1,10 +1,10 @@
-/* Command: a row of the command table. The row is the only place to edit: dispatch, COMMAND, COMMAND DOCS, ACL
- * categories, key positions and the compatibility table come from it.
+/* Command: a row of the command table. The row is the only place to edit: dispatch, COMMAND,
+ * COMMAND DOCS, ACL categories, key positions and the compatibility table come from it.
  *
- * Two types: a data command runs on a struct call; a session command runs on a connection or the node
- * (struct session, which the worker layer defines). Each family's file ends with its rows and exports
- * them (`extern const struct command string_commands[];`, ended by a row without name); the server puts
- * them together in a struct command_table.
+ * Two types: a data command runs on a struct call; a session command runs on a connection or the
+ * node (struct session, which the worker layer defines). Each family's file ends with its rows and
+ * exports them (`extern const struct command string_commands[];`, ended by a row without name); the
+ * server puts them together in a struct command_table.
  */
 #ifndef TARN_COMMANDS_COMMAND_H
 #define TARN_COMMANDS_COMMAND_H
@@ -112,10 +112,11 @@ struct command {
     void (*run)(struct call *call);           /* a data command */
     void (*session)(struct session *session); /* or a session command */
     const struct command *subcommands;        /* ends with a row without name; or NULL */
-    /* Which arguments are keys when specs cannot say (COMMAND_MOVABLE_KEYS); NULL: the specs do. Pushes indexes
-     * and answers how many; at most max. -1: the arguments are invalid. */
+    /* Which arguments are keys when specs cannot say (COMMAND_MOVABLE_KEYS); NULL: the specs do.
+     * Pushes indexes and answers how many; at most max. -1: the arguments are invalid. */
     int (*find_keys)(const struct span *args, uint32_t args_count, uint32_t *indexes, int max);
-    /* What happens to the keys when that depends on other arguments (KEY_VARIABLE_FLAGS): enum key_flag; or NULL. */
+    /* What happens to the keys when that depends on other arguments (KEY_VARIABLE_FLAGS): enum
+     * key_flag; or NULL. */
     unsigned (*find_key_flags)(const struct span *args, uint32_t args_count);
     const char *group; /* COMMAND DOCS: "string", "generic", ... */
     const char *since; /* Redis' version */
@@ -144,8 +145,8 @@ struct command_table *command_table_new(const struct command *const *families, s
 void command_table_free(struct command_table *table);
 /* The row of this name (any case), or NULL. */
 const struct command_slot *command_table_find(const struct command_table *table, struct span name);
-/* The row that these arguments call: a subcommand's where there is one. NULL: no such command, or its container
- * has no such subcommand (then *container is set). */
+/* The row that these arguments call: a subcommand's where there is one. NULL: no such command, or
+ * its container has no such subcommand (then *container is set). */
 const struct command_slot *command_table_resolve(const struct command_table *table,
                                                  const struct span *args, uint32_t args_count,
                                                  const struct command_slot **container);
@@ -157,8 +158,8 @@ const struct command_slot *command_table_subcommand(const struct command_table *
                                                     const struct command_slot *container,
                                                     struct span word);
 
-/* Indexes of the key arguments. At most max are written to indexes; answers how many there are (which may be
- * more than max), or -1 when the arguments do not fit the specs. */
+/* Indexes of the key arguments. At most max are written to indexes; answers how many there are
+ * (which may be more than max), or -1 when the arguments do not fit the specs. */
 int command_keys(const struct command *command, const struct span *args, uint32_t args_count,
                  uint32_t *indexes, int max);
 

@@ -1,9 +1,10 @@
 /* Executor: runs data commands for one worker: time, statistics, record.
  *
- * Durations are wall microseconds from the monotonic clock. Reading it twice costs as much as a small
- * command, so commands that take the same time whatever the data (COMMAND_FAST, COMMAND_SAMPLED) are timed one run
- * in EXECUTOR_SAMPLE, with that weight, and the first, unless everything is to be timed (a slow log threshold below
- * EXECUTOR_EXACT_BELOW_US, or latency monitoring).
+ * Durations are wall microseconds from the monotonic clock. Reading it twice costs as much as a
+ * small command, so commands that take the same time whatever the data (COMMAND_FAST,
+ * COMMAND_SAMPLED) are timed one run in EXECUTOR_SAMPLE, with that weight, and the first, unless
+ * everything is to be timed (a slow log threshold below EXECUTOR_EXACT_BELOW_US, or latency
+ * monitoring).
  */
 #ifndef TARN_EXECUTE_EXECUTOR_H
 #define TARN_EXECUTE_EXECUTOR_H

@@ -19,7 +19,8 @@ static void time_command(struct session *session) {
 #define ART_COLUMNS 40
 #define ART_ROWS 12
 
-/* A wicker of diagonals, each leaning one way or the other by chance, the more so the lower it stands. */
+/* A wicker of diagonals, each leaning one way or the other by chance, the more so the lower it
+ * stands. */
 static void append_art(struct buffer *text, struct random *random, int64_t columns, int64_t rows) {
     for (int64_t row = 0; row < rows; row++) {
         for (int64_t column = 0; column < columns; column++) {

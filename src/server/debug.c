@@ -1,7 +1,8 @@
-/* DEBUG: for those who test clients and the server itself. Refused unless enable-debug-command says otherwise.
+/* DEBUG: for those who test clients and the server itself. Refused unless enable-debug-command says
+ * otherwise.
  *
- * One command for COMMAND's eyes, as in Redis; its subcommands are rows of a table of their own. All workers
- * stand still meanwhile: it may look at any key, and DEBUG SLEEP holds up everybody.
+ * One command for COMMAND's eyes, as in Redis; its subcommands are rows of a table of their own.
+ * All workers stand still meanwhile: it may look at any key, and DEBUG SLEEP holds up everybody.
  */
 #include "base/glob.h"
 #include "base/logger.h"

@@ -1,4 +1,5 @@
-/* Figures that must be sampled over time, since INFO cannot tell them from one look: rates and peaks.
+/* Figures that must be sampled over time, since INFO cannot tell them from one look: rates and
+ * peaks.
  *
  * Worker 0 adds a sample each HOUSEKEEPING_PERIOD_MS; who reads them does so under a stop.
  */

@@ -1,8 +1,9 @@
-/* INFO: what the server tells of itself. Sections, fields and their order are Redis'; of our own are
- * tarn_version and the section "workers".
+/* INFO: what the server tells of itself. Sections, fields and their order are Redis'; of our own
+ * are tarn_version and the section "workers".
  *
- * The figures are collected into a struct first; a row per field says how it is written. Sections whose lines
- * depend on what there is (databases, commands, errors, workers) have a function instead.
+ * The figures are collected into a struct first; a row per field says how it is written. Sections
+ * whose lines depend on what there is (databases, commands, errors, workers) have a function
+ * instead.
  */
 #include "server/info.h"
 

@@ -1,4 +1,5 @@
-/* INFO's text, and the sums over workers that other commands tell too. While all workers stand still.
+/* INFO's text, and the sums over workers that other commands tell too. While all workers stand
+ * still.
  */
 #ifndef TARN_SERVER_INFO_H
 #define TARN_SERVER_INFO_H
@@ -9,7 +10,7 @@
 void info_append(struct buffer *text, struct server *server, const struct span *names,
                  uint32_t count);
 
-/* A command's statistics over all workers. durations: in nanoseconds, of the runs that were timed. */
+/* A command's statistics over all workers. durations: nanoseconds of the runs that were timed. */
 void info_command_statistics(const struct node *node, size_t number, struct command_statistics *sum,
                              struct histogram *durations);
 

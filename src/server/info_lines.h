@@ -1,5 +1,5 @@
-/* INFO's sections whose lines depend on what there is: one line per command, error, database, worker.
- * While all workers stand still.
+/* INFO's sections whose lines depend on what there is: one line per command, error, database,
+ * worker. While all workers stand still.
  */
 #ifndef TARN_SERVER_INFO_LINES_H
 #define TARN_SERVER_INFO_LINES_H

@@ -1,6 +1,8 @@
-/* Latency events: what took at least latency-monitor-threshold milliseconds, by kind of event, for LATENCY.
+/* Latency events: what took at least latency-monitor-threshold milliseconds, by kind of event, for
+ * LATENCY.
  *
- * Per kind the last LATENCY_SAMPLES_MAX seconds in which it happened, each with the longest of that second.
+ * Per kind the last LATENCY_SAMPLES_MAX seconds in which it happened, each with the longest of that
+ * second.
  * Thread: any; a mutex guards all. Nobody comes here but for a slow event.
  */
 #ifndef TARN_SERVER_LATENCY_H

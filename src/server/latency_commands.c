@@ -217,7 +217,7 @@ static void doctor_command(struct session *session) {
 
 /* ---- HISTOGRAM ---- */
 
-/* Redis' buckets: a power of two times 1.024 microseconds, and what its histogram takes for equal. */
+/* Redis' buckets: a power of two times 1.024 microseconds, and what it takes for equal. */
 static uint64_t bucket_end_ns(unsigned power) {
     uint64_t end = UINT64_C(1024) << power;
     return end + end / 128 - 1;

@@ -1,7 +1,7 @@
 /* What the process' memory is used for, as INFO and MEMORY tell it. In bytes.
  *
- * Taken while all workers stand still. Costs a walk over all connections and over the headers of all
- * slots that hold keys.
+ * Taken while all workers stand still. Costs a walk over all connections and over the headers of
+ * all slots that hold keys.
  */
 #ifndef TARN_SERVER_MEMORY_FIGURES_H
 #define TARN_SERVER_MEMORY_FIGURES_H

@@ -1,5 +1,5 @@
-/* What a change of an option does while the server runs: CONFIG SET and SIGHUP. Options that are read
- * where they are used need nothing here.
+/* What a change of an option does while the server runs: CONFIG SET and SIGHUP. Options that are
+ * read where they are used need nothing here.
  */
 #ifndef TARN_SERVER_OPTION_CHANGES_H
 #define TARN_SERVER_OPTION_CHANGES_H

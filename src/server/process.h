@@ -10,11 +10,12 @@
  * and signals are set up afterwards. */
 int process_daemonize(void);
 
-/* Whether a service manager started the process and watches it, as `supervised` says or the environment. */
+/* Whether a service manager started the process and watches it, as `supervised` says or the
+ * environment. */
 bool process_is_supervised(enum supervised supervised);
 
-/* The title in ps: memory of the command line that may be written over. The environment moves out of
- * the way, so it is made before anything keeps pointers to it. */
+/* The title in ps: memory of the command line that may be written over. The environment moves out
+ * of the way, so it is made before anything keeps pointers to it. */
 struct process_title {
     char *bytes;
     size_t length;
@@ -22,7 +23,8 @@ struct process_title {
 };
 void process_title_init(struct process_title *title, int argc, char **argv);
 void process_title_free(struct process_title *title);
-/* Fills {title}, {listen-addr}, {server-mode}, {port}, {unixsocket} and {config-file} of the template in. */
+/* Fills {title}, {listen-addr}, {server-mode}, {port}, {unixsocket} and {config-file} of the
+ * template in. */
 void process_title_set(const struct process_title *title, const struct server_options *options,
                        const char *config_file);
 

@@ -1,7 +1,7 @@
 /* Server: one process: the node, its workers, its configuration, and its way from start to end.
  *
- * Lifecycle: server_new() -> server_start() -> server_wait() -> server_stop() -> server_free(); stop is
- * the mirror of start. A start that fails has released all that it took.
+ * Lifecycle: server_new() -> server_start() -> server_wait() -> server_stop() -> server_free();
+ * stop is the mirror of start. A start that fails has released all that it took.
  * Thread: the main one, which afterwards only waits for signals.
  */
 #ifndef TARN_SERVER_SERVER_H
@@ -56,8 +56,8 @@ int server_stop(struct server *server);
 /* Ends server_wait(). Any thread. */
 void server_request_shutdown(struct server *server, int exit_code);
 
-/* Opens the sockets that the options ask for and gives them to worker 0, before it starts or while it stands
- * still. False: the log says why, and none is open. */
+/* Opens the sockets that the options ask for and gives them to worker 0, before it starts or while
+ * it stands still. False: the log says why, and none is open. */
 bool server_listen_tcp(struct server *server);
 /* Raises the limit of open files so that maxclients fit. Answers how many clients do. */
 int64_t server_reserve_descriptors(const struct server *server);

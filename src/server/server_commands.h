@@ -1,5 +1,6 @@
-/* The session commands of this layer: the server's configuration, figures and administration. Each array
- * ends with a row without name; who must have all workers stand still says so by COMMAND_ALL_WORKERS.
+/* The session commands of this layer: the server's configuration, figures and administration. Each
+ * array ends with a row without name; who must have all workers stand still says so by
+ * COMMAND_ALL_WORKERS.
  */
 #ifndef TARN_SERVER_SERVER_COMMANDS_H
 #define TARN_SERVER_SERVER_COMMANDS_H

@@ -2,14 +2,15 @@
  *
  *   text  := item { ' ' item }
  *   item  := word | '[' body ']' | '<' body '>'            [...] is optional
- *            each may be followed by '...' (any number of times), '@7.0.0' (since), '~7.0.0' (deprecated since)
+ *            each may be followed by '...' (any number of times), '@7.0.0' (since),
+ *            '~7.0.0' (deprecated since)
  *   body  := [ name '=' ] text { '|' text }               more than one: one of them
  *   word  := TOKEN | name | name '(' type ')'
  *
  * "TOKEN name" inside a body is an argument behind a word, "TOKEN name name" a block behind one.
  * What is said again in brackets with three dots may be given any number of times: "key [key ...]",
- * "field value [field value ...]" (a block), "[GET field [GET field ...]]" (with its word each time).
- * A name's type is known for the usual names (see syntax.c) and else string.
+ * "field value [field value ...]" (a block), "[GET field [GET field ...]]" (with its word each
+ * time). A name's type is known for the usual names (see syntax.c) and else string.
  *
  * The texts are our own rows': what does not fit the grammar is a programmer's error.
  */

@@ -1,10 +1,10 @@
-/* The short stop: how a call over slots of several workers runs without locks around data. The other
- * workers concerned append all that they hold, then stand still; one worker, the executor, runs
- * the calls; then all go on. One stop at a time, and it serves every call that waits for one.
+/* The short stop: how a call over slots of several workers runs without locks around data. The
+ * other workers concerned append all that they hold, then stand still; one worker, the executor,
+ * runs the calls; then all go on. One stop at a time, and it serves every call that waits for one.
  *
- * A worker that wants a stop queues its connection with stop_wait(); at the end of its tick's stages it calls
- * stop_serve(), which either becomes the executor or stands still for the one there is.
- * With one worker nothing ever stops: calls run where they are.
+ * A worker that wants a stop queues its connection with stop_wait(); at the end of its tick's
+ * stages it calls stop_serve(), which either becomes the executor or stands still for the one there
+ * is. With one worker nothing ever stops: calls run where they are.
  */
 #ifndef TARN_WORKER_STOP_H
 #define TARN_WORKER_STOP_H
@@ -43,8 +43,8 @@ void stop_destroy(struct stop *stop);
  * connection belongs to the stop, until it comes home. */
 void stop_wait(struct node *node, struct connection *connection, uint64_t workers);
 
-/* Runs the function while all workers stand still, on one of their threads, and waits for its end. For threads
- * that are no workers, while the workers run. */
+/* Runs the function while all workers stand still, on one of their threads, and waits for its end.
+ * For threads that are no workers, while the workers run. */
 void stop_visit(struct node *node, void (*run)(void *context), void *context);
 
 /* To be called by each worker when it holds nothing that is not appended. Runs the waiting calls as

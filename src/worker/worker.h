@@ -1,7 +1,8 @@
-/* Worker: one thread, one event loop, and the slots that it owns. A tick goes through stages, each over all
- * connections that are ready:
+/* Worker: one thread, one event loop, and the slots that it owns. A tick goes through stages, each
+ * over all connections that are ready:
  *
- *   mail -> read -> (parse -> look ahead -> execute) in groups -> append -> stop -> write -> send mail
+ *   mail -> read -> (parse -> look ahead -> execute) in groups -> append -> stop -> write
+ *        -> send mail
  *        -> housekeeping
  *
  * Invariants
@@ -21,8 +22,8 @@
 
 #include <pthread.h>
 
-/* Work of one tick: no connection or group is begun beyond these. A command that is itself larger (KEYS, a huge
- * MGET) counts as one. */
+/* Work of one tick: no connection or group is begun beyond these. A command that is itself larger
+ * (KEYS, a huge MGET) counts as one. */
 #define TICK_REQUESTS_MAX 1024
 #define TICK_READ_BYTES_MAX ((size_t)1024 * 1024)
 #define TICK_WRITE_BYTES_MAX ((size_t)1024 * 1024)
@@ -79,7 +80,7 @@ struct worker {
     struct notices *notices;    /* what other workers are to be told with the tick's mail */
     struct connection *running; /* of this worker, while its requests run here */
 
-    /* Commands that take at least so long are told to the slow log, the latency monitor, monitors. */
+    /* Commands that take so long are told to the slow log, the latency monitor, monitors. */
     int64_t note_from_us;
     uint64_t redacted_args; /* bits: arguments of the running command that nobody may see */
     bool is_paused;         /* CLIENT PAUSE is on; then nothing expires */
@@ -137,8 +138,8 @@ void worker_tick(struct worker *worker);
 /* Takes an accepted socket in: at home on this worker, whose thread calls it. */
 void worker_adopt(struct worker *worker, int fd, bool is_unix);
 
-/* Takes over what the options say: what is measured, noted and told. Before the worker starts, and for each
- * worker under a stop of all when options have changed. */
+/* Takes over what the options say: what is measured, noted and told. Before the worker starts, and
+ * for each worker under a stop of all when options have changed. */
 void worker_configure(struct worker *worker);
 
 /* CLIENT PAUSE is over: what it held goes on. */
@@ -146,7 +147,8 @@ void worker_end_pause(struct worker *worker);
 
 /* Appends to the log what the tick's commands changed: nothing may leave before. */
 void worker_append(struct worker *worker);
-/* Runs the connection's next request while the workers that it needs stand still, and sends it on its way. */
+/* Runs the connection's next request while the workers that it needs stand still, and sends it on
+ * its way. */
 void worker_run_stopped(struct worker *worker, struct connection *connection);
 /* Room for one connection's input of INPUT_BYTES, and back. */
 char *worker_borrow_input(struct worker *worker);
@@ -156,7 +158,8 @@ void worker_return_list(struct worker *worker, struct request_list *list);
 
 /* Listening sockets, given to worker 0 before it starts. count of each kind. */
 void worker_listen(struct worker *worker, const int *fds, size_t count, int unix_fd);
-/* Closes the TCP listeners, unix sockets stay: others may be given afterwards. While worker 0 stands still. */
+/* Closes the TCP listeners, unix sockets stay: others may be given afterwards. While worker 0
+ * stands still. */
 void worker_listen_stop_tcp(struct worker *worker);
 /* Stops accepting and closes the listeners. On worker 0's thread, or before it starts. */
 void worker_listen_stop(struct worker *worker);

@@ -39,7 +39,8 @@ START_TEST(count_list_info_and_docs_agree) {
 }
 END_TEST
 
-/* With one argument fewer than its arity allows, a command is refused; the arity is what COMMAND said. */
+/* With one argument fewer than its arity allows, a command is refused; the arity is what COMMAND
+ * said. */
 START_TEST(the_arity_that_is_told_is_the_one_that_holds) {
     struct server server = server_start(server_worker_options[_i], NULL);
     redisContext *client = server_connect(&server);

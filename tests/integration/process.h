@@ -1,5 +1,5 @@
-/* A process of the server whose end is the test's business: what it writes to standard error, and its
- * exit code. For servers that are to serve, see server.h.
+/* A process of the server whose end is the test's business: what it writes to standard error, and
+ * its exit code. For servers that are to serve, see server.h.
  */
 #ifndef TARN_TESTS_INTEGRATION_PROCESS_H
 #define TARN_TESTS_INTEGRATION_PROCESS_H
