@@ -1,5 +1,6 @@
-/* Histogram of durations: buckets whose width grows with the value, four to each power of two, so that a
- * percentile is right within a quarter. One writer at a time; a reader elsewhere gets a moment's view.
+/* Histogram of durations: buckets whose width grows with the value, four to each power of two, so
+ * that a percentile is right within a quarter. One writer at a time; a reader elsewhere gets a
+ * moment's view.
  */
 #ifndef TARN_BASE_HISTOGRAM_H
 #define TARN_BASE_HISTOGRAM_H
@@ -34,7 +35,8 @@ static inline void histogram_add(struct histogram *histogram, uint64_t value, ui
 
 /* The largest value that falls into the bucket. */
 uint64_t histogram_bucket_max(uint32_t bucket);
-/* The value below or at which that share (0 to 1) of all values is, rounded up to its bucket's end. */
+/* The value below or at which that share (0 to 1) of all values is, rounded up to its bucket's
+ * end. */
 uint64_t histogram_quantile(const struct histogram *histogram, double share);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 

@@ -61,7 +61,8 @@ static bool parse_bit(struct call *call, uint32_t i, bool *bit) {
     return true;
 }
 
-/* A bit write that changes no bit still leaves a plain string, as in Redis: OBJECT ENCODING says raw. */
+/* A bit write that changes no bit still leaves a plain string, as in Redis: OBJECT ENCODING says
+ * raw. */
 static void make_raw(struct call *call, struct place *place) {
     const struct entry *entry = place_entry(place);
     if (entry != NULL && strcmp(value_encoding(entry), "raw") != 0) {

@@ -1,14 +1,14 @@
-/* Call: the run of one data command. A data command is a function of (slot, arguments, time): it reads
- * the keyspace through the call, writes a reply, and changes data only by call_emit(). It knows no socket, no
- * log, no thread and no clock.
+/* Call: the run of one data command. A data command is a function of (slot, arguments, time): it
+ * reads the keyspace through the call, writes a reply, and changes data only by call_emit(). It
+ * knows no socket, no log, no thread and no clock.
  *
  * Rules for a command
  *  1. All that can fail is checked before the first call_emit().
  *  2. Spans into an entry are good until the next call_emit().
  *  3. A key is looked up by call_read() or call_write(), which also let an expired key go.
  *
- * A call lives for the time of its command, on the worker that runs it. If its keys belong to several
- * workers, the others stand still meanwhile.
+ * A call lives for the time of its command, on the worker that runs it. If its keys belong to
+ * several workers, the others stand still meanwhile.
  */
 #ifndef TARN_COMMANDS_CALL_H
 #define TARN_COMMANDS_CALL_H
@@ -41,8 +41,9 @@ struct call_environment {
     struct call_observer observer;
 };
 
-/* State of a command that asks worker by worker (COMMAND_GATHERS): it runs once on each, in the order
- * of the stores, looks only at stores[store_index], and completes its reply on the last one. */
+/* State of a command that asks worker by worker (COMMAND_GATHERS): it runs once on each, in the
+ * order of the stores, looks only at stores[store_index], and completes its reply on the last
+ * one. */
 struct gather {
     uint32_t store_index;
     uint32_t store_count;
@@ -81,12 +82,12 @@ struct call {
 struct place call_place(struct call *call, struct span key);
 /* For commands that read: counts a hit or miss, touches the access data, tells keymiss. */
 struct entry *call_read(struct call *call, struct span key);
-/* The same, but a key of another type answers WRONGTYPE: then *is_wrong is true, NULL is answered and the
- * reply is written. */
+/* The same, but a key of another type answers WRONGTYPE: then *is_wrong is true, NULL is answered
+ * and the reply is written. */
 struct entry *call_read_typed(struct call *call, struct span key, enum value_type type,
                               bool *is_wrong);
-/* For commands that write: finds the place, touches the access data. False, and the reply is written,
- * when the key is there with another type. */
+/* For commands that write: finds the place, touches the access data. False, and the reply is
+ * written, when the key is there with another type. */
 bool call_write_typed(struct call *call, struct span key, enum value_type type,
                       struct place *place);
 

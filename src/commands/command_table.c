@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-/* Names are looked up for every request: an open table of twice as many places, by a hash of the first
- * eight bytes and the length, letters without case. */
+/* Names are looked up for every request: an open table of twice as many places, by a hash of the
+ * first eight bytes and the length, letters without case. */
 #define PLACES_PER_ROW 4
 #define SUBCOMMANDS_MAX 64
 

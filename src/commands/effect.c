@@ -154,7 +154,8 @@ int64_t effect_apply(struct place *place, const struct effect *effect) {
         ASSERT(false);
     }
     place->change_count = place->store->change_count;
-    /* That an expired key goes changes nothing that could be seen: EXEC looks at the time itself. */
+    /* That an expired key goes changes nothing that could be seen: EXEC looks at the time
+     * itself. */
     if (UNLIKELY(watch_table_is_used(&place->store->watches)) &&
         effect->event != EVENT_EXPIRED_ID) {
         watch_touch(&place->store->watches, place->database, place->key);

@@ -1,10 +1,10 @@
-/* Effects: the only ways in which data changes. A command decides; what it decided is a few effects,
- * applied at once by effect_apply() and recorded for the log. A primary, a replica, recovery
- * and the target of a migration all change data through effect_apply() and nothing else.
+/* Effects: the only ways in which data changes. A command decides; what it decided is a few
+ * effects, applied at once by effect_apply() and recorded for the log. A primary, a replica,
+ * recovery and the target of a migration all change data through effect_apply() and nothing else.
  *
- * An effect says what becomes, never how to compute it: applying the same effects in the same order gives
- * the same data. It reads no other slot, no clock and no randomness. Numbers are permanent: they stand in
- * the log.
+ * An effect says what becomes, never how to compute it: applying the same effects in the same order
+ * gives the same data. It reads no other slot, no clock and no randomness. Numbers are permanent:
+ * they stand in the log.
  *
  *   NUMBER  KIND             key   field   value   number      expiry_ms
  *   1       value_put        key   -       bytes   -           new, or none
@@ -13,10 +13,11 @@
  *   4       string_patch     key   -       bytes   offset      -
  *   5       integer_put      key   -       -       value       -            (keeps the expiry)
  *   6       hash_put         key   field   bytes   -           -
- *   7       hash_delete      key   field   -       -           -            (the last field: and the key)
- *   8       key_move         key   new key -       database    -            (same slot; replaces what is there)
- *   9       database_flush   -     -       -       database    -            (node scope)
- *   10      database_swap    -     -       -       first * 2^32 + second    (node scope)
+ *   7       hash_delete      key   field   -       -           -            (the last field: and
+ *   the key) 8       key_move         key   new key -       database    -            (same slot;
+ *   replaces what is there) 9       database_flush   -     -       -       database    -
+ *   (node scope) 10      database_swap    -     -       -       first * 2^32 + second    (node
+ *   scope)
  */
 #ifndef TARN_COMMANDS_EFFECT_H
 #define TARN_COMMANDS_EFFECT_H

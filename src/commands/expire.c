@@ -69,7 +69,8 @@ static bool conditions_hold(unsigned conditions, int64_t old_ms, int64_t new_ms)
     return (conditions & EXPIRE_LT) == 0 || !is_volatile || new_ms < old_ms;
 }
 
-/* The moment that argument 2 means: so many units after base_ms. False: the reply says why it is none. */
+/* The moment that argument 2 means: so many units after base_ms. False: the reply says why it is
+ * none. */
 static bool parse_moment(struct call *call, int64_t base_ms, int64_t unit_ms, int64_t *expiry_ms) {
     int64_t time;
     if (!call_integer(call, 2, &time, NULL)) {

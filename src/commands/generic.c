@@ -112,8 +112,8 @@ static void carry_hash(struct call *call, const struct entry *source, struct pla
     }
 }
 
-/* Gives the target the value and expiry of the source, in place of what is there. The source stays as it
- * is meanwhile: an effect changes the target alone. */
+/* Gives the target the value and expiry of the source, in place of what is there. The source stays
+ * as it is meanwhile: an effect changes the target alone. */
 static void carry(struct call *call, const struct entry *source, struct place *target,
                   enum event event) {
     if (target->cell != NULL) {

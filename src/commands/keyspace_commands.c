@@ -131,7 +131,8 @@ static bool parse_scan_options(struct call *call, struct scan_options *options) 
     return true;
 }
 
-/* Exchanges a place in a table's scan order, whose low bits are zeros but in huge tables, and a small number. */
+/* Exchanges a place in a table's scan order, whose low bits are zeros but in huge tables, and a
+ * small number. */
 static uint64_t reverse_place(uint64_t place) {
     uint64_t reversed = 0;
     for (int i = 0; i < TABLE_SCAN_BITS; i++) {
@@ -143,8 +144,8 @@ static uint64_t reverse_place(uint64_t place) {
 _Static_assert(1 << SCAN_SLOT_BITS == SLOTS, "a cursor holds any slot");
 _Static_assert(SCAN_SLOT_BITS + TABLE_SCAN_BITS < 64, "a cursor holds any place");
 
-/* Walks on from the cursor until count entries are found, or the store ends, or too many buckets were
- * nearly empty. Answers the next cursor. */
+/* Walks on from the cursor until count entries are found, or the store ends, or too many buckets
+ * were nearly empty. Answers the next cursor. */
 static uint64_t scan(const struct call *call, uint64_t cursor, uint64_t count,
                      struct found *found) {
     const struct store *store = call_store(call, scan_cursor_slot(cursor));
@@ -184,7 +185,8 @@ static bool scan_takes(const struct scan_options *options, const struct entry *e
     return is_any(options->pattern) || glob_match(options->pattern, entry_key(entry));
 }
 
-/* Lets an expired entry go. Its key is copied: it is freed with the entry, before observers are told. */
+/* Lets an expired entry go. Its key is copied: it is freed with the entry, before observers are
+ * told. */
 static void let_go(struct call *call, const struct entry *entry) {
     struct span key = entry_key(entry);
     char *copy = memory_copy(key.bytes, key.length);

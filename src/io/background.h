@@ -1,4 +1,5 @@
-/* One thread that does, in order, what must not take a worker's time: freeing large things above all.
+/* One thread that does, in order, what must not take a worker's time: freeing large things above
+ * all.
  *
  * Jobs run one after another in the order of submission (of one submitter: exactly; of several: as
  * they arrived). A job must not wait for a worker, and may submit further jobs. The queue has no

@@ -1,5 +1,5 @@
-/* Small files, read and replaced whole. Blocks; for startup and rare commands, not for workers' ticks.
- * Any thread.
+/* Small files, read and replaced whole. Blocks; for startup and rare commands, not for workers'
+ * ticks. Any thread.
  */
 #ifndef TARN_IO_FILES_H
 #define TARN_IO_FILES_H
@@ -20,10 +20,10 @@ enum file_status file_read_whole(const char *path, size_t length_max, struct buf
 /* The same from an open fd, to its end (a pipe too). */
 enum file_status file_read_descriptor(int fd, size_t length_max, struct buffer *content);
 
-/* Replaces the file, or creates it, such that after a crash it holds either all of the old or all of
- * the new content: temporary file beside it, sync, rename, sync of the directory. A link is followed
- * and what it leads to replaced. mode is exact, whatever the umask. 0, or an errno: then the old file
- * is whole, except that after EIO from the last step it may be the new one. */
+/* Replaces the file, or creates it, such that after a crash it holds either all of the old or all
+ * of the new content: temporary file beside it, sync, rename, sync of the directory. A link is
+ * followed and what it leads to replaced. mode is exact, whatever the umask. 0, or an errno: then
+ * the old file is whole, except that after EIO from the last step it may be the new one. */
 int file_replace(const char *path, struct span content, mode_t mode);
 
 /* Makes the names in a directory durable: after creating, renaming or removing. 0 or an errno. */

@@ -1,8 +1,8 @@
 /* The one place that knows ev.h.
  *
- * Waiting is bounded by one timer, `limit`, that is moved only when it would fire too late: a thread
- * that passes the same bound at each iteration moves it once per bound, not once per iteration, and
- * returns early instead.
+ * Waiting is bounded by one timer, `limit`, that is moved only when it would fire too late: a
+ * thread that passes the same bound at each iteration moves it once per bound, not once per
+ * iteration, and returns early instead.
  */
 #include "io/loop.h"
 

@@ -22,8 +22,8 @@
 struct loop;
 
 /* What a watch looks for, and what its callback is told. An error or a hang-up of the fd counts as
- * readiness: the read or write then tells which. LOOP_FAILED is told only: the kernel had no room to
- * watch this fd, and the watch has stopped. */
+ * readiness: the read or write then tells which. LOOP_FAILED is told only: the kernel had no room
+ * to watch this fd, and the watch has stopped. */
 enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_FAILED = 4 };
 
 typedef void (*loop_watch_function)(void *context, unsigned events);
@@ -74,9 +74,10 @@ bool loop_timer_is_running(const struct loop_timer *timer);
  * not wait), calls what is ready and due, returns. It may return early with nothing called. */
 void loop_run(struct loop *loop, uint64_t wait_ms_max);
 
-/* Ends the wait that the loop is in, or else makes its next one return at once. Any thread, and from
- * signal handlers. Costs a system call only if the loop really waits and nobody has woken it. What
- * the loop's thread is to find when it returns goes by a mailbox or atomics, before this call. */
+/* Ends the wait that the loop is in, or else makes its next one return at once. Any thread, and
+ * from signal handlers. Costs a system call only if the loop really waits and nobody has woken it.
+ * What the loop's thread is to find when it returns goes by a mailbox or atomics, before this
+ * call. */
 void loop_wake(struct loop *loop);
 
 #endif

@@ -1,13 +1,14 @@
 /* A mailbox: many threads push, one takes. A node is embedded in the message; nothing is allocated,
  * nobody waits.
  *
- * A stack with one atomic head; the taker takes it whole and turns it round, so messages come out in
- * the order in which they were pushed, and those of one sender in the order in which it sent them.
- * Taking the stack whole, never one node, is what makes it safe against a head that was taken and
- * pushed again. What a sender wrote before mailbox_push() the taker sees after mailbox_take_all().
+ * A stack with one atomic head; the taker takes it whole and turns it round, so messages come out
+ * in the order in which they were pushed, and those of one sender in the order in which it sent
+ * them. Taking the stack whole, never one node, is what makes it safe against a head that was taken
+ * and pushed again. What a sender wrote before mailbox_push() the taker sees after
+ * mailbox_take_all().
  *
- * Ownership: from push to take the node belongs to the mailbox. The number of messages is bounded by
- * the senders (a worker has a bounded number of calls under way), not here.
+ * Ownership: from push to take the node belongs to the mailbox. The number of messages is bounded
+ * by the senders (a worker has a bounded number of calls under way), not here.
  */
 #ifndef TARN_IO_MAILBOX_H
 #define TARN_IO_MAILBOX_H
@@ -49,8 +50,8 @@ static inline bool mailbox_is_empty(const struct mailbox *mailbox) {
     return atomic_load_explicit(&mailbox->newest, memory_order_relaxed) == NULL;
 }
 
-/* All that is there, oldest first, linked by `next`, or NULL. Read a node's `next` before letting go
- * of its message. */
+/* All that is there, oldest first, linked by `next`, or NULL. Read a node's `next` before letting
+ * go of its message. */
 struct mailbox_node *mailbox_take_all(struct mailbox *mailbox);
 
 #endif

@@ -1,7 +1,7 @@
 /* Sockets: listening, accepting, connecting, moving bytes. All are non-blocking and close-on-exec.
  *
- * An fd is owned by the caller, who closes it with network_close(). Nothing here keeps state, so any
- * thread may call anything. What the environment does is answered, never asserted: a status, or
+ * An fd is owned by the caller, who closes it with network_close(). Nothing here keeps state, so
+ * any thread may call anything. What the environment does is answered, never asserted: a status, or
  * -1 with errno.
  */
 #ifndef TARN_IO_NETWORK_H
@@ -28,13 +28,14 @@ struct network_listen_options {
 
 /* Opens a listening socket per address. Answers how many, which may be 0 (nothing to bind, all that
  * failed were allowed to, or the machine lacks the protocol), or -1: an address failed, errno says
- * why (EINVAL too for a name that does not resolve, E2BIG for too many addresses), and nothing stays
- * open. Every address that fails gets a line in the log, worded as Redis does. */
+ * why (EINVAL too for a name that does not resolve, E2BIG for too many addresses), and nothing
+ * stays open. Every address that fails gets a line in the log, worded as Redis does. */
 int network_listen_tcp(const struct network_listen_options *options,
                        int fds[NETWORK_LISTENERS_MAX]);
 
 /* Opens a listening unix socket; one that an earlier process left behind is removed first. mode 0
- * leaves the permissions to the umask. The fd, or -1 with errno (ENAMETOOLONG beyond sockaddr_un). */
+ * leaves the permissions to the umask. The fd, or -1 with errno (ENAMETOOLONG beyond
+ * sockaddr_un). */
 int network_listen_unix(const char *path, mode_t mode, int backlog);
 
 /* Accepting */
@@ -57,7 +58,8 @@ struct network_connect_options {
     const char *source_host; /* bind to this address first; NULL or "": the kernel's choice */
 };
 
-/* The fd of a connection under way, or -1 with errno (EHOSTUNREACH: a name that does not resolve). */
+/* The fd of a connection under way, or -1 with errno (EHOSTUNREACH: a name that does not
+ * resolve). */
 int network_connect_start(const struct network_connect_options *options);
 int network_connect_unix_start(const char *path);
 /* 0: connected; EINPROGRESS: not yet; else the errno that ended it. */
@@ -88,11 +90,12 @@ struct network_result network_write_parts(int fd, const struct iovec *parts, siz
 void network_shutdown(int fd);
 void network_close(int fd);
 
-/* Options of a connection. All answer 0 or an errno; a unix socket answers 0 and has none of them. */
+/* Options of a connection. All answer 0 or an errno; a unix socket answers 0 and has none of
+ * them. */
 
 int network_set_no_delay(int fd);
-/* Probes an idle peer after interval_seconds, then three times, a third of that apart, as Redis does.
- * 0 switches probing off. */
+/* Probes an idle peer after interval_seconds, then three times, a third of that apart, as Redis
+ * does. 0 switches probing off. */
 int network_set_keepalive(int fd, int interval_seconds);
 
 /* Names */
@@ -100,9 +103,9 @@ int network_set_keepalive(int fd, int interval_seconds);
 /* Room for any text below: "[" IPv6 with scope "]:" port, or a socket's path and ":0". */
 #define NETWORK_ADDRESS_BYTES 128
 
-/* "127.0.0.1:5000", "[::1]:5000", "/path/of/socket:0", as CLIENT LIST writes them; "?:0" if it cannot
- * be told. The peer of a unix socket has no name of its own: both sides are the socket's path. The
- * text ends with a zero; answers its length. */
+/* "127.0.0.1:5000", "[::1]:5000", "/path/of/socket:0", as CLIENT LIST writes them; "?:0" if it
+ * cannot be told. The peer of a unix socket has no name of its own: both sides are the socket's
+ * path. The text ends with a zero; answers its length. */
 size_t network_peer_address(int fd, char text[NETWORK_ADDRESS_BYTES]);
 size_t network_own_address(int fd, char text[NETWORK_ADDRESS_BYTES]);
 /* The same in parts: the address without brackets or port, and the port (0 for a unix socket). */

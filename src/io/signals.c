@@ -25,7 +25,8 @@ static const int served_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* What a signal handler can know it must find in static memory: set once before the handlers are. */
+/* What a signal handler can know it must find in static memory: set once before the handlers
+ * are. */
 static struct {
     const char *version;
     atomic_flag
@@ -178,8 +179,8 @@ static void report_cause(struct report *report, const siginfo_t *info, const uco
     report_text(report, "\n\n--- BACKTRACE\n");
 }
 
-/* The C library writes a backtrace to descriptors only, the logger may write elsewhere: a pipe, which
- * holds all of it, leads from one to the other. */
+/* The C library writes a backtrace to descriptors only, the logger may write elsewhere: a pipe,
+ * which holds all of it, leads from one to the other. */
 static void report_backtrace(void) {
     void *frames[CRASH_FRAMES_MAX];
     int count = backtrace(frames, CRASH_FRAMES_MAX);
@@ -200,8 +201,8 @@ static void report_backtrace(void) {
 }
 
 /* Ends as if there had been no handler. A fault happens again as soon as the handler returns, and
- * abort() goes on by itself; what another process sent must be sent again, and to a process with the
- * number 1 nobody can send it. */
+ * abort() goes on by itself; what another process sent must be sent again, and to a process with
+ * the number 1 nobody can send it. */
 static void end_as_signalled(const siginfo_t *info) {
     for (size_t i = 0; i < COUNT_OF(crash_signals); i++) {
         set_disposition(crash_signals[i], SIG_DFL, 0);

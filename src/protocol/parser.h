@@ -15,8 +15,8 @@
  *   LARGE       a bulk string of `large_length` >= BLOCK_BYTES_MIN bytes starts at bytes[consumed].
  *               The caller collects exactly that many bytes in a block (those already in the
  *               buffer, then straight from the socket), calls parser_large_done(), drops those
- *               bytes from its buffer, and calls parser_next() again, whose bytes go on with the CR LF
- *               behind the value. For the parser the buffer then looks as if the value had
+ *               bytes from its buffer, and calls parser_next() again, whose bytes go on with the CR
+ *               LF behind the value. For the parser the buffer then looks as if the value had
  *               never been in it.
  *   ERROR       `error` is the text Redis sends (without "-" and CR LF), e.g. "ERR Protocol error:
  *               invalid multibulk length". The connection is to be closed after the reply.

@@ -1,10 +1,10 @@
 /* The writer of replies, in RESP2 or RESP3.
  *
- * A reply is a buffer of bytes with large values hung in by reference: blocks[i] is to be sent after the
- * first `at` bytes of the buffer. Each function writes the RESP3 form when protocol is 3, and the
- * form that redis-server 7 gives in its place when it is 2 (map -> flat array, set -> array, double ->
- * bulk string, null -> "$-1", boolean -> 1 or 0, push -> array, verbatim -> bulk string, big number
- * -> bulk string).
+ * A reply is a buffer of bytes with large values hung in by reference: blocks[i] is to be sent
+ * after the first `at` bytes of the buffer. Each function writes the RESP3 form when protocol is 3,
+ * and the form that redis-server 7 gives in its place when it is 2 (map -> flat array, set ->
+ * array, double -> bulk string, null -> "$-1", boolean -> 1 or 0, push -> array, verbatim -> bulk
+ * string, big number -> bulk string).
  *
  * One owner at a time, no thread of its own. The buffer's memory is the reply's. The functions that
  * nearly every command ends with are inline: header, content and CR LF go into one reservation.

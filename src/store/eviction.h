@@ -5,15 +5,17 @@
  *   volatile-ttl                     the first to expire
  *   allkeys-random, volatile-random  any, of the used databases in turn
  *
- * The best is found as in Redis: not exactly, but among samples. Each pick takes maxmemory-samples entries
- * of each database by chance, and keeps the best that it ever met in a pool of EVICTION_POOL_SIZE.
+ * The best is found as in Redis: not exactly, but among samples. Each pick takes maxmemory-samples
+ * entries of each database by chance, and keeps the best that it ever met in a pool of
+ * EVICTION_POOL_SIZE.
  *
- * The pool holds addresses, not keys: an entry that is gone, or was used since, is not what it was when it came
- * in, and is passed over. An address is never followed before the table says that it is still an entry's.
+ * The pool holds addresses, not keys: an entry that is gone, or was used since, is not what it was
+ * when it came in, and is passed over. An address is never followed before the table says that it
+ * is still an entry's.
  *
  * Volatile keys have no index of their own. A sample of them is a slot with any, and in it some by
- * chance, or, where they are few among many, the next ones behind a position that goes round: so a pick does a
- * bounded work, may find none, and finds one after some more picks.
+ * chance, or, where they are few among many, the next ones behind a position that goes round: so a
+ * pick does a bounded work, may find none, and finds one after some more picks.
  *
  * Called by the store's owner only.
  */

@@ -87,8 +87,8 @@ static void look_at(void *element, void *context) {
     }
 }
 
-/* Goes over the bucket that the walk is at, and moves it on. Removing entries may merge buckets: positions mean
- * the same afterwards. */
+/* Goes over the bucket that the walk is at, and moves it on. Removing entries may merge buckets:
+ * positions mean the same afterwards. */
 static void do_bucket(struct walker *walker, uint32_t database_index, struct database *database) {
     struct expiry_walk *walk = &database->walks[walker->kind];
     uint16_t slot = (uint16_t)(walker->store->slot_first + walk->slot);
@@ -145,8 +145,8 @@ static void tighten_group(const struct store *store, struct database *database, 
     database->group_earliest_ms[group] = earliest_ms;
 }
 
-/* Moves the walk to its next due slot inside the group it is in. False: it has none any more, and the walk is
- * at the next group. */
+/* Moves the walk to its next due slot inside the group it is in. False: it has none any more, and
+ * the walk is at the next group. */
 static bool seek_in_group(struct walker *walker, struct database *database) {
     struct expiry_walk *walk = &database->walks[walker->kind];
     uint32_t group = walk->slot / STORE_GROUP_SLOTS;
@@ -210,8 +210,8 @@ static void tighten_store(struct store *store) {
     }
 }
 
-/* Goes round the databases until the units are used up, or a whole round, begun at a database's start, finds
- * nothing. */
+/* Goes round the databases until the units are used up, or a whole round, begun at a database's
+ * start, finds nothing. */
 static void walk_databases(struct walker *walker) {
     struct store *store = walker->store;
     struct expiry_pace *pace = walker->pace;

@@ -1,8 +1,9 @@
 /* Active expiry: finds the keys of one store whose time has come, though nobody asks for them.
  *
- * Bounds say where to look: no entry of a slot expires before the slot's earliest_ms, and so on for groups of slots,
- * databases and the store (store.h, invariant 3). A pass over all buckets of a due slot hands over
- * the expired entries, and makes the slot's bound exact. While nothing is due, a step is one compare.
+ * Bounds say where to look: no entry of a slot expires before the slot's earliest_ms, and so on for
+ * groups of slots, databases and the store (store.h, invariant 3). A pass over all buckets of a due
+ * slot hands over the expired entries, and makes the slot's bound exact. While nothing is due, a
+ * step is one compare.
  *
  *   expiry_step:  walk of small slots, walk of large slots
  *   walk:         due database -> due group -> due slot -> its buckets, as far as the tokens go;
@@ -10,12 +11,13 @@
  *
  * Two walks share the work, so that a slot of millions of keys does not keep the others waiting.
  *
- * The work is counted in units: a bucket, an expired entry, or EXPIRY_GROUP_UNITS for the headers of a group.
- * Each walk earns tokens with time, and pays for its units with them. How many it earns per ms depends on
- * what it finds: of the volatile entries that it looks at, at most a few percent (10 at an active-expire-effort
- * of 1, 1 at 10) should have expired. Above that the rate doubles, below it halves, between EXPIRY_RATE_MIN and
- * a maximum that grows with the effort, from about a tenth of a worker to a fifth. So expired keys never take more than
- * that share of the volatile ones for long, and little is spent on looking for the last of them.
+ * The work is counted in units: a bucket, an expired entry, or EXPIRY_GROUP_UNITS for the headers
+ * of a group. Each walk earns tokens with time, and pays for its units with them. How many it earns
+ * per ms depends on what it finds: of the volatile entries that it looks at, at most a few percent
+ * (10 at an active-expire-effort of 1, 1 at 10) should have expired. Above that the rate doubles,
+ * below it halves, between EXPIRY_RATE_MIN and a maximum that grows with the effort, from about a
+ * tenth of a worker to a fifth. So expired keys never take more than that share of the volatile
+ * ones for long, and little is spent on looking for the last of them.
  *
  * Called by the store's owner only.
  */

@@ -23,7 +23,8 @@ uint64_t *hash_value_new(struct store *store, uint32_t database, uint16_t slot, 
                          struct span key);
 /* Sets a field; true when it is new. field and value must not point into the hash. */
 bool hash_value_put(struct store *store, uint64_t *cell, struct span field, struct span value);
-/* Makes a table of a list pack. The hash may be empty; then the next call must be hash_value_put(). */
+/* Makes a table of a list pack. The hash may be empty; then the next call must be
+ * hash_value_put(). */
 void hash_value_make_table(struct store *store, uint64_t *cell);
 /* Removes a field; false when there is none. The hash may be empty afterwards. */
 bool hash_value_delete(struct store *store, uint64_t *cell, struct span field);

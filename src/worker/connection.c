@@ -271,7 +271,8 @@ static size_t large_first_bytes(struct connection *connection, size_t length, si
     return first < length ? first : length;
 }
 
-/* What waits to become one request, or is queued by MULTI: what client-query-buffer-limit bounds. */
+/* What waits to become one request, or is queued by MULTI: what client-query-buffer-limit
+ * bounds. */
 static bool is_over_query_limit(const struct connection *connection) {
     size_t bytes = connection->input_length - connection->parsed + connection->large_bytes;
     if (connection->large != NULL) {

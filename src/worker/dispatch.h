@@ -17,8 +17,8 @@ struct dispatch {
     uint64_t stopped;
 };
 
-/* Runs the connection's next request if it may run on this worker now. is_stopped: all workers that it
- * may need stand still. */
+/* Runs the connection's next request if it may run on this worker now. is_stopped: all workers that
+ * it may need stand still. */
 enum dispatch_outcome dispatch_request(struct worker *worker, struct connection *connection,
                                        struct request *request, bool is_stopped,
                                        struct dispatch *dispatch);

@@ -1,5 +1,5 @@
-/* Housekeeping: what a worker does for itself, a bounded piece per tick: emptying the graveyard, expiry, idle
- * connections, figures for INFO.
+/* Housekeeping: what a worker does for itself, a bounded piece per tick: emptying the graveyard,
+ * expiry, idle connections, figures for INFO.
  */
 #ifndef TARN_WORKER_HOUSEKEEPING_H
 #define TARN_WORKER_HOUSEKEEPING_H
@@ -7,7 +7,8 @@
 struct worker;
 
 #define HOUSEKEEPING_PERIOD_MS 100
-/* Connections that one period's sweep looks at, at least; a sweep over all takes a second at most. */
+/* Connections that one period's sweep looks at, at least; a sweep over all takes a second at
+ * most. */
 #define HOUSEKEEPING_SWEEP_MIN 5
 
 /* On the worker's thread, before its first tick. */

@@ -11,7 +11,8 @@
 
 /* ---- one key ---- */
 
-/* Deletes an entry of this worker's store. The key is copied: observers are told of it when it is gone. */
+/* Deletes an entry of this worker's store. The key is copied: observers are told of it when it is
+ * gone. */
 static void let_go(struct worker *worker, uint32_t database, uint16_t slot,
                    const struct entry *entry, enum event event) {
     char bytes[SHORT_KEY_BYTES];

@@ -5,11 +5,12 @@
 
 #include "worker/session.h"
 
-/* Forgets the connection's transaction and watched keys; run on `worker`, which tells the workers that
- * own the watched keys. */
+/* Forgets the connection's transaction and watched keys; run on `worker`, which tells the workers
+ * that own the watched keys. */
 void transaction_drop(struct worker *worker, struct connection *connection);
-/* The workers (bits) whose slots EXEC needs: keys of queued commands and watched keys. STOP_ALL_WORKERS when a
- * queued command needs them all. *needs_home: a session command is among them. */
+/* The workers (bits) whose slots EXEC needs: keys of queued commands and watched keys.
+ * STOP_ALL_WORKERS when a queued command needs them all. *needs_home: a session command is among
+ * them. */
 uint64_t transaction_workers(const struct node *node, const struct connection *connection,
                              bool *needs_home);
 /* True if a queued command writes. */

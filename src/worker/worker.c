@@ -133,7 +133,8 @@ static void run_posts(struct worker *worker) {
 }
 
 static void mail_stage(struct worker *worker) {
-    /* Travellers first, since what they run here must not overtake the posts that left before them. */
+    /* Travellers first, since what they run here must not overtake the posts that left before
+     * them. */
     if (!mailbox_is_empty(&worker->travellers)) {
         struct mailbox_node *first = mailbox_take_all(&worker->travellers);
         fetch_travellers(first);
@@ -156,7 +157,8 @@ static void send_mail_stage(struct worker *worker) {
         return;
     }
     worker->has_leaving = false;
-    /* All notices first: a connection may go on from its next worker before this loop is through. */
+    /* All notices first: a connection may go on from its next worker before this loop is
+     * through. */
     for (uint32_t i = 0; i < worker->node->worker_count; i++) {
         struct post *notices = notices_take(worker->notices, i);
         if (notices != NULL) {
@@ -569,8 +571,8 @@ static void close_connections(struct worker *worker) {
     close_stage(worker);
 }
 
-/* Lets go of what workers hold of each other: all threads have ended, the worker may be the first of
- * several to be freed, and connections may be anywhere. */
+/* Lets go of what workers hold of each other: all threads have ended, the worker may be the first
+ * of several to be freed, and connections may be anywhere. */
 static void part(const struct node *node) {
     void (*const steps[])(struct worker *) = {drop_travellers, run_posts, close_connections,
                                               run_posts};

@@ -79,7 +79,8 @@ static void *send_all(void *argument) {
     return NULL;
 }
 
-/* Takes until all have come, and checks each sender's order; answers the takes that found something. */
+/* Takes until all have come, and checks each sender's order; answers the takes that found
+ * something. */
 static int take_from_senders(struct mailbox *mailbox) {
     int expected[SENDERS] = {0};
     int takes = 0;

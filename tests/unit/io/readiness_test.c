@@ -10,7 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* A service manager's end: a datagram socket at this path, '@' first for the abstract name space. */
+/* A service manager's end: a datagram socket at this path, '@' first for the abstract name
+ * space. */
 static int manager_open(const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = strlen(path);

@@ -5,8 +5,8 @@
  * end, or keeps a place in memory that is gone, is caught by the address sanitizer.
  *
  * The transcript has a line for each command, its arguments in brackets, and ends with a line
- * "!<error>" when the parser refused the stream. An argument that came as a block is marked: "[&...]".
- * The encoded form has each command as a client would send it instead.
+ * "!<error>" when the parser refused the stream. An argument that came as a block is marked:
+ * "[&...]". The encoded form has each command as a client would send it instead.
  */
 #ifndef TARN_TESTS_UNIT_PROTOCOL_PARSER_FEED_H
 #define TARN_TESTS_UNIT_PROTOCOL_PARSER_FEED_H

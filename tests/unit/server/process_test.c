@@ -1,4 +1,5 @@
 /* The process: its pid file and its title. */
+#include "base/memory.h"
 #include "server/process.h"
 #include "tests/unit/unit.h"
 
@@ -73,6 +74,8 @@ START_TEST(the_environment_survives_the_title) {
     ck_assert_str_eq(getenv("NAME"), "value");
     ck_assert_str_eq(title.program, "program");
     process_title_free(&title);
+    memory_free(environ[0]);
+    memory_free(environ);
     environ = old;
 }
 END_TEST

@@ -4,7 +4,8 @@
 #include "tests/unit/unit.h"
 
 #define KEYS 1000
-/* Picks until a rare volatile key must have been found: the table has no more buckets than elements. */
+/* Picks until a rare volatile key must have been found: the table has no more buckets than
+ * elements. */
 #define RARE_KEYS 20000
 #define PICKS_MAX (RARE_KEYS / (5 * EVICTION_BUCKETS_MAX))
 
@@ -272,8 +273,11 @@ START_TEST(a_key_that_lost_its_expiry_is_no_candidate_of_a_volatile_policy) {
                                      store_fixture_entry(&fixture, 0, "b")};
     put_long(&fixture, "a", ENTRY_NO_EXPIRY);
     put_long(&fixture, "b", ENTRY_NO_EXPIRY);
+#ifndef TARN_SANITIZED /* There nothing stays where it is when its size changes. */
     ck_assert_ptr_eq(store_fixture_entry(&fixture, 0, "a"), before[0]);
     ck_assert_ptr_eq(store_fixture_entry(&fixture, 0, "b"), before[1]);
+#endif
+    (void)before;
     ck_assert(!eviction_pick(fixture.store, &victim));
     store_fixture_close(&fixture);
 }

@@ -191,7 +191,8 @@ START_TEST(no_more_is_done_in_a_time_than_the_rate_allows) {
 }
 END_TEST
 
-/* In 16384 slots of about 30 volatile keys, one key per slot is due: less than any accepted share. */
+/* In 16384 slots of about 30 volatile keys, one key per slot is due: less than any accepted
+ * share. */
 static uint32_t rate_when_little_is_due(int64_t effort, unsigned due_of_30) {
     struct store_fixture fixture;
     store_fixture_open(&fixture);
