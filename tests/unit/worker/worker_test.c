@@ -2,6 +2,9 @@
 
 #include "tests/unit/worker/workers.h"
 
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+
 #define PEERS 40
 
 static struct peer peers[PEERS];
@@ -177,6 +180,83 @@ START_TEST(a_connection_runs_where_its_keys_are_and_comes_home) {
 }
 END_TEST
 
+/* Home is asked second of three: then the answer so far is there, and must not leave. */
+START_TEST(an_answer_gathered_from_all_workers_is_not_held_or_written_halfway) {
+    struct workers *workers = workers_new(3);
+    struct peer peer = peer_new(workers, 1);
+    peer_say(&peer, "SET a 1\r\nSET b 2\r\nSET c 3\r\nSET d 4\r\nCLIENT REPLY OFF\r\n"
+                    "KEYS *\r\nCLIENT REPLY ON\r\n");
+    workers_settle(workers);
+    peer_expect(&peer, "+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n");
+    peer_say(&peer, "KEYS *\r\n");
+    workers_tick(workers, 1);
+    workers_tick(workers, 0);
+    atomic_store(&workers->node.pause_mode, PAUSE_ALL);
+    atomic_store(&workers->node.pause_until_ms, INT64_MAX);
+    workers_at(workers, 1)->is_paused = true;
+    connection_mark_output(peer.connection);
+    workers_tick(workers, 1);
+    peer_expect(&peer, "");
+    workers_tick(workers, 2);
+    workers_tick(workers, 1);
+    char got[256];
+    ssize_t length = recv(peer.fd, got, sizeof(got), 0);
+    ck_assert_int_eq(length, (ssize_t)strlen("*4\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n"));
+    ck_assert_int_eq(memcmp(got, "*4\r\n", 4), 0);
+    peer_say(&peer, "PING\r\n");
+    workers_settle(workers);
+    peer_expect(&peer, "");
+    workers_free(workers);
+    close(peer.fd);
+}
+END_TEST
+
+START_TEST(workers_end_while_connections_are_anywhere) {
+    struct workers *workers = workers_new(3);
+    struct peer travellers[6];
+    for (uint32_t i = 0; i < UNIT_COUNT(travellers); i++) {
+        travellers[i] = peer_new(workers, i % 3);
+        peer_say(&travellers[i], "SUBSCRIBE x\r\n");
+        workers_settle(workers);
+        peer_say(&travellers[i], "RESET\r\nWATCH a\r\nWATCH b\r\nWATCH c\r\nSET a 1\r\nSET b "
+                                 "1\r\nSET c 1\r\nKEYS *\r\n");
+        /* Some wait in a mailbox, some elsewhere. */
+        for (uint32_t tick = 0; tick < i; tick++) {
+            workers_tick(workers, (i + tick) % 3);
+        }
+    }
+    workers_free(workers);
+    for (uint32_t i = 0; i < UNIT_COUNT(travellers); i++) {
+        close(travellers[i].fd);
+    }
+}
+END_TEST
+
+START_TEST(the_keepalive_option_holds_for_new_connections) {
+    struct workers *workers = workers_new(1);
+    workers->options.tcp_keepalive = 77;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof(address);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, length), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    ck_assert_int_eq(connect(client, (struct sockaddr *)&address, length), 0);
+    int fd = accept(listener, NULL, NULL);
+    ck_assert_int_ge(fd, 0);
+    worker_adopt(workers_at(workers, 0), fd, false);
+    int seconds = 0;
+    length = sizeof(seconds);
+    ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, &length), 0);
+    ck_assert_int_eq(seconds, 77);
+    workers_free(workers);
+    close(client);
+    close(listener);
+}
+END_TEST
+
 START_TEST(client_names_are_visible_ascii) {
     ck_assert(client_name_is_valid(span_of_string("")));
     ck_assert(client_name_is_valid(span_of_string("!a-z~")));
@@ -195,6 +275,9 @@ int main(void) {
         what_is_measured_and_noted_follows_the_options,
         a_command_costs_nothing_more_when_the_last_monitor_has_gone,
         a_connection_runs_where_its_keys_are_and_comes_home,
+        an_answer_gathered_from_all_workers_is_not_held_or_written_halfway,
+        workers_end_while_connections_are_anywhere,
+        the_keepalive_option_holds_for_new_connections,
         client_names_are_visible_ascii,
     };
     return unit_run(unit_suite("worker", tests, UNIT_COUNT(tests)));
