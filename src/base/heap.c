@@ -3,19 +3,10 @@
 #include "base/memory.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 _Static_assert(sizeof(struct heap_slab) <= 64, "the slab header fits one cache line");
 
 #define SLAB_HEADER_BYTES ((size_t)64)
-
-struct heap_chunk {
-    struct list link;
-    char *memory;
-    uint64_t free_slabs; /* a bit per slab */
-};
-
-_Static_assert(HEAP_CHUNK_SLABS == 64, "a bit per slab");
 
 static uint32_t class_of(size_t size_bytes) {
     if (size_bytes <= HEAP_FINE_BYTES_MAX) {
@@ -46,9 +37,19 @@ void heap_init(struct heap *heap) {
     for (size_t i = 0; i < HEAP_CLASSES; i++) {
         list_init(&heap->open[i]);
     }
-    list_init(&heap->chunks);
     heap->used_bytes = 0;
     heap->held_bytes = 0;
+}
+
+void heap_free_all(struct heap *heap) {
+    ASSERT(heap->used_bytes == 0);
+    for (size_t i = 0; i < HEAP_CLASSES; i++) {
+        for (struct list *link; (link = list_pop_front(&heap->open[i])) != NULL;) {
+            memory_free(LIST_ENTRY(link, struct heap_slab, link));
+            heap->held_bytes -= HEAP_SLAB_BYTES;
+        }
+    }
+    ASSERT(heap->held_bytes == 0);
 }
 
 size_t heap_class_bytes(size_t size_bytes) {
@@ -61,69 +62,18 @@ size_t heap_class_bytes(size_t size_bytes) {
 #endif
 }
 
-static struct heap_chunk *chunk_new(struct heap *heap) {
-    struct heap_chunk *chunk = memory_alloc(sizeof(*chunk));
-    chunk->memory = memory_alloc_aligned(HEAP_CHUNK_BYTES, HEAP_CHUNK_BYTES);
-    madvise(chunk->memory, HEAP_CHUNK_BYTES, MADV_HUGEPAGE); /* A wish: it may not be granted. */
-    chunk->free_slabs = UINT64_MAX;
-    list_push_front(&heap->chunks, &chunk->link);
-    heap->held_bytes += HEAP_CHUNK_BYTES;
-    return chunk;
-}
-
-static void chunk_free(struct heap *heap, struct heap_chunk *chunk) {
-    heap->held_bytes -= HEAP_CHUNK_BYTES;
-    memory_free(chunk->memory);
-    memory_free(chunk);
-}
-
 static struct heap_slab *slab_new(struct heap *heap, uint32_t class) {
-    struct heap_chunk *chunk = list_is_empty(&heap->chunks)
-                                   ? chunk_new(heap)
-                                   : LIST_ENTRY(heap->chunks.next, struct heap_chunk, link);
-    int index = __builtin_ctzll(chunk->free_slabs);
-    chunk->free_slabs &= chunk->free_slabs - 1;
-    if (chunk->free_slabs == 0) {
-        list_remove(&chunk->link);
-    }
-    struct heap_slab *slab = (void *)(chunk->memory + (size_t)index * HEAP_SLAB_BYTES);
+    struct heap_slab *slab = memory_alloc_aligned(HEAP_SLAB_BYTES, HEAP_SLAB_BYTES);
     size_t size = class_bytes(class);
     size_t count = (HEAP_SLAB_BYTES - SLAB_HEADER_BYTES) / size;
     *slab = (struct heap_slab){
         .fresh = (char *)slab + SLAB_HEADER_BYTES,
         .end = (char *)slab + SLAB_HEADER_BYTES + count * size,
         .class = class,
-        .chunk = chunk,
     };
     list_push_front(&heap->open[class], &slab->link);
+    heap->held_bytes += HEAP_SLAB_BYTES;
     return slab;
-}
-
-/* The slab is empty and in no list. */
-static void slab_free(struct heap *heap, struct heap_slab *slab) {
-    struct heap_chunk *chunk = slab->chunk;
-    size_t index = (size_t)((char *)slab - chunk->memory) / HEAP_SLAB_BYTES;
-    if (chunk->free_slabs == 0) {
-        list_push_back(&heap->chunks, &chunk->link);
-    }
-    chunk->free_slabs |= UINT64_C(1) << index;
-    if (chunk->free_slabs == UINT64_MAX && heap->chunks.next != heap->chunks.previous) {
-        list_remove(&chunk->link);
-        chunk_free(heap, chunk);
-    }
-}
-
-void heap_free_all(struct heap *heap) {
-    ASSERT(heap->used_bytes == 0);
-    for (size_t i = 0; i < HEAP_CLASSES; i++) {
-        for (struct list *link; (link = list_pop_front(&heap->open[i])) != NULL;) {
-            slab_free(heap, LIST_ENTRY(link, struct heap_slab, link));
-        }
-    }
-    for (struct list *link; (link = list_pop_front(&heap->chunks)) != NULL;) {
-        chunk_free(heap, LIST_ENTRY(link, struct heap_chunk, link));
-    }
-    ASSERT(heap->held_bytes == 0);
 }
 
 static void *small_alloc(struct heap *heap, size_t size_bytes) {
@@ -160,7 +110,8 @@ static void small_free(struct heap *heap, void *object, size_t size_bytes) {
         list_push_front(open, &slab->link);
     } else if (slab->used == 0 && open->next != open->previous) {
         list_remove(&slab->link);
-        slab_free(heap, slab);
+        heap->held_bytes -= HEAP_SLAB_BYTES;
+        memory_free(slab);
     }
 }
 

@@ -1,17 +1,13 @@
 /* A heap: small allocations of one worker, packed into slabs.
  *
  * Entries are millions, and most are smaller than a hundred bytes. The allocator's size classes
- * there are sixteen and more bytes apart; these are eight apart up to HEAP_FINE_BYTES_MAX, so that
- * an entry wastes less than eight bytes. Sizes above HEAP_SMALL_BYTES_MAX go to memory.h.
+ * there are sixteen and more bytes apart; these are eight apart up to HEAP_FINE_BYTES_MAX, so that an entry
+ * wastes less than eight bytes. Sizes above HEAP_SMALL_BYTES_MAX go to memory.h.
  *
  *   slab: HEAP_SLAB_BYTES, aligned to its size
  *   +--------+----------+----------+----------+---
  *   | header | object 0 | object 1 | object 2 | ...
  *   +--------+----------+----------+----------+---
- *
- * Slabs are cut from chunks of HEAP_CHUNK_BYTES, which ask the system for huge pages: looking up
- * one of millions of keys then misses the translation cache less often. Nothing here forks, so huge
- * pages cost nothing later.
  *
  * Invariants
  *  1. All objects of a slab have one class; a free one holds the address of the next free one.
@@ -34,8 +30,6 @@
 #include <stdint.h>
 
 #define HEAP_SLAB_BYTES ((size_t)32 * 1024)
-#define HEAP_CHUNK_SLABS 64
-#define HEAP_CHUNK_BYTES (HEAP_SLAB_BYTES * HEAP_CHUNK_SLABS)
 #define HEAP_FINE_BYTES_MAX ((size_t)512)
 #define HEAP_SMALL_BYTES_MAX ((size_t)2048)
 #define HEAP_FINE_STEP_BYTES ((size_t)8)
@@ -51,12 +45,10 @@ struct heap_slab {
     char *end;        /* where no object fits any more */
     uint32_t used;    /* live objects */
     uint32_t class;
-    struct heap_chunk *chunk;
 };
 
 struct heap {
     struct list open[HEAP_CLASSES];
-    struct list chunks; /* those with free slabs */
     size_t used_bytes;
     size_t held_bytes;
 };

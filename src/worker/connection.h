@@ -33,8 +33,8 @@
 /* Input: bytes read and not yet taken. */
 #define INPUT_BYTES ((size_t)32 * 1024)
 /* Bytes that a connection may read and write in one tick; more waits for the next. */
-#define CONNECTION_READ_BYTES_MAX ((size_t)256 * 1024)
-#define CONNECTION_WRITE_BYTES_MAX ((size_t)256 * 1024)
+#define CONNECTION_READ_BYTES_MAX ((size_t)128 * 1024)
+#define CONNECTION_WRITE_BYTES_MAX ((size_t)128 * 1024)
 /* A large value's block has its final size at once as long as all that clients of this worker have
  * announced and not sent stays below LARGE_ANNOUNCED_BYTES_MAX: nothing is copied, and announcing
  * without sending cannot take more. Beyond that it starts small and grows fourfold as bytes

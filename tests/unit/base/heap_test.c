@@ -135,7 +135,7 @@ START_TEST(heap_slabs_are_packed_and_go_back_when_they_are_empty) {
         object_new(&objects[i], &heap, SIZE, &random);
     }
     if (HAS_SLABS) {
-        ck_assert_uint_lt(heap.held_bytes, heap.used_bytes * 102 / 100 + HEAP_CHUNK_BYTES);
+        ck_assert_uint_lt(heap.held_bytes, heap.used_bytes * 102 / 100 + HEAP_SLAB_BYTES);
     }
     /* Every second one: no slab is empty. */
     for (int i = 0; i < OBJECTS; i += 2) {
@@ -148,7 +148,7 @@ START_TEST(heap_slabs_are_packed_and_go_back_when_they_are_empty) {
         object_free(&objects[i], &heap);
     }
     ck_assert_uint_eq(heap.used_bytes, 0);
-    ck_assert_uint_eq(heap.held_bytes, HAS_SLABS ? HEAP_CHUNK_BYTES : 0);
+    ck_assert_uint_eq(heap.held_bytes, HAS_SLABS ? HEAP_SLAB_BYTES : 0);
     heap_free_all(&heap);
 }
 END_TEST
