@@ -1,8 +1,8 @@
 /* A heap: small allocations of one worker, packed into slabs.
  *
  * Entries are millions, and most are smaller than a hundred bytes. The allocator's size classes
- * there are sixteen and more bytes apart; these are eight apart up to HEAP_FINE_BYTES_MAX, so that an entry
- * wastes less than eight bytes. Sizes above HEAP_SMALL_BYTES_MAX go to memory.h.
+ * there are sixteen and more bytes apart; these are eight apart up to HEAP_FINE_BYTES_MAX, so that
+ * an entry wastes less than eight bytes. Sizes above HEAP_SMALL_BYTES_MAX go to memory.h.
  *
  *   slab: HEAP_SLAB_BYTES, aligned to its size
  *   +--------+----------+----------+----------+---

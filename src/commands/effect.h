@@ -6,18 +6,17 @@
  * gives the same data. It reads no other slot, no clock and no randomness. Numbers are permanent:
  * they stand in the log.
  *
- *   NUMBER  KIND             key   field   value   number      expiry_ms
- *   1       value_put        key   -       bytes   -           new, or none
- *   2       key_delete       key   -       -       -           -
- *   3       key_expire_at    key   -       -       -           new, or none
- *   4       string_patch     key   -       bytes   offset      -
- *   5       integer_put      key   -       -       value       -            (keeps the expiry)
- *   6       hash_put         key   field   bytes   -           -
- *   7       hash_delete      key   field   -       -           -            (the last field: and
- *   the key) 8       key_move         key   new key -       database    -            (same slot;
- *   replaces what is there) 9       database_flush   -     -       -       database    -
- *   (node scope) 10      database_swap    -     -       -       first * 2^32 + second    (node
- *   scope)
+ *   NUMBER  KIND            KEY  FIELD    VALUE  NUMBER    EXPIRY  REMARK
+ *   1       value_put       key  -        bytes  -         new
+ *   2       key_delete      key  -        -      -         -
+ *   3       key_expire_at   key  -        -      -         new
+ *   4       string_patch    key  -        bytes  offset    -
+ *   5       integer_put     key  -        -      value     -       keeps the expiry
+ *   6       hash_put        key  field    bytes  -         -
+ *   7       hash_delete     key  field    -      -         -       the last field: the key too
+ *   8       key_move        key  new key  -      database  -       same slot; replaces
+ *   9       database_flush  -    -        -      database  -       node scope
+ *   10      database_swap   -    -        -      both      -       node scope: first << 32, second
  */
 #ifndef TARN_COMMANDS_EFFECT_H
 #define TARN_COMMANDS_EFFECT_H

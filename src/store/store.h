@@ -36,6 +36,8 @@
 #define STORE_GROUP_SLOTS 128
 #define STORE_NO_EARLIEST INT64_MAX
 #define STORE_ALIGNMENT 128
+/* A block from this size on is freed by the background thread: giving its pages back takes time. */
+#define STORE_FREE_AWAY_BYTES ((size_t)512 * 1024)
 
 /* The bound that an entry sets which expires then: even the last moment is not the same as
  * never. */
@@ -112,6 +114,7 @@ struct store {
     struct eviction_pool *eviction_pool; /* NULL until the first eviction */
     struct watch_table watches;
     struct list graveyard;
+    struct background *background; /* frees large blocks; NULL: the worker itself does */
     uint64_t graveyard_count;
     struct store_statistics statistics;
 };

@@ -1,5 +1,6 @@
 #include "store/value.h"
 
+#include "io/background.h"
 #include "store/hash_value.h"
 
 const char *value_type_name(enum value_type type) {
@@ -83,12 +84,24 @@ size_t value_elements(const struct entry *entry) {
     return value_type_of(entry) == VALUE_HASH ? hash_value_length(entry) : 1;
 }
 
+static void block_release_away(void *block) {
+    block_release(block);
+}
+
+static void block_free(struct store *store, struct block *block) {
+    heap_unaccount(&store->heap, block_occupied_bytes(block));
+    if (store->background != NULL && block->capacity >= STORE_FREE_AWAY_BYTES) {
+        background_submit(store->background, block_release_away, block);
+    } else {
+        block_release(block);
+    }
+}
+
 /* Frees what the entry points at. */
 static void content_free(struct store *store, struct entry *entry) {
     switch (entry_kind(entry)) {
     case ENTRY_BLOCK:
-        heap_unaccount(&store->heap, block_occupied_bytes(entry_block(entry)));
-        block_release(entry_block(entry));
+        block_free(store, entry_block(entry));
         break;
     case ENTRY_HASH_TABLE:
         hash_value_free_content(store, entry);

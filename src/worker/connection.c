@@ -88,9 +88,6 @@ static void input_release(struct connection *connection) {
 void connection_free(struct connection *connection) {
     ASSERT(!connection->is_away);
     struct worker *home = connection->home;
-    if (home->sweep == connection) {
-        home->sweep = NULL;
-    }
     pubsub_forget(connection);
     monitor_leave(connection);
     if (connection->transaction != NULL) {
@@ -431,9 +428,9 @@ static void readable(void *context, unsigned events) {
         connection->is_writable = true;
         connection_mark_output(connection);
         if (!connection->is_away) {
-            loop_watch_change(home->loop, &connection->watch, LOOP_READ);
             connection->is_reading = true;
         }
+        loop_watch_change(home->loop, &connection->watch, connection->is_reading ? LOOP_READ : 0);
     }
     if ((events & LOOP_READ) == 0) {
         return;

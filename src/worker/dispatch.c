@@ -77,12 +77,6 @@ static bool is_web_request(struct span word) {
     return span_is(word, "post") || span_is(word, "host:");
 }
 
-/* A web page that makes a browser talk to this server sends a request line and headers: no client
- * does. */
-static bool is_from_a_browser(struct span name) {
-    return span_is(name, "post") || span_is(name, "host:");
-}
-
 static void reply_unknown(struct worker *worker, struct connection *connection,
                           const struct request *request) {
     const struct span *args = args_of(connection, request);
@@ -98,12 +92,6 @@ static void reply_unknown(struct worker *worker, struct connection *connection,
     }
     struct reply *reply = &connection->reply;
     size_t reply_at = reply->buffer.length;
-    if (is_from_a_browser(args[0])) {
-        log_warning("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or "
-                    "Host: commands to this server. Connection aborted.");
-        connection->flags |= CONNECTION_CLOSE_AFTER_REPLY;
-        return;
-    }
     if (request->container != NULL) {
         char container[32];
         size_t length = 0;

@@ -23,6 +23,11 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
                                        struct request *request, bool is_stopped,
                                        struct dispatch *dispatch);
 
+/* The workers (bits) that own the keys of these arguments; STOP_ALL_WORKERS when there are too many
+ * to look at. */
+uint64_t dispatch_key_owners(const struct node *node, const struct command *command,
+                             const struct span *args, uint32_t args_count);
+
 /* Runs one command as part of EXEC: no checks but those at run time; the reply goes to the
  * connection. */
 void dispatch_queued(struct worker *worker, struct connection *connection,

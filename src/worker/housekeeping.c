@@ -3,6 +3,7 @@
 #include "base/logger.h"
 #include "base/memory.h"
 #include "worker/client_eviction.h"
+#include "worker/listeners.h"
 #include "worker/removal.h"
 #include "worker/worker.h"
 
@@ -92,6 +93,9 @@ void housekeeping_tick(struct worker *worker) {
     worker->cron_is_due = false;
     worker->cron_runs++;
     sweep(worker);
+    if (worker->listeners != NULL) {
+        listeners_resume(worker->listeners);
+    }
     client_eviction_step(worker);
     publish_counters(worker);
     removal_publish(worker);

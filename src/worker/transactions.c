@@ -3,16 +3,11 @@
 #include "base/memory.h"
 #include "worker/dispatch.h"
 
-#define KEYS_AT_ONCE 64
-
 static uint64_t owner_bit(const struct node *node, uint16_t slot) {
     return UINT64_C(1) << node->keyspace->owners[slot];
 }
 
 /* ---- which workers EXEC needs ---- */
-
-uint64_t dispatch_key_owners(const struct node *node, const struct command *command,
-                             const struct span *args, uint32_t args_count);
 
 static uint64_t queued_workers(const struct node *node, const struct queued_command *queued,
                                bool *needs_home) {

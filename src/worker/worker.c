@@ -300,7 +300,7 @@ static void requests_finished(struct worker *worker, struct connection *connecti
 static void run_requests(struct worker *worker, struct connection *connection) {
     struct request_list *list = connection->requests;
     while (list->next < list->count) {
-        if (UNLIKELY(connection->closes ||
+        if (UNLIKELY((connection->home == worker && connection->closes) ||
                      (connection->flags & CONNECTION_CLOSE_AFTER_REPLY) != 0)) {
             list->next = list->count;
             break;
@@ -348,7 +348,7 @@ void worker_run_stopped(struct worker *worker, struct connection *connection) {
     struct request_list *list = connection->requests;
     struct dispatch dispatch = {0};
     enum dispatch_outcome outcome = DISPATCH_DONE;
-    if (!connection->closes) {
+    if (connection->home != worker || !connection->closes) {
         outcome = dispatch_request(worker, connection, &list->items[list->next], true, &dispatch);
     }
     /* A CLIENT PAUSE that was served by this same stop holds it: it waits at home. */
@@ -510,6 +510,7 @@ struct worker *worker_new(struct node *node, uint32_t index) {
     worker->node = node;
     worker->index = index;
     worker->store = node->keyspace->stores[index];
+    worker->store->background = node->background;
     worker->loop = loop_new();
     if (worker->loop == NULL) {
         memory_free(worker);
@@ -599,6 +600,7 @@ void worker_free(struct worker *worker) {
     for (struct list *link; (link = list_pop_front(&worker->spare_lists)) != NULL;) {
         request_list_free(LIST_ENTRY(link, struct request_list, link));
     }
+    worker->store->background = NULL;
     executor_free(&worker->executor);
     loop_free(worker->loop);
     memory_free(worker);

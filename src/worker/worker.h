@@ -97,7 +97,6 @@ struct worker {
     struct loop_timer removal_timer; /* wakes the worker for the next piece: removal.h */
     bool cron_is_due;
     uint64_t cron_runs;
-    struct connection *sweep; /* where the sweep over idle connections goes on */
 
     struct tick_work work; /* of this tick */
     struct tick_work work_max;
