@@ -35,7 +35,6 @@ void transaction_unwatch(struct transaction *transaction) {
     transaction->watched = NULL;
     transaction->watched_count = 0;
     transaction->watched_capacity = 0;
-    transaction->is_dirty = false;
 }
 
 void transaction_free(struct transaction *transaction) {

@@ -28,7 +28,6 @@ struct watched_key {
 
 struct transaction {
     bool is_open;    /* between MULTI and EXEC */
-    bool is_dirty;   /* a watched key changed, or the watcher's database was flushed */
     bool is_aborted; /* a command was refused when it was queued */
     struct queued_command *commands;
     uint32_t commands_count;
