@@ -11,6 +11,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -385,6 +386,11 @@ struct network_result network_write_parts(int fd, const struct iovec *parts, siz
         sent = sendmsg(fd, &message, MSG_NOSIGNAL);
     } while (UNLIKELY(sent == -1 && errno == EINTR));
     return moved(sent);
+}
+
+bool network_peer_has_left(int fd) {
+    struct pollfd socket = {.fd = fd, .events = POLLRDHUP};
+    return poll(&socket, 1, 0) == 1;
 }
 
 void network_shutdown(int fd) {

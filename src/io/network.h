@@ -86,6 +86,10 @@ struct network_result network_write(int fd, const void *bytes, size_t length);
 /* As many parts as IOV_MAX allows in one go; more may be given. At least one byte in all. */
 struct network_result network_write_parts(int fd, const struct iovec *parts, size_t count);
 
+/* The peer has closed its side, or the connection is gone: known even while bytes that it sent
+ * before wait to be read. */
+bool network_peer_has_left(int fd);
+
 /* Ends the connection for both sides without letting go of the fd: its reader sees the end. */
 void network_shutdown(int fd);
 void network_close(int fd);

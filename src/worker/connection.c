@@ -435,6 +435,10 @@ static void readable(void *context, unsigned events) {
     if ((events & LOOP_READ) == 0) {
         return;
     }
+    if (connection->is_suspended && network_peer_has_left(connection->fd)) {
+        connection_close(connection); /* A pause may be long, and its place is of use to others. */
+        return;
+    }
     if (connection->is_away || list_is_linked(&connection->run_link)) {
         /* Its turn has not come yet: the loop shall not tell of it again and again. */
         loop_watch_change(home->loop, &connection->watch, connection->is_writable ? 0 : LOOP_WRITE);

@@ -29,6 +29,11 @@ static void sweep_one(struct worker *worker, struct connection *connection) {
     if (connection->is_away) {
         return;
     }
+    /* What it sent behind the held request waits unread, so the loop does not tell of its end. */
+    if (connection->is_suspended && network_peer_has_left(connection->fd)) {
+        connection_close(connection);
+        return;
+    }
     connection_check_output_limit(connection, worker->now_ms);
     if (timeout_ms != 0 && worker->now_ms - connection->last_active_ms > timeout_ms &&
         connection_class(connection) == CLIENT_CLASS_NORMAL &&

@@ -486,6 +486,19 @@ START_TEST(write_of_parts_sends_them_in_order_and_accepts_more_than_the_kernel_d
 }
 END_TEST
 
+START_TEST(a_peer_that_left_is_seen_behind_bytes_that_wait) {
+    struct link link = link_new("127.0.0.1");
+    ck_assert(!network_peer_has_left(link.server));
+    ck_assert_int_eq(network_write(link.client, "abc", 3).status, NETWORK_MOVED);
+    ck_assert(!network_peer_has_left(link.server));
+    network_shutdown(link.client);
+    struct pollfd end = {.fd = link.server, .events = POLLRDHUP};
+    ck_assert_int_eq(poll(&end, 1, 10000), 1);
+    ck_assert(network_peer_has_left(link.server));
+    link_free(&link);
+}
+END_TEST
+
 START_TEST(options_of_a_connection_are_set_as_redis_sets_them) {
     struct link link = link_new("127.0.0.1");
     ck_assert_int_eq(network_set_no_delay(link.server), 0);
@@ -541,6 +554,7 @@ int main(void) {
         read_tells_bytes_from_would_block_from_closed_from_error,
         write_stops_at_what_the_socket_holds_and_survives_a_closed_peer,
         write_of_parts_sends_them_in_order_and_accepts_more_than_the_kernel_does,
+        a_peer_that_left_is_seen_behind_bytes_that_wait,
         options_of_a_connection_are_set_as_redis_sets_them,
         descriptor_limit_is_raised_as_far_as_wanted_and_never_lowered,
     };

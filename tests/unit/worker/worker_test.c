@@ -237,6 +237,40 @@ START_TEST(workers_end_while_connections_are_anywhere) {
 }
 END_TEST
 
+START_TEST(who_leaves_during_a_pause_goes_at_once) {
+    struct workers *workers = workers_new(1);
+    struct peer admin = peer_new(workers, 0);
+    struct peer plain = peer_new(workers, 0);
+    struct peer eager = peer_new(workers, 0);
+    struct peer patient = peer_new(workers, 0);
+    peer_say(&admin, "CLIENT PAUSE 600000 WRITE\r\n");
+    workers_settle(workers);
+    peer_say(&plain, "SET a 1\r\n");
+    peer_say(&eager, "SET b 1\r\n");
+    peer_say(&patient, "SET c 1\r\n");
+    workers_settle(workers);
+    ck_assert(plain.connection->is_suspended && eager.connection->is_suspended);
+    close(plain.fd);
+    workers_settle(workers);
+    ck_assert_uint_eq(atomic_load(&workers->node.clients), 3);
+    /* More than a held request: bytes that nobody reads hide the end. */
+    peer_say(&eager, "SET b 2\r\n");
+    workers_settle(workers);
+    ck_assert(!eager.connection->is_reading);
+    close(eager.fd);
+    workers_at(workers, 0)->cron_is_due = true;
+    workers_settle(workers);
+    ck_assert_uint_eq(atomic_load(&workers->node.clients), 2);
+    peer_say(&admin, "CLIENT UNPAUSE\r\nGET a\r\nGET b\r\n");
+    workers_settle(workers);
+    peer_expect(&admin, "+OK\r\n+OK\r\n$-1\r\n$-1\r\n");
+    peer_expect(&patient, "+OK\r\n");
+    workers_free(workers);
+    close(admin.fd);
+    close(patient.fd);
+}
+END_TEST
+
 START_TEST(the_keepalive_option_holds_for_new_connections) {
     struct workers *workers = workers_new(1);
     workers->options.tcp_keepalive = 77;
@@ -282,6 +316,7 @@ int main(void) {
         a_connection_runs_where_its_keys_are_and_comes_home,
         an_answer_gathered_from_all_workers_is_not_held_or_written_halfway,
         workers_end_while_connections_are_anywhere,
+        who_leaves_during_a_pause_goes_at_once,
         the_keepalive_option_holds_for_new_connections,
         client_names_are_visible_ascii,
     };
