@@ -1,6 +1,7 @@
 #include "tests/unit/commands/call_harness.h"
 
 #include "base/memory.h"
+#include "commands/effect_codec.h"
 #include "store/hash_value.h"
 #include "store/value.h"
 
@@ -13,17 +14,24 @@ static void terminate(struct buffer *buffer) {
     *buffer_reserve(buffer, 1) = '\0';
 }
 
+/* By way of the bytes that would stand in the log. */
 static void apply_to_twin(struct keyspace *twin, const struct place *place,
                           const struct effect *effect) {
-    struct place same = {
-        .key = place->key,
-        .hash = place->hash,
-        .database = place->database,
-        .slot = place->slot,
-        .store = keyspace_store(twin, place->slot),
-    };
-    place_find(&same);
-    effect_apply(&same, effect);
+    struct effect_record record = {.effect = *effect, .slot = EFFECT_NODE_SLOT};
+    if (place != NULL) {
+        record.key = place->key;
+        record.database = place->database;
+        record.slot = place->slot;
+    }
+    struct buffer log = BUFFER_EMPTY;
+    if (effect_write(&log, &record)) {
+        buffer_append_span(&log, block_span(effect->block));
+    }
+    struct span content = buffer_span(&log);
+    ASSERT(effect_read(&content, &record) == EFFECT_READ_DONE);
+    ASSERT(effect_read(&content, &record) == EFFECT_READ_END);
+    ASSERT(effect_replay(twin, &record) == EFFECT_REPLAY_DONE);
+    buffer_free(&log);
 }
 
 static void effect_seen(void *context, const struct call *call, const struct place *place,
@@ -42,13 +50,7 @@ static void effect_seen(void *context, const struct call *call, const struct pla
         };
     }
     harness->effects_count++;
-    if (place != NULL) {
-        apply_to_twin(harness->twin, place, effect);
-        return;
-    }
-    for (uint32_t i = 0; i < harness->twin->store_count; i++) {
-        effect_apply_to_database(harness->twin->stores[i], effect);
-    }
+    apply_to_twin(harness->twin, place, effect);
 }
 
 static void event_seen(void *context, const struct call *call, enum event event, struct span key) {

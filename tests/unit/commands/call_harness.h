@@ -9,9 +9,9 @@
  *     ck_assert_str_eq(harness.events.bytes, "set key\n");
  *     call_harness_close(&harness);
  *
- * A second keyspace, the twin, is given nothing but the effects; call_harness_difference() tells
- * whether it is the same as the first. call_harness_close() asserts that it is: every test
- * checks that effects carry all.
+ * A second keyspace, the twin, is given nothing but the effects, as the log's bytes;
+ * call_harness_difference() tells whether it is the same as the first. call_harness_close() asserts
+ * that it is: every test checks that effects carry all, and their bytes too.
  *
  * Arguments of BLOCK_BYTES_MIN bytes or more come to the command as blocks, as from the socket.
  * A broken rule of call.h (no reply, an effect of a read-only command) is an assertion.
