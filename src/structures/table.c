@@ -292,6 +292,20 @@ static uint64_t reverse_bits(uint64_t bits) {
     return __builtin_bswap64(bits);
 }
 
+void table_visit_bucket(const struct table *table, uint32_t index,
+                        void (*visit)(void *element, void *context), void *context) {
+    for (const struct table_bucket *bucket = table_bucket(table, index); bucket != NULL;) {
+        const struct table_bucket *child = table_child(bucket);
+        int cells = child == NULL ? TABLE_BUCKET_CELLS : LAST_CELL;
+        for (int i = 0; i < cells; i++) {
+            if (bucket->cells[i] != 0) {
+                visit(table_cell_element(bucket->cells[i]), context);
+            }
+        }
+        bucket = child;
+    }
+}
+
 uint64_t table_scan(const struct table *table, uint64_t position,
                     void (*visit)(void *element, void *context), void *context) {
     const uint64_t space = UINT64_C(1) << TABLE_SCAN_BITS;
@@ -304,16 +318,7 @@ uint64_t table_scan(const struct table *table, uint64_t position,
     uint32_t level_buckets = UINT32_C(1) << level;
     bool is_split = index >= level_buckets || index < table->bucket_count - level_buckets;
     uint32_t bits = level + (is_split ? 1 : 0);
-    for (const struct table_bucket *bucket = table_bucket(table, index); bucket != NULL;) {
-        const struct table_bucket *child = table_child(bucket);
-        int cells = child == NULL ? TABLE_BUCKET_CELLS : LAST_CELL;
-        for (int i = 0; i < cells; i++) {
-            if (bucket->cells[i] != 0) {
-                visit(table_cell_element(bucket->cells[i]), context);
-            }
-        }
-        bucket = child;
-    }
+    table_visit_bucket(table, index, visit, context);
     uint64_t step = space >> bits;
     uint64_t next = (position & ~(step - 1)) + step;
     return next >= space ? 0 : next;

@@ -167,6 +167,11 @@ void table_step_buckets(const struct table *table, uint32_t buckets[2]);
 uint64_t table_scan(const struct table *table, uint64_t position,
                     void (*visit)(void *element, void *context), void *context);
 
+/* Calls visit for each element of the bucket of that number, below bucket_count. visit must not
+ * change the table. */
+void table_visit_bucket(const struct table *table, uint32_t index,
+                        void (*visit)(void *element, void *context), void *context);
+
 /* Any element with about equal chance, or NULL in an empty table. */
 void *table_random(const struct table *table, struct random *random);
 
