@@ -28,12 +28,14 @@ START_TEST(varint_refuses_what_passes_64_bits) {
 END_TEST
 
 START_TEST(varint_takes_no_span_beyond_the_end) {
-    struct span rest = SPAN_LITERAL("\x03" "abcd");
+    struct span rest = SPAN_LITERAL("\x03"
+                                    "abcd");
     struct span found;
     ck_assert(varint_read_span(&rest, &found));
     ck_assert(span_equal(found, span_of_string("abc")));
     ck_assert_uint_eq(rest.length, 1);
-    rest = (struct span)SPAN_LITERAL("\x05" "abcd");
+    rest = (struct span)SPAN_LITERAL("\x05"
+                                     "abcd");
     ck_assert(!varint_read_span(&rest, &found));
     ck_assert_uint_eq(rest.length, 5);
 }
