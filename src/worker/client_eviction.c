@@ -12,27 +12,51 @@ uint64_t client_memory_limit(const struct node *node) {
     return (uint64_t)node->store_options->maxmemory / 100 * (uint64_t)-limit;
 }
 
-/* Publishes what the connections take that are at home; answers the largest of those that may go,
- * or NULL. */
-static struct connection *measure(struct worker *worker) {
-    size_t sum = 0;
-    size_t most = 0;
-    struct connection *largest = NULL;
+struct victim {
+    struct connection *connection;
+    size_t bytes;
+};
+
+/* The largest connections that may go, largest first. */
+struct victims {
+    struct victim items[CLIENT_EVICTIONS_MAX];
+    uint32_t count;
+};
+
+static void victims_offer(struct victims *victims, const struct victim *offered) {
+    struct victim *items = victims->items;
+    bool is_full = victims->count == CLIENT_EVICTIONS_MAX;
+    if (is_full && items[victims->count - 1].bytes >= offered->bytes) {
+        return;
+    }
+    uint32_t place = is_full ? victims->count - 1 : victims->count++;
+    for (; place > 0 && items[place - 1].bytes < offered->bytes; place--) {
+        items[place] = items[place - 1];
+    }
+    items[place] = *offered;
+}
+
+/* Looks at each connection that is at home, once. Answers the bytes that all of them take. */
+static uint64_t measure(const struct worker *worker, struct victims *victims) {
+    uint64_t sum = 0;
     LIST_FOR_EACH(link, &worker->connections) {
         struct connection *connection = LIST_ENTRY(link, struct connection, link);
         if (connection->is_away) {
             continue;
         }
-        size_t bytes = connection_memory_bytes(connection);
-        sum += bytes;
-        if (bytes > most && (connection->flags & CONNECTION_NO_EVICT) == 0) {
-            most = bytes;
-            largest = connection;
+        struct victim victim = {.connection = connection,
+                                .bytes = connection_memory_bytes(connection)};
+        sum += victim.bytes;
+        if ((connection->flags & CONNECTION_NO_EVICT) == 0) {
+            victims_offer(victims, &victim);
         }
     }
+    return sum;
+}
+
+static void publish(struct worker *worker, uint64_t sum, size_t largest) {
     atomic_store_explicit(&worker->connections_bytes, sum, memory_order_relaxed);
-    atomic_store_explicit(&worker->evictable_bytes, most, memory_order_relaxed);
-    return largest;
+    atomic_store_explicit(&worker->evictable_bytes, largest, memory_order_relaxed);
 }
 
 /* Over the limit, and nobody else has a larger connection to close. */
@@ -56,13 +80,18 @@ void client_eviction_step(struct worker *worker) {
     if (limit == 0) {
         return;
     }
-    for (;;) {
-        struct connection *largest = measure(worker);
-        if (largest == NULL || !is_my_turn(worker, limit)) {
+    struct victims victims = {.count = 0};
+    uint64_t sum = measure(worker, &victims);
+    for (uint32_t i = 0; i < victims.count; i++) {
+        const struct victim *largest = &victims.items[i];
+        publish(worker, sum, largest->bytes);
+        if (!is_my_turn(worker, limit)) {
             return;
         }
-        client_info_log(LOG_NOTICE, "Evicting client: ", largest, "");
-        connection_close(largest);
+        client_info_log(LOG_NOTICE, "Evicting client: ", largest->connection, "");
+        connection_close(largest->connection);
         atomic_fetch_add(&node->evicted_clients, 1);
+        sum -= largest->bytes;
     }
+    publish(worker, sum, 0); /* What else there is, the next period measures. */
 }
