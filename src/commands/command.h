@@ -103,6 +103,12 @@ struct key_spec {
 
 #define COMMAND_KEY_SPECS_MAX 4
 
+/* The specs of a command whose only key is its first argument. */
+#define COMMAND_FIRST_KEY(flags_of_key)                                                            \
+    {                                                                                              \
+        { .flags = (flags_of_key), .begin = 1, .step = 1 }                                         \
+    }
+
 struct command {
     const char *name; /* lower case; for a subcommand only its own word */
     int arity;        /* arguments with the name; negative: at least */

@@ -1,15 +1,10 @@
 #include "commands/string.h"
 
-#include "base/memory.h"
 #include "commands/arguments.h"
-#include "commands/lcs.h"
-
-#include <math.h>
 
 /* ---- writing a whole value ---- */
 
-/* The value is argument i. */
-static void put(struct call *call, struct place *place, uint32_t i, enum event event,
+void string_put(struct call *call, struct place *place, uint32_t i, enum event event,
                 int64_t expiry_ms) {
     if (place->cell == NULL) {
         arguments_notify_new(call, place);
@@ -25,6 +20,12 @@ static void put(struct call *call, struct place *place, uint32_t i, enum event e
                   .block = call_block(call, i),
                   .expiry_ms = expiry_ms,
               });
+}
+
+struct span string_at(struct call *call, struct span key, char *scratch) {
+    struct place place = call_place(call, key);
+    const struct entry *entry = place_entry(&place);
+    return entry == NULL ? span_of("", 0) : value_string(entry, scratch);
 }
 
 /* Replies with the value of the key, the first argument. False: it has another type, and the reply
@@ -156,7 +157,7 @@ static void set_under(struct call *call, uint32_t i, const struct set_options *o
     if ((options->given & SET_KEEPTTL) != 0 && place.cell != NULL) {
         expiry_ms = entry_expiry(table_cell_element(*place.cell));
     }
-    put(call, &place, i, EVENT_SET_ID, expiry_ms);
+    string_put(call, &place, i, EVENT_SET_ID, expiry_ms);
     if (options->expiry != 0) {
         call_notify(call, EVENT_EXPIRE_ID, place.key);
     }
@@ -168,7 +169,7 @@ static void set_under(struct call *call, uint32_t i, const struct set_options *o
 static void set(struct call *call) {
     if (LIKELY(call->args_count == 3)) {
         struct place place = call_place(call, call->args[1]);
-        put(call, &place, 2, EVENT_SET_ID, ENTRY_NO_EXPIRY);
+        string_put(call, &place, 2, EVENT_SET_ID, ENTRY_NO_EXPIRY);
         reply_ok(call->reply);
         return;
     }
@@ -190,7 +191,7 @@ static void setnx(struct call *call) {
     struct place place = call_place(call, call->args[1]);
     bool is_new = place.cell == NULL;
     if (is_new) {
-        put(call, &place, 2, EVENT_SET_ID, ENTRY_NO_EXPIRY);
+        string_put(call, &place, 2, EVENT_SET_ID, ENTRY_NO_EXPIRY);
     }
     reply_integer(call->reply, is_new);
 }
@@ -206,7 +207,7 @@ static void getset(struct call *call) {
     struct entry *entry;
     if (reply_value(call, &entry)) {
         struct place place = call_place(call, call->args[1]);
-        put(call, &place, 2, EVENT_SET_ID, ENTRY_NO_EXPIRY);
+        string_put(call, &place, 2, EVENT_SET_ID, ENTRY_NO_EXPIRY);
     }
 }
 
@@ -288,7 +289,7 @@ static bool pairs_are_whole(struct call *call) {
 static void put_pairs(struct call *call) {
     for (uint32_t i = 1; i < call->args_count; i += 2) {
         struct place place = call_place(call, call->args[i]);
-        put(call, &place, i + 1, EVENT_SET_ID, ENTRY_NO_EXPIRY);
+        string_put(call, &place, i + 1, EVENT_SET_ID, ENTRY_NO_EXPIRY);
     }
 }
 
@@ -313,358 +314,7 @@ static void msetnx(struct call *call) {
     reply_integer(call->reply, 1);
 }
 
-/* ---- parts of a value ---- */
-
-static void reply_part(struct call *call, const struct entry *entry, struct range range) {
-    char scratch[NUMBER_TEXT_BYTES_MAX];
-    struct span text = value_string(entry, scratch);
-    range_cut(&range, (int64_t)text.length);
-    if (range.start > range.end) {
-        reply_bulk(call->reply, span_of("", 0));
-        return;
-    }
-    size_t start = (size_t)range.start;
-    size_t length = (size_t)(range.end - range.start) + 1;
-    if (entry_kind(entry) == ENTRY_BLOCK && length >= BLOCK_BYTES_MIN) {
-        reply_bulk_block(call->reply, entry_block(entry), start, length);
-    } else {
-        reply_bulk(call->reply, span_of(text.bytes + start, length));
-    }
-}
-
-static void getrange(struct call *call) {
-    struct range range;
-    if (!arguments_range(call, 2, &range)) {
-        return;
-    }
-    bool is_wrong;
-    struct entry *entry = call_read_typed(call, call->args[1], VALUE_STRING, &is_wrong);
-    if (is_wrong) {
-        return;
-    }
-    if (entry == NULL || range_is_backward(&range)) {
-        reply_bulk(call->reply, span_of("", 0));
-    } else {
-        reply_part(call, entry, range);
-    }
-}
-
-static void length(struct call *call) {
-    bool is_wrong;
-    struct entry *entry = call_read_typed(call, call->args[1], VALUE_STRING, &is_wrong);
-    if (!is_wrong) {
-        reply_integer(call->reply, entry == NULL ? 0 : (int64_t)value_string_length(entry));
-    }
-}
-
-bool string_reserve(struct call *call, const struct place *place, size_t length_bytes) {
-    if (value_string_reserve(place->store, place->cell, length_bytes)) {
-        return true;
-    }
-    string_reply_no_memory(call);
-    return false;
-}
-
-void string_reply_no_memory(struct call *call) {
-    reply_error(call->reply, "OOM command not allowed: no memory for a string of this size");
-}
-
-/* Whether a string may have so many bytes behind the offset: within the limit, and with memory.
- * Else the reply says why. */
-static bool may_grow(struct call *call, const struct place *place, size_t offset, size_t bytes) {
-    size_t total;
-    if (__builtin_add_overflow(offset, bytes, &total) ||
-        total > (size_t)call->environment->options->proto_max_bulk_len) {
-        reply_error(call->reply, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
-        return false;
-    }
-    return string_reserve(call, place, total);
-}
-
-/* Writes argument i into the string from offset on; replies with the string's length. */
-static void patch(struct call *call, struct place *place, size_t offset, uint32_t i,
-                  enum event event) {
-    struct span bytes = call->args[i];
-    if (!may_grow(call, place, offset, bytes.length)) {
-        return;
-    }
-    arguments_notify_new(call, place);
-    int64_t now = call_emit(call, place,
-                            &(struct effect){
-                                .kind = EFFECT_STRING_PATCH,
-                                .event = event,
-                                .value = bytes,
-                                .number = (int64_t)offset,
-                            });
-    reply_integer(call->reply, now);
-}
-
-static void append(struct call *call) {
-    struct place place;
-    if (!call_write_typed(call, call->args[1], VALUE_STRING, &place)) {
-        return;
-    }
-    if (place.cell == NULL) {
-        put(call, &place, 2, EVENT_APPEND_ID, ENTRY_NO_EXPIRY);
-        reply_integer(call->reply, (int64_t)call->args[2].length);
-        return;
-    }
-    size_t end = value_string_length(table_cell_element(*place.cell));
-    patch(call, &place, end, 2, EVENT_APPEND_ID);
-}
-
-static void setrange(struct call *call) {
-    int64_t offset;
-    if (!call_integer(call, 2, &offset, NULL)) {
-        return;
-    }
-    if (offset < 0) {
-        reply_error(call->reply, "ERR offset is out of range");
-        return;
-    }
-    struct place place;
-    if (!call_write_typed(call, call->args[1], VALUE_STRING, &place)) {
-        return;
-    }
-    if (call->args[3].length == 0) {
-        const struct entry *entry = place_entry(&place);
-        reply_integer(call->reply, entry == NULL ? 0 : (int64_t)value_string_length(entry));
-        return;
-    }
-    patch(call, &place, (size_t)offset, 3, EVENT_SETRANGE_ID);
-}
-
-/* ---- numbers ---- */
-
-static void increase(struct call *call, int64_t by) {
-    struct place place;
-    if (!call_write_typed(call, call->args[1], VALUE_STRING, &place)) {
-        return;
-    }
-    int64_t number = 0;
-    if (place.cell != NULL && !value_string_is_integer(table_cell_element(*place.cell), &number)) {
-        reply_error(call->reply, "ERR value is not an integer or out of range");
-        return;
-    }
-    if (__builtin_add_overflow(number, by, &number)) {
-        reply_error(call->reply, "ERR increment or decrement would overflow");
-        return;
-    }
-    arguments_notify_new(call, &place);
-    call_emit(call, &place,
-              &(struct effect){
-                  .kind = EFFECT_INTEGER_PUT,
-                  .event = EVENT_INCRBY_ID,
-                  .number = number,
-              });
-    reply_integer(call->reply, number);
-}
-
-static void incr(struct call *call) {
-    increase(call, 1);
-}
-
-static void decr(struct call *call) {
-    increase(call, -1);
-}
-
-static void incrby(struct call *call) {
-    int64_t by;
-    if (call_integer(call, 2, &by, NULL)) {
-        increase(call, by);
-    }
-}
-
-static void decrby(struct call *call) {
-    int64_t by;
-    if (!call_integer(call, 2, &by, NULL)) {
-        return;
-    }
-    if (by == INT64_MIN) {
-        reply_error(call->reply, "ERR decrement would overflow");
-        return;
-    }
-    increase(call, -by);
-}
-
-/* The string as a number; 0 when there is none. */
-static bool float_of(const struct entry *entry, long double *number) {
-    if (entry == NULL) {
-        *number = 0;
-        return true;
-    }
-    char scratch[NUMBER_TEXT_BYTES_MAX];
-    return number_parse_long_double(value_string(entry, scratch), number);
-}
-
-static void incrbyfloat(struct call *call) {
-    struct place place;
-    if (!call_write_typed(call, call->args[1], VALUE_STRING, &place)) {
-        return;
-    }
-    const struct entry *entry = place_entry(&place);
-    long double number;
-    long double by;
-    if (!float_of(entry, &number) || !number_parse_long_double(call->args[2], &by)) {
-        reply_error(call->reply, "ERR value is not a valid float");
-        return;
-    }
-    number += by;
-    if (isnan(number) || isinf(number)) {
-        reply_error(call->reply, "ERR increment would produce NaN or Infinity");
-        return;
-    }
-    char text[NUMBER_LONG_DOUBLE_TEXT_BYTES_MAX];
-    struct span sum = span_of(text, number_format_long_double(text, number));
-    arguments_notify_new(call, &place);
-    call_emit(call, &place,
-              &(struct effect){
-                  .kind = EFFECT_VALUE_PUT,
-                  .event = EVENT_INCRBYFLOAT_ID,
-                  .value = sum,
-                  .is_text = true,
-                  .expiry_ms = entry == NULL ? ENTRY_NO_EXPIRY : entry_expiry(entry),
-              });
-    reply_bulk(call->reply, sum);
-}
-
-/* ---- LCS ---- */
-
-struct lcs_options {
-    bool wants_length;
-    bool wants_matches;
-    bool wants_match_lengths;
-    int64_t match_length_min;
-};
-
-/* Reads the arguments behind the keys. False: the reply says what is wrong with them. */
-static bool lcs_options_parse(struct call *call, struct lcs_options *options) {
-    *options = (struct lcs_options){.match_length_min = 0};
-    for (uint32_t i = 3; i < call->args_count; i++) {
-        struct span word = call->args[i];
-        if (span_is(word, "idx")) {
-            options->wants_matches = true;
-        } else if (span_is(word, "len")) {
-            options->wants_length = true;
-        } else if (span_is(word, "withmatchlen")) {
-            options->wants_match_lengths = true;
-        } else if (span_is(word, "minmatchlen") && i + 1 < call->args_count) {
-            if (!call_integer(call, ++i, &options->match_length_min, NULL)) {
-                return false;
-            }
-        } else {
-            call_reply_syntax_error(call);
-            return false;
-        }
-    }
-    if (options->wants_matches && options->wants_length) {
-        reply_error(call->reply,
-                    "ERR If you want both the length and indexes, please just use IDX.");
-        return false;
-    }
-    return true;
-}
-
-struct lcs_reply {
-    struct reply *reply;
-    const struct lcs_options *options;
-    size_t count;
-};
-
-static void reply_place(struct reply *reply, uint32_t start, uint32_t match_length) {
-    reply_array(reply, 2);
-    reply_integer(reply, start);
-    reply_integer(reply, (int64_t)start + match_length - 1);
-}
-
-static void reply_match(const struct lcs_match *match, void *context) {
-    struct lcs_reply *to = context;
-    if (match->length < to->options->match_length_min) {
-        return;
-    }
-    reply_array(to->reply, to->options->wants_match_lengths ? 3 : 2);
-    reply_place(to->reply, match->a, match->length);
-    reply_place(to->reply, match->b, match->length);
-    if (to->options->wants_match_lengths) {
-        reply_integer(to->reply, match->length);
-    }
-    to->count++;
-}
-
-static void reply_lcs(struct reply *reply, const struct lcs *lcs,
-                      const struct lcs_options *options) {
-    if (options->wants_matches) {
-        struct lcs_reply to = {.reply = reply, .options = options};
-        reply_map(reply, 2);
-        reply_bulk_string(reply, "matches");
-        struct reply_mark mark = reply_mark_here(reply);
-        lcs_matches(lcs, reply_match, &to);
-        reply_array_at(reply, mark, to.count);
-        reply_bulk_string(reply, "len");
-        reply_integer(reply, lcs->length);
-        return;
-    }
-    if (options->wants_length) {
-        reply_integer(reply, lcs->length);
-        return;
-    }
-    char *text = memory_alloc(lcs->length);
-    lcs_text(lcs, text);
-    reply_bulk(reply, span_of(text, lcs->length));
-    memory_free(text);
-}
-
-struct span string_at(struct call *call, struct span key, char *scratch) {
-    struct place place = call_place(call, key);
-    const struct entry *entry = place_entry(&place);
-    return entry == NULL ? span_of("", 0) : value_string(entry, scratch);
-}
-
-static bool is_string_or_none(struct call *call, struct span key) {
-    const struct entry *entry = call_read(call, key);
-    return entry == NULL || value_type_of(entry) == VALUE_STRING;
-}
-
-static void lcs_of_strings(struct call *call) {
-    /* Both are looked up before either is used: an expired one goes by an effect. */
-    bool is_first_string = is_string_or_none(call, call->args[1]);
-    bool is_second_string = is_string_or_none(call, call->args[2]);
-    if (!is_first_string || !is_second_string) {
-        reply_error(call->reply, "ERR The specified keys must contain string values");
-        return;
-    }
-    struct lcs_options options;
-    if (!lcs_options_parse(call, &options)) {
-        return;
-    }
-    char scratches[2][NUMBER_TEXT_BYTES_MAX];
-    struct span a = string_at(call, call->args[1], scratches[0]);
-    struct span b = string_at(call, call->args[2], scratches[1]);
-    if (a.length > LCS_BYTES_MAX || b.length > LCS_BYTES_MAX) {
-        reply_error(call->reply, "ERR String too long for LCS");
-        return;
-    }
-    if (lcs_table_bytes(a, b) > (size_t)call->environment->options->proto_max_bulk_len) {
-        reply_error(call->reply, "ERR Insufficient memory, transient memory for LCS exceeds "
-                                 "proto-max-bulk-len");
-        return;
-    }
-    struct lcs lcs;
-    if (!lcs_init(&lcs, a, b)) {
-        reply_error(call->reply,
-                    "ERR Insufficient memory, failed allocating transient memory for LCS");
-        return;
-    }
-    reply_lcs(call->reply, &lcs, &options);
-    lcs_free(&lcs);
-}
-
 /* ---- rows ---- */
-
-#define FIRST_KEY(flags_of_key)                                                                    \
-    {                                                                                              \
-        { .flags = (flags_of_key), .begin = 1, .step = 1 }                                         \
-    }
 
 static unsigned set_key_flags(const struct span *args, uint32_t args_count) {
     for (uint32_t i = 3; i < args_count; i++) {
@@ -683,47 +333,10 @@ static const char *const tips_of_msetnx[] = {"request_policy:multi_shard",
 
 const struct command string_commands[] = {
     {
-        .name = "append",
-        .arity = 3,
-        .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_INSERT),
-        .run = append,
-        .group = "string",
-        .since = "2.0.0",
-        .complexity = "O(N) with N the length of what is appended; the string's own length does "
-                      "not matter on average, since it grows with room to spare.",
-        .summary = "Adds bytes at the end of a string. A key that is not there is created.",
-        .syntax = "key value",
-    },
-    {
-        .name = "decr",
-        .arity = 2,
-        .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE),
-        .run = decr,
-        .group = "string",
-        .since = "1.0.0",
-        .complexity = "O(1)",
-        .summary = "Takes one from the number at a key. A key that is not there counts as 0.",
-        .syntax = "key",
-    },
-    {
-        .name = "decrby",
-        .arity = 3,
-        .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE),
-        .run = decrby,
-        .group = "string",
-        .since = "1.0.0",
-        .complexity = "O(1)",
-        .summary = "Takes so much from the number at a key. A key that is not there counts as 0.",
-        .syntax = "key decrement",
-    },
-    {
         .name = "get",
         .arity = 2,
         .flags = COMMAND_READONLY | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RO | KEY_ACCESS),
+        .keys = COMMAND_FIRST_KEY(KEY_RO | KEY_ACCESS),
         .run = get,
         .group = "string",
         .since = "1.0.0",
@@ -735,7 +348,7 @@ const struct command string_commands[] = {
         .name = "getdel",
         .arity = 2,
         .flags = COMMAND_WRITE | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_DELETE),
+        .keys = COMMAND_FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_DELETE),
         .run = getdel,
         .group = "string",
         .since = "6.2.0",
@@ -760,23 +373,10 @@ const struct command string_commands[] = {
                   "unix-time-milliseconds|PERSIST]",
     },
     {
-        .name = "getrange",
-        .arity = 4,
-        .flags = COMMAND_READONLY,
-        .keys = FIRST_KEY(KEY_RO | KEY_ACCESS),
-        .run = getrange,
-        .group = "string",
-        .since = "2.4.0",
-        .complexity =
-            "O(N) with N the length of the part; O(1) for a large part of a large string.",
-        .summary = "Answers the part of a string between two places, both inside.",
-        .syntax = "key start end",
-    },
-    {
         .name = "getset",
         .arity = 3,
         .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE),
+        .keys = COMMAND_FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE),
         .run = getset,
         .group = "string",
         .since = "1.0.0",
@@ -785,55 +385,6 @@ const struct command string_commands[] = {
         .syntax = "key value",
         .deprecated_since = "6.2.0",
         .replaced_by = "`SET` with the `!GET` argument",
-    },
-    {
-        .name = "incr",
-        .arity = 2,
-        .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE),
-        .run = incr,
-        .group = "string",
-        .since = "1.0.0",
-        .complexity = "O(1)",
-        .summary = "Adds one to the number at a key. A key that is not there counts as 0.",
-        .syntax = "key",
-    },
-    {
-        .name = "incrby",
-        .arity = 3,
-        .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE),
-        .run = incrby,
-        .group = "string",
-        .since = "1.0.0",
-        .complexity = "O(1)",
-        .summary = "Adds so much to the number at a key. A key that is not there counts as 0.",
-        .syntax = "key increment",
-    },
-    {
-        .name = "incrbyfloat",
-        .arity = 3,
-        .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE),
-        .run = incrbyfloat,
-        .group = "string",
-        .since = "2.6.0",
-        .complexity = "O(1)",
-        .summary = "Adds a decimal fraction to the number at a key. A key that is not there counts "
-                   "as 0.",
-        .syntax = "key increment(double)",
-    },
-    {
-        .name = "lcs",
-        .arity = -3,
-        .flags = COMMAND_READONLY,
-        .keys = {{.flags = KEY_RO | KEY_ACCESS, .begin = 1, .last = 1, .step = 1}},
-        .run = lcs_of_strings,
-        .group = "string",
-        .since = "7.0.0",
-        .complexity = "O(N*M) with N and M the lengths of the strings",
-        .summary = "Answers the longest sequence of bytes that two strings have in common.",
-        .syntax = "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
     },
     {
         .name = "mget",
@@ -878,7 +429,7 @@ const struct command string_commands[] = {
         .name = "psetex",
         .arity = 4,
         .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_SAMPLED,
-        .keys = FIRST_KEY(KEY_OW | KEY_UPDATE),
+        .keys = COMMAND_FIRST_KEY(KEY_OW | KEY_UPDATE),
         .run = psetex,
         .group = "string",
         .since = "2.6.0",
@@ -910,7 +461,7 @@ const struct command string_commands[] = {
         .name = "setex",
         .arity = 4,
         .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_SAMPLED,
-        .keys = FIRST_KEY(KEY_OW | KEY_UPDATE),
+        .keys = COMMAND_FIRST_KEY(KEY_OW | KEY_UPDATE),
         .run = setex,
         .group = "string",
         .since = "2.0.0",
@@ -924,7 +475,7 @@ const struct command string_commands[] = {
         .name = "setnx",
         .arity = 3,
         .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_OW | KEY_INSERT),
+        .keys = COMMAND_FIRST_KEY(KEY_OW | KEY_INSERT),
         .run = setnx,
         .group = "string",
         .since = "1.0.0",
@@ -933,45 +484,6 @@ const struct command string_commands[] = {
         .syntax = "key value",
         .deprecated_since = "2.6.12",
         .replaced_by = "`SET` with the `NX` argument",
-    },
-    {
-        .name = "setrange",
-        .arity = 4,
-        .flags = COMMAND_WRITE | COMMAND_DENY_OOM,
-        .keys = FIRST_KEY(KEY_RW | KEY_UPDATE),
-        .run = setrange,
-        .group = "string",
-        .since = "2.2.0",
-        .complexity = "O(N) with N the length of the value, and of the zeros up to it.",
-        .summary = "Writes over the bytes of a string from an offset on; it grows as needed.",
-        .syntax = "key offset value",
-    },
-    {
-        .name = "strlen",
-        .arity = 2,
-        .flags = COMMAND_READONLY | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RO),
-        .run = length,
-        .group = "string",
-        .since = "2.2.0",
-        .complexity = "O(1)",
-        .summary = "Answers how many bytes the string at a key has.",
-        .syntax = "key",
-    },
-    {
-        .name = "substr",
-        .arity = 4,
-        .flags = COMMAND_READONLY,
-        .keys = FIRST_KEY(KEY_RO | KEY_ACCESS),
-        .run = getrange,
-        .group = "string",
-        .since = "1.0.0",
-        .complexity =
-            "O(N) with N the length of the part; O(1) for a large part of a large string.",
-        .summary = "Answers the part of a string between two places, both inside.",
-        .syntax = "key start end",
-        .deprecated_since = "2.0.0",
-        .replaced_by = "`GETRANGE`",
     },
     {.name = NULL},
 };

@@ -29,9 +29,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 #define LONG_ARGUMENT_BYTES_MAX ((uint64_t)40000)
 #define WORDS_MAX 64
 
-static const struct command *const families[] = {
-    string_commands, bitmap_commands,   hash_commands, generic_commands,
-    expire_commands, keyspace_commands, NULL};
+static const struct command *const families[] = {string_commands,        string_part_commands,
+                                                 string_number_commands, string_lcs_commands,
+                                                 bitmap_commands,        hash_commands,
+                                                 generic_commands,       expire_commands,
+                                                 keyspace_commands,      NULL};
 
 /* ---- the reply is one value ---- */
 

@@ -8,7 +8,9 @@
 
 #include <stdio.h>
 
-static const struct command *const families[] = {bitmap_commands, string_commands, NULL};
+static const struct command *const families[] = {bitmap_commands,      string_commands,
+                                                 string_part_commands, string_number_commands,
+                                                 string_lcs_commands,  NULL};
 
 #define SAYS(harness, line, reply) ck_assert_str_eq(call_harness_line((harness), (line)), (reply))
 #define TELLS(harness, text) ck_assert_str_eq((harness)->events.bytes, (text))
@@ -483,7 +485,8 @@ START_TEST(a_key_of_another_type_is_refused) {
         {"BITOP NOT h k", ":1\r\n"},
         {"STRLEN h", ":1\r\n"},
     };
-    static const struct command *const all[] = {bitmap_commands, string_commands, hash_rows, NULL};
+    static const struct command *const all[] = {bitmap_commands, string_commands,
+                                                string_part_commands, hash_rows, NULL};
     struct call_harness harness;
     call_harness_open(&harness, all, 1);
     say_all(&harness, cases, UNIT_COUNT(cases));

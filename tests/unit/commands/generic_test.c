@@ -15,8 +15,10 @@
 #define SAME_OBJECT "-ERR source and destination objects are the same\r\n"
 #define NO_SUCH_KEY "-ERR no such key\r\n"
 
-static const struct command *const families[] = {generic_commands, expire_commands, string_commands,
-                                                 hash_commands,    bitmap_commands, NULL};
+static const struct command *const families[] = {
+    generic_commands,     expire_commands,        string_commands,
+    string_part_commands, string_number_commands, string_lcs_commands,
+    hash_commands,        bitmap_commands,        NULL};
 
 /* A call and its reply; events NULL: whatever they are. */
 struct line {
@@ -360,10 +362,11 @@ END_TEST
 /* ---- OBJECT: its subcommands are a family of their own here, with a word in front ---- */
 
 static void open_object(struct call_harness *harness) {
-    static const struct command *families_of_object[] = {string_commands, NULL, NULL};
+    static const struct command *families_of_object[] = {string_commands, string_part_commands,
+                                                         NULL, NULL};
     call_harness_open(harness, families, 3);
     const struct command *row = call_harness_row(harness, span_of_string("object"));
-    families_of_object[1] = row->subcommands;
+    families_of_object[2] = row->subcommands;
     harness->families = families_of_object;
 }
 

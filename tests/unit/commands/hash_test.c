@@ -13,7 +13,9 @@
 #define NOT_INTEGER "-ERR value is not an integer or out of range\r\n"
 #define SYNTAX_ERROR "-ERR syntax error\r\n"
 
-static const struct command *const families[] = {hash_commands, string_commands, NULL};
+static const struct command *const families[] = {hash_commands,        string_commands,
+                                                 string_part_commands, string_number_commands,
+                                                 string_lcs_commands,  NULL};
 
 /* A call and its reply. */
 struct line {

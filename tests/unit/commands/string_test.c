@@ -7,7 +7,8 @@
 
 #include <stdio.h>
 
-static const struct command *const families[] = {string_commands, NULL};
+static const struct command *const families[] = {string_commands, string_part_commands,
+                                                 string_number_commands, string_lcs_commands, NULL};
 
 #define SAYS(harness, line, reply) ck_assert_str_eq(call_harness_line((harness), (line)), (reply))
 #define TELLS(harness, text) ck_assert_str_eq((harness)->events.bytes, (text))
@@ -530,7 +531,12 @@ START_TEST(a_key_of_another_type_is_refused_but_overwritten_by_set) {
         "SUBSTR h 0 1",   "SETRANGE h 0 x", "SETRANGE h 0 \"\"", "APPEND h x",
         "STRLEN h",       "INCR h",         "DECRBY h 1",        "INCRBYFLOAT h 1",
         "INCRBYFLOAT h x"};
-    static const struct command *const both[] = {string_commands, hash_rows, NULL};
+    static const struct command *const both[] = {string_commands,
+                                                 string_part_commands,
+                                                 string_number_commands,
+                                                 string_lcs_commands,
+                                                 hash_rows,
+                                                 NULL};
     struct call_harness harness;
     call_harness_open(&harness, both, 1);
     SAYS(&harness, "HASH h", OK);
@@ -551,12 +557,14 @@ END_TEST
 
 START_TEST(rows_are_in_order_and_complete) {
     size_t count = 0;
-    for (const struct command *row = string_commands; row->name != NULL; row++) {
-        ck_assert(row == string_commands || strcmp(row[-1].name, row->name) < 0);
-        ck_assert_str_eq(row->group, "string");
-        ck_assert(row->run != NULL && row->since != NULL && row->complexity != NULL);
-        ck_assert(row->summary != NULL && row->syntax != NULL && row->keys[0].flags != 0);
-        count++;
+    for (size_t i = 0; families[i] != NULL; i++) {
+        for (const struct command *row = families[i]; row->name != NULL; row++) {
+            ck_assert(row == families[i] || strcmp(row[-1].name, row->name) < 0);
+            ck_assert_str_eq(row->group, "string");
+            ck_assert(row->run != NULL && row->since != NULL && row->complexity != NULL);
+            ck_assert(row->summary != NULL && row->syntax != NULL && row->keys[0].flags != 0);
+            count++;
+        }
     }
     ck_assert_uint_eq(count, 22);
 }

@@ -37,8 +37,9 @@ struct peer {
 };
 
 static const struct command *const workers_families[] = {
-    string_commands, connection_commands, transaction_commands, client_commands,
-    pubsub_commands, monitor_commands,    slow_log_commands,    keyspace_commands,
+    string_commands,     string_part_commands, string_number_commands, string_lcs_commands,
+    connection_commands, transaction_commands, client_commands,        pubsub_commands,
+    monitor_commands,    slow_log_commands,    keyspace_commands,
 };
 
 static inline struct workers *workers_new(uint32_t count) {
