@@ -10,5 +10,6 @@
 #include "commands/command.h"
 
 extern const struct command generic_commands[];
+extern const struct command object_commands[]; /* OBJECT: object.c */
 
 #endif

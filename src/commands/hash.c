@@ -1,16 +1,10 @@
 #include "commands/hash.h"
 
-#include "base/glob.h"
-#include "base/memory.h"
 #include "commands/arguments.h"
-#include "commands/keyspace_commands.h"
-#include "store/hash_value.h"
 
 #include <math.h>
 
-/* Finds the hash at the first argument for a command that reads. False: it has another type, and
- * the reply says so. *entry is NULL when there is no such key. */
-static bool read_hash(struct call *call, struct entry **entry) {
+bool hash_read(struct call *call, struct entry **entry) {
     bool is_wrong;
     *entry = call_read_typed(call, call->args[1], VALUE_HASH, &is_wrong);
     return !is_wrong;
@@ -145,14 +139,14 @@ static void reply_field(struct call *call, const struct entry *entry, struct spa
 
 static void hget(struct call *call) {
     struct entry *entry;
-    if (read_hash(call, &entry)) {
+    if (hash_read(call, &entry)) {
         reply_field(call, entry, call->args[2]);
     }
 }
 
 static void hmget(struct call *call) {
     struct entry *entry;
-    if (!read_hash(call, &entry)) {
+    if (!hash_read(call, &entry)) {
         return;
     }
     reply_array(call->reply, call->args_count - 2);
@@ -163,7 +157,7 @@ static void hmget(struct call *call) {
 
 static void hexists(struct call *call) {
     struct entry *entry;
-    if (read_hash(call, &entry)) {
+    if (hash_read(call, &entry)) {
         char scratch[HASH_SCRATCH_BYTES];
         struct span value;
         reply_integer(call->reply, read_field(call, entry, call->args[2], scratch, &value));
@@ -172,66 +166,19 @@ static void hexists(struct call *call) {
 
 static void hlen(struct call *call) {
     struct entry *entry;
-    if (read_hash(call, &entry)) {
+    if (hash_read(call, &entry)) {
         reply_integer(call->reply, entry == NULL ? 0 : (int64_t)hash_value_length(entry));
     }
 }
 
 static void hstrlen(struct call *call) {
     struct entry *entry;
-    if (read_hash(call, &entry)) {
+    if (hash_read(call, &entry)) {
         char scratch[HASH_SCRATCH_BYTES];
         struct span value;
         bool is_there = read_field(call, entry, call->args[2], scratch, &value);
         reply_integer(call->reply, is_there ? (int64_t)value.length : 0);
     }
-}
-
-/* ---- HGETALL, HKEYS, HVALS ---- */
-
-static void reply_pair(struct span field, struct span value, void *reply) {
-    reply_bulk(reply, field);
-    reply_bulk(reply, value);
-}
-
-static void reply_field_only(struct span field, struct span value, void *reply) {
-    (void)value;
-    reply_bulk(reply, field);
-}
-
-static void reply_value_only(struct span field, struct span value, void *reply) {
-    (void)field;
-    reply_bulk(reply, value);
-}
-
-static void hgetall(struct call *call) {
-    struct entry *entry;
-    if (!read_hash(call, &entry)) {
-        return;
-    }
-    reply_map(call->reply, entry == NULL ? 0 : hash_value_length(entry));
-    if (entry != NULL) {
-        hash_value_each(entry, reply_pair, call->reply);
-    }
-}
-
-static void reply_each(struct call *call, hash_visit *visit) {
-    struct entry *entry;
-    if (!read_hash(call, &entry)) {
-        return;
-    }
-    reply_array(call->reply, entry == NULL ? 0 : hash_value_length(entry));
-    if (entry != NULL) {
-        hash_value_each(entry, visit, call->reply);
-    }
-}
-
-static void hkeys(struct call *call) {
-    reply_each(call, reply_field_only);
-}
-
-static void hvals(struct call *call) {
-    reply_each(call, reply_value_only);
 }
 
 /* ---- HINCRBY, HINCRBYFLOAT ---- */
@@ -292,282 +239,14 @@ static void hincrbyfloat(struct call *call) {
     reply_bulk(call->reply, value);
 }
 
-/* ---- HRANDFIELD ---- */
-
-struct fields_reply {
-    struct reply *reply;
-    bool with_values;
-};
-
-/* Pairs are nested in RESP3 and flat in RESP2. */
-static void reply_fields_header(const struct fields_reply *fields, size_t count) {
-    bool is_flat = fields->with_values && fields->reply->protocol == 2;
-    reply_array(fields->reply, is_flat ? count * 2 : count);
-}
-
-static void reply_one(struct span field, struct span value, void *context) {
-    const struct fields_reply *fields = context;
-    if (!fields->with_values) {
-        reply_bulk(fields->reply, field);
-        return;
-    }
-    if (fields->reply->protocol != 2) {
-        reply_array(fields->reply, 2);
-    }
-    reply_pair(field, value, fields->reply);
-}
-
-/* Any, each time anew. */
-static void reply_any(struct call *call, const struct entry *entry, uint64_t count,
-                      struct fields_reply *fields) {
-    for (; count != 0; count--) {
-        struct hash_pair pair;
-        hash_value_random(entry, call->environment->random, &pair);
-        reply_one(pair.field, pair.value, fields);
-    }
-}
-
-struct selection {
-    struct random *random;
-    struct fields_reply *fields;
-    uint64_t wanted;
-    uint64_t left; /* fields to be visited yet */
-};
-
-/* Each with the chance wanted / left: that makes exactly as many as wanted, all sets alike.
- * Source: D. E. Knuth, The Art of Computer Programming, volume 2, algorithm S. */
-static void select_visit(struct span field, struct span value, void *context) {
-    struct selection *selection = context;
-    if (random_below(selection->random, selection->left) < selection->wanted) {
-        reply_one(field, value, selection->fields);
-        selection->wanted--;
-    }
-    selection->left--;
-}
-
-/* True if the address was not in the set, which has a power of two of places and keeps some
- * free. */
-static bool address_add(const void **set, uint64_t places, const void *address) {
-    uint64_t place = ((uintptr_t)address >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> 16;
-    for (;; place++) {
-        const void **found = &set[place & (places - 1)];
-        if (*found == NULL) {
-            *found = address;
-            return true;
-        }
-        if (*found == address) {
-            return false;
-        }
-    }
-}
-
-/* A few of many: drawn until enough are different. */
-static void reply_drawn(struct call *call, const struct entry *entry, uint64_t count,
-                        struct fields_reply *fields) {
-    uint64_t places = 2;
-    while (places < count * 2) {
-        places *= 2;
-    }
-    const void **drawn = memory_alloc_zeroed(places * sizeof(*drawn));
-    while (count != 0) {
-        struct hash_pair pair;
-        hash_value_random(entry, call->environment->random, &pair);
-        if (address_add(drawn, places, pair.field.bytes)) {
-            reply_one(pair.field, pair.value, fields);
-            count--;
-        }
-    }
-    memory_free(drawn);
-}
-
-static void reply_different(struct call *call, const struct entry *entry, uint64_t count,
-                            struct fields_reply *fields) {
-    uint64_t length = hash_value_length(entry);
-    if (entry_kind(entry) == ENTRY_HASH_TABLE && count < length / 4) {
-        reply_drawn(call, entry, count, fields);
-        return;
-    }
-    struct selection selection = {
-        .random = call->environment->random, .fields = fields, .wanted = count, .left = length};
-    hash_value_each(entry, select_visit, &selection);
-}
-
-/* Reads the count and WITHVALUES. False: the reply says what is wrong. */
-static bool hrandfield_arguments(struct call *call, int64_t *count, bool *with_values) {
-    if (!call_integer(call, 2, count, NULL)) {
-        return false;
-    }
-    if (*count < -INT64_MAX) {
-        reply_error_format(call->reply,
-                           "ERR value is out of range, value must between %lld and %lld",
-                           -(long long)INT64_MAX, (long long)INT64_MAX);
-        return false;
-    }
-    *with_values = call->args_count == 4 && span_is(call->args[3], "withvalues");
-    if (call->args_count > 3 && !*with_values) {
-        call_reply_syntax_error(call);
-        return false;
-    }
-    if (*with_values && (*count < -INT64_MAX / 2 || *count > INT64_MAX / 2)) {
-        reply_error(call->reply, "ERR value is out of range");
-        return false;
-    }
-    return true;
-}
-
-static void hrandfield_one(struct call *call) {
-    struct entry *entry;
-    if (!read_hash(call, &entry)) {
-        return;
-    }
-    if (entry == NULL) {
-        reply_null(call->reply);
-        return;
-    }
-    struct hash_pair pair;
-    hash_value_random(entry, call->environment->random, &pair);
-    reply_bulk(call->reply, pair.field);
-}
-
-static void hrandfield(struct call *call) {
-    if (call->args_count == 2) {
-        hrandfield_one(call);
-        return;
-    }
-    struct fields_reply fields = {.reply = call->reply};
-    int64_t wanted;
-    struct entry *entry;
-    if (!hrandfield_arguments(call, &wanted, &fields.with_values) || !read_hash(call, &entry)) {
-        return;
-    }
-    if (entry == NULL || wanted == 0) {
-        reply_array(call->reply, 0);
-        return;
-    }
-    if (wanted < 0) {
-        uint64_t count = (uint64_t)-wanted;
-        reply_fields_header(&fields, count);
-        reply_any(call, entry, count, &fields);
-        return;
-    }
-    uint64_t length = hash_value_length(entry);
-    uint64_t count = (uint64_t)wanted < length ? (uint64_t)wanted : length;
-    reply_fields_header(&fields, count);
-    if (count == length) {
-        hash_value_each(entry, reply_one, &fields);
-    } else {
-        reply_different(call, entry, count, &fields);
-    }
-}
-
-/* ---- HSCAN ---- */
-
-struct scan {
-    struct reply *reply;
-    bool has_pattern;
-    struct span pattern;
-    int64_t count;
-    size_t seen;
-    size_t elements; /* in the reply */
-};
-
-/* False: the reply says what is wrong. */
-static bool scan_arguments(struct call *call, struct scan *scan) {
-    for (uint32_t i = 3; i < call->args_count; i += 2) {
-        bool has_next = i + 1 < call->args_count;
-        if (has_next && span_is(call->args[i], "count")) {
-            if (!call_integer(call, i + 1, &scan->count, NULL)) {
-                return false;
-            }
-            if (scan->count < 1) {
-                call_reply_syntax_error(call);
-                return false;
-            }
-        } else if (has_next && span_is(call->args[i], "match")) {
-            scan->pattern = call->args[i + 1];
-            scan->has_pattern = !span_equal(scan->pattern, span_of("*", 1));
-        } else {
-            call_reply_syntax_error(call);
-            return false;
-        }
-    }
-    return true;
-}
-
-static void scan_count_visit(struct span field, struct span value, void *context) {
-    struct scan *scan = context;
-    (void)field;
-    (void)value;
-    scan->seen++;
-}
-
-static void scan_reply_visit(struct span field, struct span value, void *context) {
-    struct scan *scan = context;
-    if (!scan->has_pattern || glob_match(scan->pattern, field)) {
-        reply_pair(field, value, scan->reply);
-        scan->elements += 2;
-    }
-}
-
-/* Tables stay dense as they shrink: a few buckets hold what was asked for.
- * The cursor stands before the fields in the reply: so the way is walked twice, first for its
- * end. */
-static void scan_reply(struct scan *scan, const struct entry *entry, uint64_t cursor) {
-    uint64_t count = (uint64_t)scan->count;
-    uint64_t steps = 0;
-    uint64_t end = cursor;
-    do {
-        end = hash_value_scan(entry, end, scan_count_visit, scan);
-        steps++;
-    } while (end != 0 && scan->seen < count);
-    reply_array(scan->reply, 2);
-    char text[NUMBER_TEXT_BYTES_MAX];
-    reply_bulk(scan->reply, span_of(text, number_format_unsigned(text, end)));
-    struct reply_mark mark = reply_mark_here(scan->reply);
-    for (; steps != 0; steps--) {
-        cursor = hash_value_scan(entry, cursor, scan_reply_visit, scan);
-    }
-    reply_array_at(scan->reply, mark, scan->elements);
-}
-
-static void hscan(struct call *call) {
-    uint64_t cursor;
-    if (!scan_cursor_parse(call->args[2], &cursor)) {
-        reply_error(call->reply, "ERR invalid cursor");
-        return;
-    }
-    struct entry *entry;
-    if (!read_hash(call, &entry)) {
-        return;
-    }
-    if (entry == NULL) {
-        reply_array(call->reply, 2);
-        reply_bulk(call->reply, span_of("0", 1));
-        reply_array(call->reply, 0);
-        return;
-    }
-    struct scan scan = {.reply = call->reply, .count = SCAN_COUNT_DEFAULT};
-    if (scan_arguments(call, &scan)) {
-        scan_reply(&scan, entry, cursor);
-    }
-}
-
 /* ---- rows ---- */
-
-#define FIRST_KEY(flags_of_key)                                                                    \
-    {                                                                                              \
-        { .flags = (flags_of_key), .begin = 1, .step = 1 }                                         \
-    }
-
-static const char *const tips_of_any_order[] = {"nondeterministic_output_order", NULL};
-static const char *const tips_of_any_output[] = {"nondeterministic_output", NULL};
 
 const struct command hash_commands[] = {
     {
         .name = "hdel",
         .arity = -3,
         .flags = COMMAND_WRITE | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_DELETE),
+        .keys = COMMAND_FIRST_KEY(KEY_RW | KEY_DELETE),
         .run = hdel,
         .group = "hash",
         .since = "2.0.0",
@@ -579,7 +258,7 @@ const struct command hash_commands[] = {
         .name = "hexists",
         .arity = 3,
         .flags = COMMAND_READONLY | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RO),
+        .keys = COMMAND_FIRST_KEY(KEY_RO),
         .run = hexists,
         .group = "hash",
         .since = "2.0.0",
@@ -591,7 +270,7 @@ const struct command hash_commands[] = {
         .name = "hget",
         .arity = 3,
         .flags = COMMAND_READONLY | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RO | KEY_ACCESS),
+        .keys = COMMAND_FIRST_KEY(KEY_RO | KEY_ACCESS),
         .run = hget,
         .group = "hash",
         .since = "2.0.0",
@@ -600,23 +279,10 @@ const struct command hash_commands[] = {
         .syntax = "key field",
     },
     {
-        .name = "hgetall",
-        .arity = 2,
-        .flags = COMMAND_READONLY,
-        .keys = FIRST_KEY(KEY_RO | KEY_ACCESS),
-        .run = hgetall,
-        .group = "hash",
-        .since = "2.0.0",
-        .complexity = "O(N) with N the number of fields in the hash.",
-        .summary = "Answers all fields of a hash with their values.",
-        .syntax = "key",
-        .tips = tips_of_any_order,
-    },
-    {
         .name = "hincrby",
         .arity = 4,
         .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE),
+        .keys = COMMAND_FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE),
         .run = hincrby,
         .group = "hash",
         .since = "2.0.0",
@@ -628,7 +294,7 @@ const struct command hash_commands[] = {
         .name = "hincrbyfloat",
         .arity = 4,
         .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE),
+        .keys = COMMAND_FIRST_KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE),
         .run = hincrbyfloat,
         .group = "hash",
         .since = "2.6.0",
@@ -637,23 +303,10 @@ const struct command hash_commands[] = {
         .syntax = "key field increment(double)",
     },
     {
-        .name = "hkeys",
-        .arity = 2,
-        .flags = COMMAND_READONLY,
-        .keys = FIRST_KEY(KEY_RO | KEY_ACCESS),
-        .run = hkeys,
-        .group = "hash",
-        .since = "2.0.0",
-        .complexity = "O(N) with N the number of fields in the hash.",
-        .summary = "Answers all fields of a hash.",
-        .syntax = "key",
-        .tips = tips_of_any_order,
-    },
-    {
         .name = "hlen",
         .arity = 2,
         .flags = COMMAND_READONLY | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RO),
+        .keys = COMMAND_FIRST_KEY(KEY_RO),
         .run = hlen,
         .group = "hash",
         .since = "2.0.0",
@@ -665,7 +318,7 @@ const struct command hash_commands[] = {
         .name = "hmget",
         .arity = -3,
         .flags = COMMAND_READONLY | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RO | KEY_ACCESS),
+        .keys = COMMAND_FIRST_KEY(KEY_RO | KEY_ACCESS),
         .run = hmget,
         .group = "hash",
         .since = "2.0.0",
@@ -677,7 +330,7 @@ const struct command hash_commands[] = {
         .name = "hmset",
         .arity = -4,
         .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_UPDATE),
+        .keys = COMMAND_FIRST_KEY(KEY_RW | KEY_UPDATE),
         .run = hmset,
         .group = "hash",
         .since = "2.0.0",
@@ -688,36 +341,10 @@ const struct command hash_commands[] = {
         .replaced_by = "`HSET` with multiple field-value pairs",
     },
     {
-        .name = "hrandfield",
-        .arity = -2,
-        .flags = COMMAND_READONLY,
-        .keys = FIRST_KEY(KEY_RO | KEY_ACCESS),
-        .run = hrandfield,
-        .group = "hash",
-        .since = "6.2.0",
-        .complexity = "O(N) with N the number of fields answered.",
-        .summary = "Answers one field of a hash by chance, or several.",
-        .syntax = "key [options=count [WITHVALUES]]",
-        .tips = tips_of_any_output,
-    },
-    {
-        .name = "hscan",
-        .arity = -3,
-        .flags = COMMAND_READONLY,
-        .keys = FIRST_KEY(KEY_RO | KEY_ACCESS),
-        .run = hscan,
-        .group = "hash",
-        .since = "2.8.0",
-        .complexity = "O(1) for a call, O(N) for the whole walk with N the number of fields.",
-        .summary = "Walks over the fields of a hash, some of them with every call.",
-        .syntax = "key cursor [MATCH pattern] [COUNT count]",
-        .tips = tips_of_any_output,
-    },
-    {
         .name = "hset",
         .arity = -4,
         .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_UPDATE),
+        .keys = COMMAND_FIRST_KEY(KEY_RW | KEY_UPDATE),
         .run = hset,
         .group = "hash",
         .since = "2.0.0",
@@ -729,7 +356,7 @@ const struct command hash_commands[] = {
         .name = "hsetnx",
         .arity = 4,
         .flags = COMMAND_WRITE | COMMAND_DENY_OOM | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RW | KEY_INSERT),
+        .keys = COMMAND_FIRST_KEY(KEY_RW | KEY_INSERT),
         .run = hsetnx,
         .group = "hash",
         .since = "2.0.0",
@@ -741,26 +368,13 @@ const struct command hash_commands[] = {
         .name = "hstrlen",
         .arity = 3,
         .flags = COMMAND_READONLY | COMMAND_FAST,
-        .keys = FIRST_KEY(KEY_RO),
+        .keys = COMMAND_FIRST_KEY(KEY_RO),
         .run = hstrlen,
         .group = "hash",
         .since = "3.2.0",
         .complexity = "O(1)",
         .summary = "Answers how many bytes the value of a field has.",
         .syntax = "key field",
-    },
-    {
-        .name = "hvals",
-        .arity = 2,
-        .flags = COMMAND_READONLY,
-        .keys = FIRST_KEY(KEY_RO | KEY_ACCESS),
-        .run = hvals,
-        .group = "hash",
-        .since = "2.0.0",
-        .complexity = "O(N) with N the number of fields in the hash.",
-        .summary = "Answers all values of a hash.",
-        .syntax = "key",
-        .tips = tips_of_any_order,
     },
     {.name = NULL},
 };

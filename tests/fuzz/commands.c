@@ -31,8 +31,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
 static const struct command *const families[] = {string_commands,        string_part_commands,
                                                  string_number_commands, string_lcs_commands,
-                                                 bitmap_commands,        hash_commands,
-                                                 generic_commands,       expire_commands,
+                                                 bitmap_commands,        bitfield_commands,
+                                                 hash_commands,          hash_walk_commands,
+                                                 hash_random_commands,   generic_commands,
+                                                 object_commands,        expire_commands,
                                                  keyspace_commands,      NULL};
 
 /* ---- the reply is one value ---- */

@@ -8,9 +8,13 @@
 
 #include <stdio.h>
 
-static const struct command *const families[] = {bitmap_commands,      string_commands,
-                                                 string_part_commands, string_number_commands,
-                                                 string_lcs_commands,  NULL};
+static const struct command *const families[] = {bitmap_commands,
+                                                 bitfield_commands,
+                                                 string_commands,
+                                                 string_part_commands,
+                                                 string_number_commands,
+                                                 string_lcs_commands,
+                                                 NULL};
 
 #define SAYS(harness, line, reply) ck_assert_str_eq(call_harness_line((harness), (line)), (reply))
 #define TELLS(harness, text) ck_assert_str_eq((harness)->events.bytes, (text))
@@ -485,8 +489,8 @@ START_TEST(a_key_of_another_type_is_refused) {
         {"BITOP NOT h k", ":1\r\n"},
         {"STRLEN h", ":1\r\n"},
     };
-    static const struct command *const all[] = {bitmap_commands, string_commands,
-                                                string_part_commands, hash_rows, NULL};
+    static const struct command *const all[] = {
+        bitmap_commands, bitfield_commands, string_commands, string_part_commands, hash_rows, NULL};
     struct call_harness harness;
     call_harness_open(&harness, all, 1);
     say_all(&harness, cases, UNIT_COUNT(cases));
@@ -496,12 +500,15 @@ END_TEST
 
 START_TEST(rows_are_in_order_and_complete) {
     size_t count = 0;
-    for (const struct command *row = bitmap_commands; row->name != NULL; row++) {
-        ck_assert(row == bitmap_commands || strcmp(row[-1].name, row->name) < 0);
-        ck_assert_str_eq(row->group, "bitmap");
-        ck_assert(row->run != NULL && row->since != NULL && row->complexity != NULL);
-        ck_assert(row->summary != NULL && row->syntax != NULL && row->keys[0].flags != 0);
-        count++;
+    static const struct command *const own[] = {bitmap_commands, bitfield_commands};
+    for (size_t i = 0; i < UNIT_COUNT(own); i++) {
+        for (const struct command *row = own[i]; row->name != NULL; row++) {
+            ck_assert(row == own[i] || strcmp(row[-1].name, row->name) < 0);
+            ck_assert_str_eq(row->group, "bitmap");
+            ck_assert(row->run != NULL && row->since != NULL && row->complexity != NULL);
+            ck_assert(row->summary != NULL && row->syntax != NULL && row->keys[0].flags != 0);
+            count++;
+        }
     }
     ck_assert_uint_eq(count, 7);
 }

@@ -10,13 +10,10 @@
 
 #define NOT_INTEGER "-ERR value is not an integer or out of range\r\n"
 
-static const struct command *const families[] = {expire_commands,
-                                                 string_commands,
-                                                 string_part_commands,
-                                                 string_number_commands,
-                                                 string_lcs_commands,
-                                                 hash_commands,
-                                                 NULL};
+static const struct command *const families[] = {
+    expire_commands,        string_commands,      string_part_commands,
+    string_number_commands, string_lcs_commands,  hash_commands,
+    hash_walk_commands,     hash_random_commands, NULL};
 
 struct line {
     const char *call;

@@ -15,10 +15,19 @@
 #define SAME_OBJECT "-ERR source and destination objects are the same\r\n"
 #define NO_SUCH_KEY "-ERR no such key\r\n"
 
-static const struct command *const families[] = {
-    generic_commands,     expire_commands,        string_commands,
-    string_part_commands, string_number_commands, string_lcs_commands,
-    hash_commands,        bitmap_commands,        NULL};
+static const struct command *const families[] = {generic_commands,
+                                                 object_commands,
+                                                 expire_commands,
+                                                 string_commands,
+                                                 string_part_commands,
+                                                 string_number_commands,
+                                                 string_lcs_commands,
+                                                 hash_commands,
+                                                 hash_walk_commands,
+                                                 hash_random_commands,
+                                                 bitmap_commands,
+                                                 bitfield_commands,
+                                                 NULL};
 
 /* A call and its reply; events NULL: whatever they are. */
 struct line {

@@ -15,9 +15,11 @@
 /* The largest number that a client's double holds exactly. */
 #define DOUBLE_EXACT_MAX (UINT64_C(1) << 53)
 
-static const struct command *const families[] = {
-    keyspace_commands,      expire_commands,     string_commands, string_part_commands,
-    string_number_commands, string_lcs_commands, hash_commands,   NULL};
+static const struct command *const families[] = {keyspace_commands,      expire_commands,
+                                                 string_commands,        string_part_commands,
+                                                 string_number_commands, string_lcs_commands,
+                                                 hash_commands,          hash_walk_commands,
+                                                 hash_random_commands,   NULL};
 
 struct line {
     const char *call;
