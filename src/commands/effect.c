@@ -1,5 +1,6 @@
 #include "commands/effect.h"
 
+#include "store/cut.h"
 #include "store/hash_value.h"
 #include "store/value.h"
 
@@ -104,6 +105,7 @@ static int64_t key_move(struct place *place, const struct effect *effect) {
     if (target.cell != NULL && target.cell == place->cell) {
         return 1;
     }
+    cut_before_change(store, target.database, target.slot, target.hash);
     key_delete(&target);
     place_find(place);
     struct entry *entry = store_take(store, place->database, place->slot, place->hash, place->cell);
@@ -122,6 +124,7 @@ static int64_t key_move(struct place *place, const struct effect *effect) {
 
 int64_t effect_apply(struct place *place, const struct effect *effect) {
     place_refresh(place);
+    cut_before_change(place->store, place->database, place->slot, place->hash);
     int64_t outcome = 0;
     switch (effect->kind) {
     case EFFECT_VALUE_PUT:

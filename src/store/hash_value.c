@@ -1,5 +1,6 @@
 #include "store/hash_value.h"
 
+#include "store/cut.h"
 #include "structures/listpack.h"
 
 _Static_assert(HASH_SCRATCH_BYTES >= LISTPACK_NUMBER_TEXT_MAX, "a scratch holds any number");
@@ -130,6 +131,7 @@ static struct table *table_of(const struct entry *entry) {
 static void take_steps(struct store *store, struct table *table) {
     struct table_elements elements = {.hash = field_hash, .context = store};
     for (int i = 0; i < TABLE_STEPS_MAX && table_wants_step(table); i++) {
+        cut_before_step(store, table);
         table_step(table, &store->heap, &elements);
         store->table_steps++;
     }
@@ -147,6 +149,7 @@ static void field_add(struct store *store, struct table *table, uint64_t hash,
 
 static bool fields_put(struct store *store, struct table *table, const struct pair *pair) {
     uint64_t hash = hash_bytes(pair->field, store->secret);
+    cut_before_field_change(store, table, hash);
     uint64_t *cell = field_find(table, hash, pair->field);
     if (cell != NULL) {
         field_set(&store->heap, cell, pair->value);
@@ -162,6 +165,7 @@ static bool fields_delete(struct store *store, struct table *table, struct span 
     if (cell == NULL) {
         return false;
     }
+    cut_before_field_change(store, table, hash);
     void *element = table_cell_element(*cell);
     table_remove(table, &store->heap, hash, cell);
     field_free(element, store);
@@ -399,9 +403,27 @@ void hash_value_random(const struct entry *entry, struct random *random, struct 
 
 /* ---- the end, and memory ---- */
 
+struct table *hash_value_table(const struct entry *entry) {
+    return entry_kind(entry) == ENTRY_HASH_TABLE ? table_of(entry) : NULL;
+}
+
+void hash_value_visit_bucket(const struct table *table, uint32_t index, hash_visit *visit,
+                             void *context) {
+    struct field_visit field_visit = {.visit = visit, .context = context};
+    table_visit_bucket(table, index, visit_field, &field_visit);
+}
+
+void hash_value_bury_table(struct store *store, struct table *table) {
+    store_bury_table(store, table, field_free);
+}
+
 void hash_value_free_content(struct store *store, struct entry *entry) {
     ASSERT(entry_kind(entry) == ENTRY_HASH_TABLE);
     struct table *table = table_of(entry);
+    if (cut_takes_fields(store, table)) {
+        heap_free(&store->heap, table, sizeof(*table));
+        return;
+    }
     if (table->element_count > STORE_FREE_AT_ONCE_MAX) {
         store_bury_table(store, table, field_free);
     } else {

@@ -46,6 +46,12 @@ struct hash_pair {
 };
 void hash_value_random(const struct entry *entry, struct random *random, struct hash_pair *pair);
 
+/* For a cut: the table of fields, or NULL for a list pack, and the fields of one bucket of it. */
+struct table *hash_value_table(const struct entry *entry);
+void hash_value_visit_bucket(const struct table *table, uint32_t index, hash_visit *visit,
+                             void *context);
+/* Frees a table of fields by and by; takes it over. */
+void hash_value_bury_table(struct store *store, struct table *table);
 /* Frees what the entry points at, not the entry. */
 void hash_value_free_content(struct store *store, struct entry *entry);
 /* Bytes beyond the entry itself, for MEMORY USAGE. */

@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include "base/memory.h"
+#include "store/cut.h"
 #include "store/value.h"
 
 #define LRU_CLOCK_MASK ((UINT32_C(1) << 24) - 1)
@@ -98,6 +99,7 @@ void store_tick(struct store *store, int64_t now_ms) {
 static void take_steps(struct store *store, struct table *table) {
     struct table_elements elements = store_elements(store);
     for (int i = 0; i < TABLE_STEPS_MAX && table_wants_step(table); i++) {
+        cut_before_step(store, table);
         table_step(table, &store->heap, &elements);
         store->table_steps++;
     }
@@ -223,10 +225,11 @@ uint64_t store_flush(struct store *store, uint32_t database_index) {
     uint64_t keys = database->keys;
     store->databases[database_index] = NULL;
     store->change_count++;
+    uint64_t kept = cut_takes_database(store, database);
     struct grave *grave = memory_alloc_zeroed(sizeof(*grave));
     grave->database = database;
     list_push_back(&store->graveyard, &grave->link);
-    store->graveyard_count += keys;
+    store->graveyard_count += keys - kept;
     return keys;
 }
 
@@ -286,6 +289,10 @@ void store_bury_table(struct store *store, struct table *table,
     *table = TABLE_EMPTY;
     store->graveyard_count++;
     list_push_back(&store->graveyard, &grave->link);
+}
+
+void store_bury_dropped(struct store *store, struct table *table) {
+    store_bury_table(store, table, entry_drop);
 }
 
 struct burial {

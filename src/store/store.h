@@ -114,6 +114,7 @@ struct store {
     struct eviction_pool *eviction_pool; /* NULL until the first eviction */
     struct watch_table watches;
     struct list graveyard;
+    struct cut *open_cut;          /* that is inside a slot of this store, or NULL: see cut.h */
     struct background *background; /* frees large blocks; NULL: the worker itself does */
     uint64_t graveyard_count;
     struct store_statistics statistics;
@@ -193,6 +194,9 @@ bool store_bury_step(struct store *store, size_t elements);
 /* A table of elements to be freed by and by; `drop` frees one. Takes the table over. */
 void store_bury_table(struct store *store, struct table *table,
                       void (*drop)(void *element, void *store));
+
+/* The same for a slot's table that was dropped, with its entries. */
+void store_bury_dropped(struct store *store, struct table *table);
 
 /* Access data of a new entry, and its update by a read. */
 uint32_t store_access_new(const struct store *store);
