@@ -134,6 +134,14 @@ struct command {
     const char *replaced_by;      /* or NULL */
 };
 
+/* What all rows of HELP have in common; the row adds who runs it, its group and since when. */
+#define COMMAND_HELP                                                                               \
+    .name = "help", .arity = 2, .flags = COMMAND_LOADING | COMMAND_STALE, .complexity = "O(1)",    \
+    .summary = "Lists the subcommands.", .syntax = ""
+
+/* Tips of one row, which stand in it. */
+#define COMMAND_TIPS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
 /* ---- the table: name -> row ---- */
 
 /* A row in the table, with its number: statistics are arrays indexed by it. */

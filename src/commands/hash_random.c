@@ -170,8 +170,6 @@ static void hrandfield(struct call *call) {
 
 /* ---- rows ---- */
 
-static const char *const tips_of_any_output[] = {"nondeterministic_output", NULL};
-
 const struct command hash_random_commands[] = {
     {
         .name = "hrandfield",
@@ -184,7 +182,7 @@ const struct command hash_random_commands[] = {
         .complexity = "O(N) with N the number of fields answered.",
         .summary = "Answers one field of a hash by chance, or several.",
         .syntax = "key [options=count [WITHVALUES]]",
-        .tips = tips_of_any_output,
+        .tips = COMMAND_TIPS("nondeterministic_output"),
     },
     {.name = NULL},
 };

@@ -145,7 +145,6 @@ static void hscan(struct call *call) {
 /* ---- rows ---- */
 
 static const char *const tips_of_any_order[] = {"nondeterministic_output_order", NULL};
-static const char *const tips_of_any_output[] = {"nondeterministic_output", NULL};
 
 const struct command hash_walk_commands[] = {
     {
@@ -185,7 +184,7 @@ const struct command hash_walk_commands[] = {
         .complexity = "O(1) for a call, O(N) for the whole walk with N the number of fields.",
         .summary = "Walks over the fields of a hash, some of them with every call.",
         .syntax = "key cursor [MATCH pattern] [COUNT count]",
-        .tips = tips_of_any_output,
+        .tips = COMMAND_TIPS("nondeterministic_output"),
     },
     {
         .name = "hvals",

@@ -346,16 +346,8 @@ static void swapdb(struct call *call) {
 
 /* ---- rows ---- */
 
-static const char *const tips_of_dbsize[] = {"request_policy:all_shards", "response_policy:agg_sum",
-                                             NULL};
 static const char *const tips_of_flush[] = {"request_policy:all_shards",
                                             "response_policy:all_succeeded", NULL};
-static const char *const tips_of_keys[] = {"request_policy:all_shards",
-                                           "nondeterministic_output_order", NULL};
-static const char *const tips_of_randomkey[] = {
-    "request_policy:all_shards", "response_policy:special", "nondeterministic_output", NULL};
-static const char *const tips_of_scan[] = {"nondeterministic_output", "request_policy:special",
-                                           "response_policy:special", NULL};
 
 const struct command keyspace_commands[] = {
     {
@@ -369,7 +361,7 @@ const struct command keyspace_commands[] = {
         .complexity = "O(1)",
         .summary = "Answers how many keys the database has.",
         .syntax = "",
-        .tips = tips_of_dbsize,
+        .tips = COMMAND_TIPS("request_policy:all_shards", "response_policy:agg_sum"),
     },
     {
         .name = "flushall",
@@ -408,7 +400,7 @@ const struct command keyspace_commands[] = {
         .complexity = "O(N) with N the number of keys in the database",
         .summary = "Answers all keys that match a pattern.",
         .syntax = "pattern",
-        .tips = tips_of_keys,
+        .tips = COMMAND_TIPS("request_policy:all_shards", "nondeterministic_output_order"),
     },
     {
         .name = "randomkey",
@@ -421,7 +413,8 @@ const struct command keyspace_commands[] = {
         .complexity = "O(1)",
         .summary = "Answers any key of the database.",
         .syntax = "",
-        .tips = tips_of_randomkey,
+        .tips = COMMAND_TIPS("request_policy:all_shards", "response_policy:special",
+                             "nondeterministic_output"),
     },
     {
         .name = "scan",
@@ -435,7 +428,8 @@ const struct command keyspace_commands[] = {
                       "number of keys in the database.",
         .summary = "Walks over the keys of the database, some per call.",
         .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]@6.0.0",
-        .tips = tips_of_scan,
+        .tips = COMMAND_TIPS("nondeterministic_output", "request_policy:special",
+                             "response_policy:special"),
     },
     {
         .name = "swapdb",

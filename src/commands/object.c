@@ -135,16 +135,11 @@ static const struct command object_subcommands[] = {
         .tips = tips_of_object,
     },
     {
-        .name = "help",
-        .arity = 2,
-        .flags = COMMAND_LOADING | COMMAND_STALE,
+        COMMAND_HELP,
         .categories = CATEGORY_KEYSPACE,
         .run = object_help,
         .group = "generic",
         .since = "6.2.0",
-        .complexity = "O(1)",
-        .summary = "Answers what the subcommands do.",
-        .syntax = "",
     },
     {
         .name = "idletime",

@@ -325,12 +325,6 @@ static unsigned set_key_flags(const struct span *args, uint32_t args_count) {
     return KEY_OW | KEY_UPDATE;
 }
 
-static const char *const tips_of_mget[] = {"request_policy:multi_shard", NULL};
-static const char *const tips_of_mset[] = {"request_policy:multi_shard",
-                                           "response_policy:all_succeeded", NULL};
-static const char *const tips_of_msetnx[] = {"request_policy:multi_shard",
-                                             "response_policy:agg_min", NULL};
-
 const struct command string_commands[] = {
     {
         .name = "get",
@@ -397,7 +391,7 @@ const struct command string_commands[] = {
         .complexity = "O(N) with N the number of keys",
         .summary = "Answers the strings at several keys.",
         .syntax = "key [key ...]",
-        .tips = tips_of_mget,
+        .tips = COMMAND_TIPS("request_policy:multi_shard"),
     },
     {
         .name = "mset",
@@ -410,7 +404,7 @@ const struct command string_commands[] = {
         .complexity = "O(N) with N the number of keys",
         .summary = "Sets several keys to strings, all at once.",
         .syntax = "key value [key value ...]",
-        .tips = tips_of_mset,
+        .tips = COMMAND_TIPS("request_policy:multi_shard", "response_policy:all_succeeded"),
     },
     {
         .name = "msetnx",
@@ -423,7 +417,7 @@ const struct command string_commands[] = {
         .complexity = "O(N) with N the number of keys",
         .summary = "Sets several keys to strings, all at once, if none of them exists.",
         .syntax = "key value [key value ...]",
-        .tips = tips_of_msetnx,
+        .tips = COMMAND_TIPS("request_policy:multi_shard", "response_policy:agg_min"),
     },
     {
         .name = "psetex",

@@ -139,19 +139,13 @@ static void module_help_command(struct session *session) {
 }
 
 static const char *const nondeterministic_tips[] = {"nondeterministic_output", NULL};
-static const char *const order_tips[] = {"nondeterministic_output_order", NULL};
 
 static const struct command module_subcommands[] = {
     {
-        .name = "help",
-        .arity = 2,
-        .flags = COMMAND_LOADING | COMMAND_STALE,
+        COMMAND_HELP,
         .session = module_help_command,
         .group = "server",
         .since = "5.0.0",
-        .complexity = "O(1)",
-        .summary = "Lists the subcommands.",
-        .syntax = "",
     },
     {
         .name = "list",
@@ -163,7 +157,7 @@ static const struct command module_subcommands[] = {
         .complexity = "O(1)",
         .summary = "Lists the modules: there are none.",
         .syntax = "",
-        .tips = order_tips,
+        .tips = COMMAND_TIPS("nondeterministic_output_order"),
     },
     {0},
 };

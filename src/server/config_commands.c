@@ -132,15 +132,10 @@ static const struct command config_subcommands[] = {
         .syntax = "parameter [parameter ...]",
     },
     {
-        .name = "help",
-        .arity = 2,
-        .flags = COMMAND_LOADING | COMMAND_STALE,
+        COMMAND_HELP,
         .session = help_command,
         .group = "server",
         .since = "5.0.0",
-        .complexity = "O(1)",
-        .summary = "Lists the subcommands.",
-        .syntax = "",
     },
     {
         .name = "resetstat",

@@ -398,13 +398,6 @@ static void info_command(struct session *session) {
     buffer_free(&text);
 }
 
-static const char *const info_tips[] = {
-    "nondeterministic_output",
-    "request_policy:all_shards",
-    "response_policy:special",
-    NULL,
-};
-
 const struct command info_commands[] = {
     {
         .name = "info",
@@ -417,7 +410,8 @@ const struct command info_commands[] = {
         .complexity = "O(1)",
         .summary = "Tells the server's state and counters.",
         .syntax = "[section ...]",
-        .tips = info_tips,
+        .tips = COMMAND_TIPS("nondeterministic_output", "request_policy:all_shards",
+                             "response_policy:special"),
     },
     {0},
 };

@@ -314,11 +314,6 @@ static const char *const figure_tips[] = {
     "response_policy:special",
     NULL,
 };
-static const char *const reset_tips[] = {
-    "request_policy:all_nodes",
-    "response_policy:all_succeeded",
-    NULL,
-};
 
 static const struct command latency_subcommands[] = {
     {
@@ -346,15 +341,10 @@ static const struct command latency_subcommands[] = {
         .tips = figure_tips,
     },
     {
-        .name = "help",
-        .arity = 2,
-        .flags = COMMAND_LOADING | COMMAND_STALE,
+        COMMAND_HELP,
         .session = help_command,
         .group = "server",
         .since = "2.8.13",
-        .complexity = "O(1)",
-        .summary = "Lists the subcommands.",
-        .syntax = "",
     },
     {
         .name = "histogram",
@@ -402,7 +392,7 @@ static const struct command latency_subcommands[] = {
         .complexity = "O(1)",
         .summary = "Forgets the samples of events, or of all.",
         .syntax = "[event ...]",
-        .tips = reset_tips,
+        .tips = COMMAND_TIPS("request_policy:all_nodes", "response_policy:all_succeeded"),
     },
     {0},
 };

@@ -210,11 +210,6 @@ static const char *const figure_tips[] = {
     "response_policy:special",
     NULL,
 };
-static const char *const purge_tips[] = {
-    "request_policy:all_shards",
-    "response_policy:all_succeeded",
-    NULL,
-};
 
 static const struct command memory_subcommands[] = {
     {
@@ -230,15 +225,10 @@ static const struct command memory_subcommands[] = {
         .tips = figure_tips,
     },
     {
-        .name = "help",
-        .arity = 2,
-        .flags = COMMAND_LOADING | COMMAND_STALE,
+        COMMAND_HELP,
         .session = help_command,
         .group = "server",
         .since = "4.0.0",
-        .complexity = "O(1)",
-        .summary = "Lists the subcommands.",
-        .syntax = "",
     },
     {
         .name = "malloc-stats",
@@ -260,7 +250,7 @@ static const struct command memory_subcommands[] = {
         .complexity = "Depends on how much memory is in use; may be slow.",
         .summary = "Gives free pages back to the system.",
         .syntax = "",
-        .tips = purge_tips,
+        .tips = COMMAND_TIPS("request_policy:all_shards", "response_policy:all_succeeded"),
     },
     {
         .name = "stats",

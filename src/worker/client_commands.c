@@ -455,16 +455,11 @@ static const struct command client_subcommands[] = {
         .syntax = "",
     },
     {
-        .name = "help",
-        .arity = 2,
-        .flags = COMMAND_LOADING | COMMAND_STALE,
+        COMMAND_HELP,
         .categories = CATEGORY_CONNECTION,
         .session = help_command,
         .group = "connection",
         .since = "5.0.0",
-        .complexity = "O(1)",
-        .summary = "Tells what the subcommands do.",
-        .syntax = "",
     },
     {
         .name = "id",

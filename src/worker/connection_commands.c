@@ -218,9 +218,6 @@ static void reset_command(struct session *session) {
     (COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST | COMMAND_NO_AUTH |        \
      COMMAND_ALLOW_BUSY)
 
-static const char *const ping_tips[] = {"request_policy:all_shards",
-                                        "response_policy:all_succeeded", NULL};
-
 const struct command connection_commands[] = {
     {
         .name = "auth",
@@ -269,7 +266,7 @@ const struct command connection_commands[] = {
         .complexity = "O(1)",
         .summary = "Answers PONG, or the message.",
         .syntax = "[message]",
-        .tips = ping_tips,
+        .tips = COMMAND_TIPS("request_policy:all_shards", "response_policy:all_succeeded"),
     },
     {
         .name = "echo",

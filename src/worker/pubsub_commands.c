@@ -230,15 +230,10 @@ static const struct command pubsub_subcommands[] = {
         .syntax = "[pattern]",
     },
     {
-        .name = "help",
-        .arity = 2,
-        .flags = COMMAND_LOADING | COMMAND_STALE,
+        COMMAND_HELP,
         .session = help_command,
         .group = "pubsub",
         .since = "6.2.0",
-        .complexity = "O(1)",
-        .summary = "Tells what the subcommands do.",
-        .syntax = "",
     },
     {
         .name = "numpat",

@@ -175,13 +175,6 @@ static void help_command(struct session *session) {
     session_reply_help(session, lines);
 }
 
-static const char *const all_nodes_tips[] = {"request_policy:all_nodes", "nondeterministic_output",
-                                             NULL};
-static const char *const len_tips[] = {"request_policy:all_nodes", "response_policy:agg_sum",
-                                       "nondeterministic_output", NULL};
-static const char *const reset_tips[] = {"request_policy:all_nodes",
-                                         "response_policy:all_succeeded", NULL};
-
 static const struct command slow_log_subcommands[] = {
     {
         .name = "get",
@@ -193,18 +186,13 @@ static const struct command slow_log_subcommands[] = {
         .complexity = "O(N) where N is the number of entries returned",
         .summary = "Answers the newest entries of the slow log.",
         .syntax = "[count]",
-        .tips = all_nodes_tips,
+        .tips = COMMAND_TIPS("request_policy:all_nodes", "nondeterministic_output"),
     },
     {
-        .name = "help",
-        .arity = 2,
-        .flags = COMMAND_LOADING | COMMAND_STALE,
+        COMMAND_HELP,
         .session = help_command,
         .group = "server",
         .since = "6.2.0",
-        .complexity = "O(1)",
-        .summary = "Tells what the subcommands do.",
-        .syntax = "",
     },
     {
         .name = "len",
@@ -216,7 +204,8 @@ static const struct command slow_log_subcommands[] = {
         .complexity = "O(1)",
         .summary = "Answers how many entries the slow log has.",
         .syntax = "",
-        .tips = len_tips,
+        .tips = COMMAND_TIPS("request_policy:all_nodes", "response_policy:agg_sum",
+                             "nondeterministic_output"),
     },
     {
         .name = "reset",
@@ -228,7 +217,7 @@ static const struct command slow_log_subcommands[] = {
         .complexity = "O(N) where N is the number of entries in the slowlog",
         .summary = "Forgets all entries of the slow log.",
         .syntax = "",
-        .tips = reset_tips,
+        .tips = COMMAND_TIPS("request_policy:all_nodes", "response_policy:all_succeeded"),
     },
     {0},
 };
