@@ -176,24 +176,16 @@ START_TEST(subscribers_that_do_not_read_are_closed_at_the_hard_limit) {
     redisContext *reader = server_connect(&server);
     EXPECT(subscriber, "[subscribe news :1]", "SUBSCRIBE news");
     EXPECT(reader, "[subscribe other :1]", "SUBSCRIBE other");
-    size_t length = 1000000;
-    char *message = malloc(length);
-    memset(message, 'x', length);
     bool is_closed = false;
     for (int i = 0; i < 1000 && !is_closed; i++) {
-        redisReply *reply = redisCommand(publisher, "PUBLISH news %b", message, length);
-        ck_assert_ptr_nonnull(reply);
-        is_closed = reply->integer == 0;
-        freeReplyObject(reply);
+        is_closed = strcmp(client_ask_with(publisher, "PUBLISH news", 1000000).bytes, ":0") == 0;
     }
     ck_assert(is_closed);
     expect_closed(subscriber);
-    server_expect_log(&server,
-                      "scheduled to be closed ASAP for overcoming of output buffer limits.");
+    server_expect_log(&server, SERVER_LOG_OF_OUTPUT_LIMIT);
     server_expect_log(&server, " flags=P ");
     EXPECT(publisher, ":1", "PUBLISH other x");
     EXPECT_NEXT(reader, "[message other x]");
-    free(message);
     redisFree(publisher);
     redisFree(subscriber);
     redisFree(reader);
@@ -207,17 +199,11 @@ START_TEST(subscribers_above_the_soft_limit_are_closed_after_its_seconds) {
     redisContext *publisher = server_connect(&server);
     redisContext *subscriber = server_connect(&server);
     EXPECT(subscriber, "[subscribe news :1]", "SUBSCRIBE news");
-    size_t length = 20 * 1000 * 1000; /* more than the sockets' buffers take */
-    char *message = calloc(1, length);
-    redisReply *reply = redisCommand(publisher, "PUBLISH news %b", message, length);
-    ck_assert_ptr_nonnull(reply);
-    ck_assert_int_eq(reply->integer, 1);
-    freeReplyObject(reply);
+    /* More than the sockets' buffers take. */
+    ck_assert_str_eq(client_ask_with(publisher, "PUBLISH news", 20000000).bytes, ":1");
     EXPECT(publisher, "[news :1]", "PUBSUB NUMSUB news");
     expect_soon(publisher, "[news :0]", "PUBSUB NUMSUB news");
-    server_expect_log(&server,
-                      "scheduled to be closed ASAP for overcoming of output buffer limits.");
-    free(message);
+    server_expect_log(&server, SERVER_LOG_OF_OUTPUT_LIMIT);
     redisFree(publisher);
     redisFree(subscriber);
     server_stop(&server);

@@ -150,6 +150,10 @@ static inline char *server_log(const struct server *server) {
     return text;
 }
 
+/* What the log says of a client whose replies grew beyond client-output-buffer-limit. */
+#define SERVER_LOG_OF_OUTPUT_LIMIT                                                                 \
+    "scheduled to be closed ASAP for overcoming of output buffer limits."
+
 static inline void server_expect_log(const struct server *server, const char *part) {
     char *text = server_log(server);
     ck_assert_msg(strstr(text, part) != NULL, "the log does not say '%s':\n%s", part, text);
@@ -284,6 +288,21 @@ static inline struct reply_text client_ask(redisContext *client, const char *com
         ck_assert_msg(strstr(got_.bytes, (part)) != NULL, "%s: got '%s', without '%s'", (command), \
                       got_.bytes, (part));                                                         \
     } while (0)
+
+/* Asks with one more argument behind the words: so many times 'x'. */
+static inline struct reply_text client_ask_with(redisContext *client, const char *command,
+                                                size_t length) {
+    size_t start = strlen(command) + 1;
+    char *whole = malloc(start + length + 1);
+    ck_assert_ptr_nonnull(whole);
+    memcpy(whole, command, start);
+    whole[start - 1] = ' ';
+    memset(whole + start, 'x', length);
+    whole[start + length] = '\0';
+    struct reply_text text = client_ask(client, whole);
+    free(whole);
+    return text;
+}
 
 /* The server closes the connection; what it still sends before that is skipped. */
 static inline void expect_closed(redisContext *client) {
