@@ -88,6 +88,8 @@ static void resetstat_command(struct session *session) {
     atomic_store(&node->connections_received, 0);
     atomic_store(&node->connections_rejected, 0);
     atomic_store(&node->evicted_clients, 0);
+    atomic_store(&node->clients_over_output, 0);
+    atomic_store(&node->clients_over_query, 0);
     figures_reset(&session_server(session)->samples);
     reply_ok(session->reply);
 }

@@ -224,6 +224,8 @@ static const struct field stats_fields[] = {
     FIELD("total_writes_processed", FORM_UNSIGNED, writes),
     FIXED("io_threaded_reads_processed", "0"),
     FIXED("io_threaded_writes_processed", "0"),
+    FIELD("client_query_buffer_limit_disconnections", FORM_UNSIGNED, clients_over_query),
+    FIELD("client_output_buffer_limit_disconnections", FORM_UNSIGNED, clients_over_output),
     FIXED("reply_buffer_shrinks", "0"),
     FIXED("reply_buffer_expands", "0"),
     FIELD("eventloop_cycles", FORM_UNSIGNED, ticks),

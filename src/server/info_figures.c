@@ -69,6 +69,8 @@ static void collect_server(struct server *server, struct info_figures *figures) 
     figures->connections_received = atomic_load(&server->node.connections_received);
     figures->connections_rejected = atomic_load(&server->node.connections_rejected);
     figures->evicted_clients = atomic_load(&server->node.evicted_clients);
+    figures->clients_over_output = atomic_load(&server->node.clients_over_output);
+    figures->clients_over_query = atomic_load(&server->node.clients_over_query);
 }
 
 static void collect_memory(struct server *server, struct info_figures *figures) {

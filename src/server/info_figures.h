@@ -56,6 +56,8 @@ struct info_figures {
     uint64_t expired_time_cap_reached;
     uint64_t evicted_keys;
     uint64_t evicted_clients;
+    uint64_t clients_over_output;
+    uint64_t clients_over_query;
     uint64_t hits;
     uint64_t misses;
     uint64_t channels;

@@ -130,6 +130,7 @@ void connection_close(struct connection *connection) {
 /* ---- input ---- */
 
 static void close_over_query_limit(struct connection *connection) {
+    atomic_fetch_add(&connection->home->node->clients_over_query, 1);
     client_info_log(LOG_WARNING,
                     "Closing client that reached max query buffer length: ", connection, "");
     connection_close(connection);
@@ -606,12 +607,23 @@ struct reply *connection_push_reply(struct connection *connection) {
     return is_busy(connection) ? &connection->deferred : &connection->reply;
 }
 
-void connection_pushed(struct connection *connection) {
-    if (connection->is_away) {
-        return; /* connection_arrived() sees to it. */
+/* Nothing takes the pushes off while it is busy, and that may be long. */
+static void check_deferred_limit(struct connection *connection) {
+    const struct client_output_limit *limit =
+        &connection->home->node->options->client_output_buffer_limit[connection_class(connection)];
+    if (limit->hard_bytes != 0 && reply_bytes(&connection->deferred) >= (size_t)limit->hard_bytes) {
+        connection_close_over_output(connection);
     }
+}
+
+void connection_pushed(struct connection *connection) {
     if (is_busy(connection)) {
-        connection->flags |= CONNECTION_PUSHED;
+        if (!connection->is_away) {
+            connection->flags |= CONNECTION_PUSHED;
+        } /* Else connection_arrived() sees to it. */
+        if (reply_bytes(&connection->deferred) >= CONNECTION_OUTPUT_CHECK_BYTES) {
+            check_deferred_limit(connection);
+        }
         return;
     }
     connection_mark_output(connection);
@@ -657,11 +669,26 @@ void connection_check_output_limit(struct connection *connection, int64_t now_ms
     } else if (now_ms - connection->soft_limit_since_ms > limit->soft_seconds * 1000) {
         is_over = true;
     }
-    if (is_over && !connection->closes) {
-        client_info_log(LOG_WARNING, "Client ", connection,
-                        " scheduled to be closed ASAP for overcoming of output buffer limits.");
-        connection_close(connection);
+    if (is_over) {
+        connection_close_over_output(connection);
     }
+}
+
+void connection_close_over_output(struct connection *connection) {
+    static const char reason[] =
+        " scheduled to be closed ASAP for overcoming of output buffer limits.";
+    if (connection->closes) {
+        return;
+    }
+    if (connection->is_away) {
+        /* The rest of it is another worker's for now. */
+        log_warning("Client id=%llu addr=%s%s", (unsigned long long)connection->id,
+                    connection->peer, reason);
+    } else {
+        client_info_log(LOG_WARNING, "Client ", connection, reason);
+    }
+    atomic_fetch_add(&connection->home->node->clients_over_output, 1);
+    connection_close(connection);
 }
 
 size_t connection_memory_bytes(const struct connection *connection) {

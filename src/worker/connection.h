@@ -174,7 +174,8 @@ void connection_mark_output(struct connection *connection);
 /* False: it is about to be closed, and gets no pushes any more. Where it cannot be told, it gets
  * them. */
 static inline bool connection_takes_pushes(const struct connection *connection) {
-    return connection->is_away || (connection->flags & CONNECTION_CLOSE_AFTER_REPLY) == 0;
+    return !connection->closes &&
+           (connection->is_away || (connection->flags & CONNECTION_CLOSE_AFTER_REPLY) == 0);
 }
 /* Where pushes go: the reply, or the deferred one while a command of its own is under way, here or
  * away: they go out behind that command's reply. Call connection_pushed() afterwards. */
@@ -203,6 +204,8 @@ enum client_class connection_class(const struct connection *connection);
 #define CONNECTION_OUTPUT_CHECK_BYTES ((size_t)16 * 1024)
 /* Closes the connection, with a line in the log, when its output is over a limit. At home. */
 void connection_check_output_limit(struct connection *connection, int64_t now_ms);
+/* Closes it, wherever it is, with a line in the log, and counts it as such. Home's thread. */
+void connection_close_over_output(struct connection *connection);
 /* Bytes of memory that the connection takes, buffers included. */
 size_t connection_memory_bytes(const struct connection *connection);
 

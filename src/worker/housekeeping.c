@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "worker/client_eviction.h"
 #include "worker/listeners.h"
+#include "worker/notices.h"
 #include "worker/removal.h"
 #include "worker/worker.h"
 
@@ -101,6 +102,7 @@ void housekeeping_tick(struct worker *worker) {
     if (worker->listeners != NULL) {
         listeners_resume(worker->listeners);
     }
+    notices_settle_losses(worker);
     client_eviction_step(worker);
     publish_counters(worker);
     removal_publish(worker);

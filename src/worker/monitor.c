@@ -70,6 +70,12 @@ void monitor_deliver(struct worker *worker, struct span line) {
     }
 }
 
+void monitor_close_all(struct worker *worker) {
+    LIST_FOR_EACH(link, &worker->monitors) {
+        connection_close_over_output(LIST_ENTRY(link, struct connection, monitor_link));
+    }
+}
+
 /* ---- coming and going ---- */
 
 static void monitor_join(struct connection *connection) {

@@ -16,6 +16,8 @@ void monitor_feed(struct worker *worker, const struct connection *connection,
                   const struct queued_command *command, uint64_t redacted);
 /* A line, without "+" and line end, for the monitors that are at home here. */
 void monitor_deliver(struct worker *worker, struct span line);
+/* They missed a line: closes them. */
+void monitor_close_all(struct worker *worker);
 /* The connection stops to be a monitor, if it is one. On its home, or while that stands still. */
 void monitor_leave(struct connection *connection);
 

@@ -42,11 +42,13 @@ struct node {
     atomic_uint_least32_t clients; /* connected */
     atomic_uint_least64_t connections_received;
     atomic_uint_least64_t connections_rejected;
-    atomic_uint_least32_t monitors;           /* connections in MONITOR mode */
-    atomic_uint_least64_t monitor_workers;    /* bits of the workers that are their home */
-    atomic_uint_least64_t subscriber_workers; /* bits of the workers with any topic: pubsub.h */
-    atomic_uint_least64_t evicted_clients;    /* closed for maxmemory-clients */
-    atomic_int pause_mode;                    /* enum pause_mode */
+    atomic_uint_least32_t monitors;            /* connections in MONITOR mode */
+    atomic_uint_least64_t monitor_workers;     /* bits of the workers that are their home */
+    atomic_uint_least64_t subscriber_workers;  /* bits of the workers with any topic: pubsub.h */
+    atomic_uint_least64_t evicted_clients;     /* closed for maxmemory-clients */
+    atomic_uint_least64_t clients_over_output; /* closed for client-output-buffer-limit */
+    atomic_uint_least64_t clients_over_query;  /* and for client-query-buffer-limit */
+    atomic_int pause_mode;                     /* enum pause_mode */
     atomic_int_least64_t pause_until_ms;
     atomic_uint_least64_t memory_other_bytes; /* in use and not held by stores: set by the cron */
     atomic_bool active_expire_is_off;         /* DEBUG SET-ACTIVE-EXPIRE 0 */

@@ -20,10 +20,15 @@ struct notices_post {
 
 struct notices {
     struct notices_post *posts[KEYSPACE_STORES_MAX]; /* by target; NULL: nothing to tell */
+    /* What other workers write, who tell this one. */
+    _Alignas(MAILBOX_ALIGNMENT) atomic_size_t arriving_bytes; /* collected for it, not arrived */
+    atomic_uint lost;                                         /* bits: kinds it was not told of */
 };
 
 struct notices *notices_new(void) {
-    return memory_alloc_zeroed(sizeof(struct notices));
+    struct notices *notices = memory_alloc_aligned(MAILBOX_ALIGNMENT, sizeof(*notices));
+    memset(notices, 0, sizeof(*notices));
+    return notices;
 }
 
 static void post_free(struct notices_post *post) {
@@ -61,7 +66,34 @@ static void arrived(struct worker *worker, struct post *post) {
             break;
         }
     }
+    atomic_fetch_sub(&worker->notices->arriving_bytes, arrival->bytes.length);
     post_free(arrival);
+    notices_settle_losses(worker);
+}
+
+void notices_settle_losses(struct worker *worker) {
+    atomic_uint *lost = &worker->notices->lost;
+    if (LIKELY(atomic_load_explicit(lost, memory_order_relaxed) == 0)) {
+        return;
+    }
+    unsigned kinds = atomic_exchange(lost, 0);
+    if ((kinds >> NOTICE_MESSAGE & 1) != 0) {
+        pubsub_close_event_listeners(worker);
+    }
+    if ((kinds >> NOTICE_MONITOR_LINE & 1) != 0) {
+        monitor_close_all(worker);
+    }
+}
+
+/* Counts the bytes as on their way to that worker. False: there are too many. One notice may always
+ * be on its way, whatever its size. */
+static bool may_send(struct notices *target, size_t bytes) {
+    size_t before = atomic_fetch_add(&target->arriving_bytes, bytes);
+    if (LIKELY(before == 0 || before + bytes <= NOTICES_BYTES_MAX)) {
+        return true;
+    }
+    atomic_fetch_sub(&target->arriving_bytes, bytes);
+    return false;
 }
 
 void notices_add(struct worker *worker, uint64_t targets, enum notice kind, struct span channel,
@@ -73,6 +105,11 @@ void notices_add(struct worker *worker, uint64_t targets, enum notice kind, stru
     };
     for (uint32_t i = 0; i < worker->node->worker_count; i++) {
         if ((targets >> i & 1) == 0 || i == worker->index) {
+            continue;
+        }
+        struct notices *target = worker->node->workers[i]->notices;
+        if (!may_send(target, sizeof(header) + channel.length + text.length)) {
+            atomic_fetch_or(&target->lost, 1U << kind);
             continue;
         }
         struct notices_post *post = worker->notices->posts[i];

@@ -432,6 +432,38 @@ void pubsub_notify_configure(struct worker *worker) {
     observer->event_classes = (classes & (EVENT_KEYSPACE | EVENT_KEYEVENT)) != 0 ? classes : 0;
 }
 
+/* A channel of events, or a pattern that does not begin otherwise. */
+static bool may_be_of_events(const struct topic *topic) {
+    static const char prefix[] = "__key";
+    bool is_pattern = topic->kind == PUBSUB_PATTERN;
+    for (size_t i = 0; i < sizeof(prefix) - 1; i++) {
+        char c = i < topic->length ? topic->name[i] : '\0';
+        if (is_pattern && (c == '*' || c == '?' || c == '[' || c == '\\')) {
+            return true;
+        }
+        if (c != prefix[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void pubsub_close_event_listeners(struct worker *worker) {
+    static const enum pubsub_kind kinds[] = {PUBSUB_CHANNEL, PUBSUB_PATTERN};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        LIST_FOR_EACH(link, &worker->pubsub->lists[kinds[i]]) {
+            struct topic *topic = LIST_ENTRY(link, struct topic, link);
+            if (!may_be_of_events(topic)) {
+                continue;
+            }
+            LIST_FOR_EACH(place, &topic->subscriptions) {
+                connection_close_over_output(
+                    LIST_ENTRY(place, struct subscription, topic_link)->connection);
+            }
+        }
+    }
+}
+
 /* ---- lifecycle ---- */
 
 struct pubsub *pubsub_new(struct worker *worker) {

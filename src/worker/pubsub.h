@@ -56,6 +56,8 @@ size_t pubsub_deliver(struct worker *worker, enum pubsub_kind kind, struct span 
                       struct span text);
 /* Sends a message to the subscribers of all workers, without waiting. Run on `worker`. */
 void pubsub_publish(struct worker *worker, struct span channel, struct span text);
+/* A keyspace event was lost: closes this worker's connections that may listen to such. */
+void pubsub_close_event_listeners(struct worker *worker);
 /* The first worker from `from` on that has subscribers, or worker_count. */
 uint32_t pubsub_next_worker(const struct node *node, uint32_t from);
 
