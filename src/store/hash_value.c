@@ -248,8 +248,7 @@ static void convert_visit(struct span field, struct span value, void *context) {
 /* The pack becomes a table. */
 static struct table *convert(struct store *store, uint64_t *cell) {
     struct entry *entry = table_cell_element(*cell);
-    struct table *table = heap_alloc(&store->heap, sizeof(*table));
-    *table = TABLE_EMPTY;
+    struct table *table = hash_fields_new(store);
     struct conversion conversion = {.store = store, .table = table};
     pack_each(pack_of(entry), convert_visit, &conversion);
     struct entry_plan plan = entry_plan_of(entry);
@@ -282,6 +281,25 @@ static bool pack_put(struct store *store, uint64_t *cell, const struct pair *pai
         pack_set(store, cell, listpack_next(pack, position), pair->value);
     }
     return is_new;
+}
+
+/* ---- tables that no entry holds yet ---- */
+
+struct table *hash_fields_new(struct store *store) {
+    struct table *table = heap_alloc(&store->heap, sizeof(*table));
+    *table = TABLE_EMPTY;
+    return table;
+}
+
+bool hash_fields_add(struct store *store, struct table *table, struct span field,
+                     struct span value) {
+    struct pair pair = {.field = field, .value = value};
+    uint64_t hash = hash_bytes(field, store->secret);
+    if (field_find(table, hash, field) != NULL) {
+        return false;
+    }
+    field_add(store, table, hash, &pair);
+    return true;
 }
 
 /* ---- hashes ---- */
@@ -424,6 +442,10 @@ void hash_value_free_content(struct store *store, struct entry *entry) {
         heap_free(&store->heap, table, sizeof(*table));
         return;
     }
+    hash_fields_free(store, table);
+}
+
+void hash_fields_free(struct store *store, struct table *table) {
     if (table->element_count > STORE_FREE_AT_ONCE_MAX) {
         store_bury_table(store, table, field_free);
     } else {

@@ -52,6 +52,15 @@ void hash_value_visit_bucket(const struct table *table, uint32_t index, hash_vis
                              void *context);
 /* Frees a table of fields by and by; takes it over. */
 void hash_value_bury_table(struct store *store, struct table *table);
+
+/* A table of fields that no entry holds yet: what decodes a hash fills one, and makes it the fixed
+ * part of an ENTRY_HASH_TABLE, or frees it. */
+struct table *hash_fields_new(struct store *store);
+/* False: the field is there already, and stays as it is. */
+bool hash_fields_add(struct store *store, struct table *table, struct span field,
+                     struct span value);
+void hash_fields_free(struct store *store, struct table *table);
+
 /* Frees what the entry points at, not the entry. */
 void hash_value_free_content(struct store *store, struct entry *entry);
 /* Bytes beyond the entry itself, for MEMORY USAGE. */
