@@ -1,6 +1,5 @@
 #include "base/numbers.h"
 
-#include "base/decimal.h"
 #include "base/random.h"
 
 #include "tests/unit/unit.h"
@@ -335,35 +334,6 @@ START_TEST(number_format_double_reads_back_the_same_and_fits) {
 }
 END_TEST
 
-START_TEST(decimal_of_a_number_with_few_digits_has_nearly_always_just_these) {
-    enum { NUMBERS = 100000 };
-    int longer = 0;
-    struct random random;
-    random_seed(&random, 9);
-    for (int i = 0; i < NUMBERS; i++) {
-        uint64_t digits = 1 + random_below(&random, 1000000000000);
-        while (digits % 10 == 0) {
-            digits /= 10;
-        }
-        int exponent = (int)random_below(&random, 580) - 300;
-        char text[64];
-        snprintf(text, sizeof(text), "%" PRIu64 "e%d", digits, exponent);
-        struct decimal decimal;
-        decimal_from_double(&decimal, strtod(text, NULL));
-        char expected[NUMBER_TEXT_BYTES_MAX];
-        size_t count = number_format_unsigned(expected, digits);
-        if ((size_t)decimal.count > count) {
-            longer++;
-            continue;
-        }
-        ck_assert_uint_eq((size_t)decimal.count, count);
-        ck_assert_mem_eq(decimal.digits, expected, count);
-        ck_assert_int_eq(decimal.exponent, exponent);
-    }
-    ck_assert_int_lt(longer, NUMBERS / 200);
-}
-END_TEST
-
 /* Each was asked of redis-server (INCRBYFLOAT on a missing key). */
 START_TEST(number_format_long_double_strips_zeros_and_the_sign_of_zero) {
     static const struct {
@@ -437,7 +407,6 @@ int main(void) {
         number_parse_memory_knows_the_units_of_redis_conf,
         number_format_double_lays_digits_out_as_redis_7_2,
         number_format_double_reads_back_the_same_and_fits,
-        decimal_of_a_number_with_few_digits_has_nearly_always_just_these,
         number_format_long_double_strips_zeros_and_the_sign_of_zero,
         number_format_human_bytes_picks_the_unit_below,
     };
