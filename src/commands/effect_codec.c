@@ -1,13 +1,10 @@
 #include "commands/effect_codec.h"
 
 #include "base/bytes.h"
+#include "base/varint.h"
 #include "store/value.h"
 
 #define HEAD_BYTES 5
-#define VARINT_BITS 7
-#define VARINT_MASK 0x7f
-#define VARINT_MORE 0x80
-#define VARINT_BYTES_MAX 10
 
 _Static_assert(EFFECT_OVERHEAD_BYTES_MAX >= HEAD_BYTES + 5 + 8 + 4 * VARINT_BYTES_MAX,
                "a whole entry finds the room that effect_write() reserves");
@@ -41,29 +38,12 @@ const struct effect_kind_row *effect_kind_find(unsigned kind) {
 
 /* ---- writing ---- */
 
-static inline char *put_varint(char *place, uint64_t number) {
-    while (UNLIKELY(number > VARINT_MASK)) {
-        *place++ = (char)(number | VARINT_MORE);
-        number >>= VARINT_BITS;
-    }
-    *place++ = (char)number;
-    return place;
-}
-
 static inline char *put_bytes(char *place, struct span bytes) {
-    place = put_varint(place, bytes.length);
+    place = varint_write(place, bytes.length);
     if (LIKELY(bytes.length != 0)) {
         memcpy(place, bytes.bytes, bytes.length);
     }
     return place + bytes.length;
-}
-
-static uint64_t zigzag(int64_t number) {
-    return (uint64_t)number << 1 ^ (number < 0 ? UINT64_MAX : 0);
-}
-
-static int64_t zigzag_back(uint64_t number) {
-    return (int64_t)(number >> 1 ^ (number % 2 != 0 ? UINT64_MAX : 0));
 }
 
 static inline unsigned flags_of(const struct effect_kind_row *row,
@@ -105,10 +85,10 @@ bool effect_write(struct buffer *out, const struct effect_record *record) {
     bytes_store_u16(start + 3, record->slot);
     char *place = start + HEAD_BYTES;
     if ((flags & EFFECT_FLAG_DATABASE) != 0) {
-        place = put_varint(place, record->database);
+        place = varint_write(place, record->database);
     }
     if ((row->parts & EFFECT_PART_NUMBER) != 0) {
-        place = put_varint(place, zigzag(effect->number));
+        place = varint_write(place, varint_zigzag(effect->number));
     }
     if ((flags & EFFECT_FLAG_EXPIRY) != 0) {
         bytes_store_u64(place, (uint64_t)effect->expiry_ms);
@@ -122,7 +102,7 @@ bool effect_write(struct buffer *out, const struct effect_record *record) {
     }
     if ((row->parts & EFFECT_PART_VALUE) != 0) {
         place =
-            is_block ? put_varint(place, effect->value.length) : put_bytes(place, effect->value);
+            is_block ? varint_write(place, effect->value.length) : put_bytes(place, effect->value);
     }
     buffer_commit(out, (size_t)(place - start));
     return is_block;
@@ -148,25 +128,16 @@ static struct span take(struct reading *reading, uint64_t length) {
 }
 
 static uint64_t take_varint(struct reading *reading) {
+    const char *start = reading->rest.bytes;
     uint64_t number = 0;
-    for (unsigned shift = 0; shift < VARINT_BITS * VARINT_BYTES_MAX; shift += VARINT_BITS) {
-        struct span taken = take(reading, 1);
-        if (reading->is_damaged) {
-            return 0;
-        }
-        uint64_t byte = (unsigned char)taken.bytes[0];
-        uint64_t bits = byte & VARINT_MASK;
-        /* Too large for 64 bits, or a last byte that adds nothing. */
-        if (bits << shift >> shift != bits || (byte == 0 && shift != 0)) {
-            break;
-        }
-        number |= bits << shift;
-        if ((byte & VARINT_MORE) == 0) {
-            return number;
-        }
+    if (reading->is_damaged || !varint_read(&reading->rest, &number)) {
+        reading->is_damaged = true;
+        return 0;
     }
-    reading->is_damaged = true;
-    return 0;
+    const char *end = reading->rest.bytes;
+    /* A last byte that adds nothing. */
+    reading->is_damaged = end[-1] == 0 && end - start > 1;
+    return number;
 }
 
 static bool event_is_known(unsigned event) {
@@ -205,7 +176,7 @@ static void take_parts(struct reading *reading, unsigned parts, unsigned flags,
                        struct effect_record *record) {
     record->database = take_database(reading, flags);
     if ((parts & EFFECT_PART_NUMBER) != 0) {
-        record->effect.number = zigzag_back(take_varint(reading));
+        record->effect.number = varint_unzigzag(take_varint(reading));
     }
     record->effect.expiry_ms = take_expiry(reading, flags);
     if ((parts & EFFECT_PART_KEY) != 0) {
