@@ -3,6 +3,7 @@
 #include "store/cut.h"
 #include "store/hash_value.h"
 #include "store/value.h"
+#include "store/value_codec.h"
 
 static int64_t value_put(struct place *place, const struct effect *effect) {
     struct string_put put = {
@@ -88,6 +89,21 @@ static int64_t hash_delete(struct place *place, const struct effect *effect) {
     return 1;
 }
 
+static int64_t value_restore(struct place *place, const struct effect *effect) {
+    int64_t is_new = place->cell == NULL;
+    struct value_content decoded = VALUE_CONTENT_EMPTY;
+    struct value_content *content = effect->content;
+    if (content == NULL || content->kind == ENTRY_KINDS) {
+        enum value_decode_status status = value_decode(place->store, effect->value, &decoded);
+        ASSERT(status == VALUE_DECODED);
+        content = &decoded;
+    }
+    value_content_put(place, &(struct value_content_put){.content = content,
+                                                         .expiry_ms = effect->expiry_ms,
+                                                         .access = effect->number});
+    return is_new;
+}
+
 /* The entry goes over as it is, when its key stays; else a new one takes over its content. */
 static int64_t key_move(struct place *place, const struct effect *effect) {
     if (place->cell == NULL) {
@@ -150,6 +166,9 @@ int64_t effect_apply(struct place *place, const struct effect *effect) {
         break;
     case EFFECT_KEY_MOVE:
         outcome = key_move(place, effect);
+        break;
+    case EFFECT_VALUE_RESTORE:
+        outcome = value_restore(place, effect);
         break;
     case EFFECT_DATABASE_FLUSH:
     case EFFECT_DATABASE_SWAP:

@@ -17,6 +17,9 @@
  *   8       key_move        key  new key  -      database  -       same slot; replaces
  *   9       database_flush  -    -        -      database  -       node scope
  *   10      database_swap   -    -        -      both      -       node scope: first << 32, second
+ *   11      value_restore   key  -        bytes  access    new     a payload of
+ *                                                                  store/value_codec.h; replaces;
+ *                                                                  -1: access is now
  */
 #ifndef TARN_COMMANDS_EFFECT_H
 #define TARN_COMMANDS_EFFECT_H
@@ -37,6 +40,7 @@ enum effect_kind {
     EFFECT_KEY_MOVE = 8,
     EFFECT_DATABASE_FLUSH = 9,
     EFFECT_DATABASE_SWAP = 10,
+    EFFECT_VALUE_RESTORE = 11,
     EFFECT_KINDS,
 };
 
@@ -49,19 +53,22 @@ struct effect {
     struct span field; /* field of a hash, or the new key of key_move */
     struct span value;
     struct block *block; /* value as a block, or NULL */
+    /* value_restore: value, decoded for the store of the place and taken over when applied; NULL or
+     * empty: it is decoded then. */
+    struct value_content *content;
     int64_t number;
     int64_t expiry_ms; /* ENTRY_NO_EXPIRY: none */
 };
 
 /* Applies an effect of slot scope to the key at place, which afterwards tells where the key is now.
  * Answers what the reply needs of the state before:
- *   value_put, integer_put    1 if the key is new, else 0
+ *   value_put, integer_put, value_restore  1 if the key is new, else 0
  *   key_delete, key_move      1 if there was such a key, else 0
  *   key_expire_at             1 if there is such a key, else 0
  *   string_patch              the string's length in bytes
  *   hash_put                  1 if the field is new, else 0
  *   hash_delete               1 if there was such a field, else 0; the key goes with the last field
- * The key's type fits the effect: a command has checked that. */
+ * The key's type fits the effect, and a value to restore is sound: a command has checked that. */
 int64_t effect_apply(struct place *place, const struct effect *effect);
 
 /* Applies an effect of node scope to one store. Answers the keys that it removed. */

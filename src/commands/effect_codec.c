@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/varint.h"
 #include "store/value.h"
+#include "store/value_codec.h"
 
 #define HEAD_BYTES 5
 
@@ -29,6 +30,9 @@ static const struct effect_kind_row kind_rows[] = {
                          .parts = EFFECT_PART_KEY | EFFECT_PART_FIELD | EFFECT_PART_NUMBER},
     [EFFECT_DATABASE_FLUSH] = {.name = "database_flush", .parts = EFFECT_PART_NUMBER},
     [EFFECT_DATABASE_SWAP] = {.name = "database_swap", .parts = EFFECT_PART_NUMBER},
+    [EFFECT_VALUE_RESTORE] = {.name = "value_restore",
+                              .parts = EFFECT_PART_KEY | EFFECT_PART_VALUE | EFFECT_PART_NUMBER |
+                                       EFFECT_PART_EXPIRY},
 };
 _Static_assert(sizeof(kind_rows) / sizeof(kind_rows[0]) == EFFECT_KINDS, "every kind has a row");
 
@@ -273,6 +277,25 @@ static enum effect_replay_status check_patch(struct place *place, const struct e
                                                                    : EFFECT_REPLAY_OUT_OF_MEMORY;
 }
 
+static enum effect_replay_status replay_restore(struct place *place, const struct effect *effect) {
+    if (effect->number < VALUE_ACCESS_NEW || effect->number > ENTRY_ACCESS_MAX) {
+        return EFFECT_REPLAY_OUT_OF_RANGE;
+    }
+    struct value_content content;
+    switch (value_decode(place->store, effect->value, &content)) {
+    case VALUE_DECODED:
+        break;
+    case VALUE_NO_MEMORY:
+        return EFFECT_REPLAY_OUT_OF_MEMORY;
+    default:
+        return EFFECT_REPLAY_DAMAGED_VALUE;
+    }
+    struct effect with_content = *effect;
+    with_content.content = &content;
+    effect_apply(place, &with_content);
+    return EFFECT_REPLAY_DONE;
+}
+
 static bool type_fits(const struct place *place, enum effect_kind kind) {
     if (place->cell == NULL) {
         return true;
@@ -341,6 +364,9 @@ enum effect_replay_status effect_replay_to_store(struct store *store,
     if (effect->kind == EFFECT_VALUE_PUT && effect->value.length >= BLOCK_BYTES_MIN) {
         return replay_large_value(&place, effect);
     }
+    if (effect->kind == EFFECT_VALUE_RESTORE) {
+        return replay_restore(&place, effect);
+    }
     effect_apply(&place, effect);
     return EFFECT_REPLAY_DONE;
 }
@@ -370,6 +396,8 @@ const char *effect_replay_reason(enum effect_replay_status status) {
         return "key holds a value of another type";
     case EFFECT_REPLAY_OUT_OF_RANGE:
         return "key or string would be too long";
+    case EFFECT_REPLAY_DAMAGED_VALUE:
+        return "value to restore is damaged, or of a type that is not known";
     case EFFECT_REPLAY_OUT_OF_MEMORY:
         return "no memory for the value";
     }

@@ -1,4 +1,5 @@
 #include "commands/bitmap.h"
+#include "commands/dump.h"
 #include "commands/expire.h"
 #include "commands/generic.h"
 #include "commands/hash.h"
@@ -16,10 +17,10 @@ const struct command *const server_command_families[] = {
     string_commands,      string_part_commands, string_number_commands, string_lcs_commands,
     bitmap_commands,      bitfield_commands,    hash_commands,          hash_walk_commands,
     hash_random_commands, generic_commands,     object_commands,        expire_commands,
-    keyspace_commands,    connection_commands,  transaction_commands,   client_commands,
-    pubsub_commands,      monitor_commands,     slow_log_commands,      config_commands,
-    info_commands,        command_commands,     memory_commands,        latency_commands,
-    admin_commands,       debug_commands,
+    dump_commands,        keyspace_commands,    connection_commands,    transaction_commands,
+    client_commands,      pubsub_commands,      monitor_commands,       slow_log_commands,
+    config_commands,      info_commands,        command_commands,       memory_commands,
+    latency_commands,     admin_commands,       debug_commands,
 };
 
 const size_t server_command_families_count =

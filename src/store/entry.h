@@ -42,6 +42,7 @@ enum {
 
 #define ENTRY_KIND_MASK 0x0f
 #define ENTRY_ACCESS_BYTES 3
+#define ENTRY_ACCESS_MAX ((1 << (8 * ENTRY_ACCESS_BYTES)) - 1)
 #define ENTRY_KEY_BYTES_MAX ((size_t)UINT32_MAX)
 #define ENTRY_NO_EXPIRY ((int64_t)-1)
 

@@ -20,6 +20,13 @@
 #define COMPRESSED_BYTES_MIN ((size_t)21)
 #define COMPRESSED_GAIN_MIN ((size_t)4)
 
+/* A compressed string is made behind room for its head: a byte and two lengths. */
+#define COMPRESSED_HEAD_BYTES_MAX (1 + 2 * RDB_LENGTH_BYTES_MAX)
+
+_Static_assert(RDB_STRING_MORE_BYTES_MAX >= RDB_LENGTH_BYTES_MAX &&
+                   RDB_STRING_MORE_BYTES_MAX >= COMPRESSED_HEAD_BYTES_MAX - COMPRESSED_GAIN_MIN,
+               "appending finds its room");
+
 /* ---- writing ---- */
 
 static size_t length_write(char *place, uint64_t length) {
@@ -73,7 +80,7 @@ static bool number_append(struct buffer *buffer, int64_t number) {
 
 /* Compresses into the room behind the longest head, then moves it to its own. */
 static bool compressed_append(struct buffer *buffer, struct span string) {
-    const size_t head_max = 1 + 2 * RDB_LENGTH_BYTES_MAX;
+    const size_t head_max = COMPRESSED_HEAD_BYTES_MAX;
     size_t room = string.length - COMPRESSED_GAIN_MIN;
     char *place = buffer_reserve(buffer, head_max + room);
     size_t length = lzf_compress(string, place + head_max, room);

@@ -29,8 +29,8 @@
 #include <stdint.h>
 
 #define RDB_LENGTH_BYTES_MAX ((size_t)9)
-/* A string never takes more than this beyond its own length. */
-#define RDB_STRING_MORE_BYTES_MAX RDB_LENGTH_BYTES_MAX
+/* Appending a string never asks for more room than this beyond its own length. */
+#define RDB_STRING_MORE_BYTES_MAX ((size_t)16)
 /* A longer one is damage, not data: keeps sums of lengths from overflowing. */
 #define RDB_LENGTH_MAX ((uint64_t)1 << 48)
 

@@ -377,6 +377,17 @@ uint32_t store_access_new(const struct store *store) {
     return store->lru_clock;
 }
 
+/* Longer than half a round of the clock would look like the future. */
+uint32_t store_access_idle(const struct store *store, uint64_t idle_seconds) {
+    uint64_t most = LRU_CLOCK_MASK / 2;
+    uint64_t idle = idle_seconds < most ? idle_seconds : most;
+    return (store->lru_clock - (uint32_t)idle) & LRU_CLOCK_MASK;
+}
+
+uint32_t store_access_frequency(const struct store *store, uint8_t frequency) {
+    return lfu_pack(lfu_minutes(store), frequency);
+}
+
 /* Morris counter: the larger the count, the less likely it rises. */
 static uint32_t lfu_raised(struct store *store, uint32_t counter) {
     if (counter == UINT8_MAX) {

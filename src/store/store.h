@@ -200,6 +200,10 @@ void store_bury_dropped(struct store *store, struct table *table);
 
 /* Access data of a new entry, and its update by a read. */
 uint32_t store_access_new(const struct store *store);
+/* Access data of an entry that was last used so long ago (LRU policies), or is used that often (LFU
+ * policies). */
+uint32_t store_access_idle(const struct store *store, uint64_t idle_seconds);
+uint32_t store_access_frequency(const struct store *store, uint8_t frequency);
 void store_touch(struct store *store, struct entry *entry);
 /* Seconds since the last access (LRU policies), and the decayed counter (LFU policies). */
 uint64_t store_idle_seconds(const struct store *store, const struct entry *entry);

@@ -423,6 +423,37 @@ START_TEST(a_replay_refuses_a_patch_out_of_range) {
 }
 END_TEST
 
+START_TEST(a_replay_restores_a_value_and_refuses_a_damaged_one) {
+    struct store_fixture fixture;
+    store_fixture_open(&fixture);
+    struct effect_record record = record_of(EFFECT_VALUE_RESTORE, "key");
+    record.effect.number = -1;
+    static const struct span damaged[] = {SPAN_LITERAL(""), SPAN_LITERAL("\x00\x05hell"),
+                                          SPAN_LITERAL("\x01\x01\x01x")};
+    for (size_t i = 0; i < UNIT_COUNT(damaged); i++) {
+        record.effect.value = damaged[i];
+        ck_assert_int_eq(effect_replay_to_store(fixture.store, &record),
+                         EFFECT_REPLAY_DAMAGED_VALUE);
+    }
+    record.effect.value = (struct span)SPAN_LITERAL("\x00\x05hello");
+    static const int64_t accesses[] = {-2, ENTRY_ACCESS_MAX + 1};
+    for (size_t i = 0; i < UNIT_COUNT(accesses); i++) {
+        record.effect.number = accesses[i];
+        ck_assert_int_eq(effect_replay_to_store(fixture.store, &record),
+                         EFFECT_REPLAY_OUT_OF_RANGE);
+    }
+    ck_assert_uint_eq(store_keys(fixture.store, 0), 0);
+    record.effect.number = 1234;
+    record.effect.expiry_ms = FIXTURE_NOW_MS + 5;
+    ck_assert_int_eq(effect_replay_to_store(fixture.store, &record), EFFECT_REPLAY_DONE);
+    const struct entry *entry = store_fixture_entry(&fixture, 0, "key");
+    ck_assert(span_equal(entry_content(entry), span_of_string("hello")));
+    ck_assert_int_eq(entry_expiry(entry), FIXTURE_NOW_MS + 5);
+    ck_assert_uint_eq(entry_access(entry), 1234);
+    store_fixture_close(&fixture);
+}
+END_TEST
+
 START_TEST(a_flush_reaches_all_stores) {
     static const uint64_t seeds[2] = {1, 2};
     struct store_options options = {0};
@@ -461,6 +492,7 @@ int main(void) {
         a_replay_refuses_databases_that_are_not_there,
         a_replay_refuses_a_value_of_another_type,
         a_replay_refuses_a_patch_out_of_range,
+        a_replay_restores_a_value_and_refuses_a_damaged_one,
         a_flush_reaches_all_stores,
     };
     return unit_run(unit_suite("effect_codec", tests, UNIT_COUNT(tests)));
