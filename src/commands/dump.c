@@ -2,8 +2,6 @@
 
 #include "base/bytes.h"
 #include "base/crc64.h"
-#include "commands/arguments.h"
-#include "commands/keys.h"
 #include "commands/string.h"
 #include "store/value_codec.h"
 
@@ -199,7 +197,8 @@ static void restore(struct call *call) {
         value_content_free(place.store, &content);
         restore_expired(call, &place);
     } else {
-        arguments_notify_new(call, &place);
+        /* Over a key that is there, too: in redis-server that one goes first. */
+        call_notify(call, EVENT_NEW_ID, place.key);
         call_emit(call, &place,
                   &(struct effect){
                       .kind = EFFECT_VALUE_RESTORE,

@@ -119,7 +119,7 @@ START_TEST(restore_makes_the_key_that_was_dumped) {
     ck_assert_str_eq(call_harness_line(&harness, "HGET copy n"), "$2\r\n12\r\n");
     ck_assert_str_eq(call_harness_line(&harness, "PTTL copy"), ":-1\r\n");
     ck_assert_str_eq(restore_bytes("RESTORE copy 0", buffer_span(&number), "replace"), "+OK\r\n");
-    ck_assert_str_eq(harness.events.bytes, "restore copy\n");
+    ck_assert_str_eq(harness.events.bytes, "new copy\nrestore copy\n");
     ck_assert_str_eq(call_harness_line(&harness, "GET copy"), "$5\r\n12345\r\n");
     ck_assert_str_eq(call_harness_line(&harness, "OBJECT ENCODING copy"), "$3\r\nint\r\n");
     buffer_free(&hash);
