@@ -303,6 +303,17 @@ enum rdb_status rdb_text_read(struct span *left, struct rdb_scratch *scratch, st
     return status == RDB_DONE ? rdb_string_text(&string, scratch, text) : status;
 }
 
+enum rdb_status rdb_scratch_keep(struct rdb_scratch *scratch, struct span *text) {
+    if (!scratch_reserve(scratch, text->length)) {
+        return RDB_NO_MEMORY;
+    }
+    if (text->length != 0) {
+        memcpy(scratch->bytes, text->bytes, text->length);
+    }
+    text->bytes = scratch->bytes;
+    return RDB_DONE;
+}
+
 void rdb_scratch_free(struct rdb_scratch *scratch) {
     memory_free(scratch->bytes);
     *scratch = RDB_SCRATCH_EMPTY;

@@ -82,6 +82,8 @@ enum rdb_status rdb_string_text(const struct rdb_string *string, struct rdb_scra
                                 struct span *text);
 /* Reads a string and its text in one. INCOMPLETE too. */
 enum rdb_status rdb_text_read(struct span *left, struct rdb_scratch *scratch, struct span *text);
+/* Copies a text that stands elsewhere into the scratch. DONE or NO_MEMORY. */
+enum rdb_status rdb_scratch_keep(struct rdb_scratch *scratch, struct span *text);
 void rdb_scratch_free(struct rdb_scratch *scratch);
 
 #endif
