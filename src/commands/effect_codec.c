@@ -268,7 +268,8 @@ static enum effect_replay_status check_patch(struct place *place, const struct e
     if (length_max < EFFECT_STRING_BYTES_MAX) {
         length_max = EFFECT_STRING_BYTES_MAX;
     }
-    if (effect->number < 0 || effect->value.length > length_max ||
+    /* A negative number is beyond every length. */
+    if (effect->value.length > length_max ||
         (uint64_t)effect->number > length_max - effect->value.length) {
         return EFFECT_REPLAY_OUT_OF_RANGE;
     }

@@ -53,7 +53,7 @@ bool snapshot_header_read(const char *place, struct snapshot_header *header, uin
     memcpy(header->node_id, place + 44, HISTORY_ID_BYTES);
     header->begin = bytes_load_u64(place + 64);
     header->begin_ms = (int64_t)bytes_load_u64(place + 72);
-    return true;
+    return header->databases >= 1 && header->databases <= STORE_DATABASES_MAX;
 }
 
 /* ---- chunks ---- */

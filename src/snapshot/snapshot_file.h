@@ -69,7 +69,7 @@
 #include "base/hash.h"
 #include "base/span.h"
 #include "oplog/history.h"
-#include "store/slot.h"
+#include "store/store.h"
 
 #include <stdint.h>
 

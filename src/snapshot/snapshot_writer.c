@@ -48,11 +48,10 @@ struct snapshot_writer {
 
 static int fail(struct snapshot_writer *writer, int error, const char *what) {
     ASSERT(error < 0);
-    if (writer->error == 0) {
-        writer->error = error;
-        buffer_format(writer->report, "snapshot file \"%s\": %s at offset %llu: %s", writer->name,
-                      what, (unsigned long long)writer->written, strerror(-error));
-    }
+    ASSERT(writer->error == 0);
+    writer->error = error;
+    buffer_format(writer->report, "snapshot file \"%s\": %s at offset %llu: %s", writer->name, what,
+                  (unsigned long long)writer->written, strerror(-error));
     return writer->error;
 }
 
@@ -228,7 +227,6 @@ void snapshot_writer_slot(struct snapshot_writer *writer, uint16_t slot, uint64_
     struct slot_note *note = &writer->slots[slot];
     ASSERT(!note->is_noted);
     ASSERT(position >= writer->begin);
-    ASSERT(keys == 0 || note->chunk_end != 0 || writer->error != 0);
     if (position > writer->position_max) {
         writer->position_max = position;
     }
@@ -249,6 +247,7 @@ static uint64_t index_slots(const struct snapshot_writer *writer, struct buffer 
         if (!note->is_noted) {
             continue;
         }
+        ASSERT(note->keys == 0 || note->chunk_end != 0);
         struct snapshot_slot slot = {
             .slot = (uint16_t)i,
             .position = note->position,

@@ -1,8 +1,8 @@
 /* Snapshot writer: makes a file of snapshot_file.h, chunk by chunk.
  *
- * Lifecycle: snapshot_writer_new(), then snapshot_writer_add() and snapshot_writer_slot(), then
- * snapshot_writer_finish() or snapshot_writer_abandon(), each of which frees. One thread at a time,
- * which waits for the disk: not a worker.
+ * Lifecycle: snapshot_writer_new(), then snapshot_writer_add() and snapshot_writer_slot() in any
+ * order, then snapshot_writer_finish() or snapshot_writer_abandon(), each of which frees. One
+ * thread at a time, which waits for the disk: not a worker.
  *
  * The file is written front to back in pieces of about SNAPSHOT_WRITE_BYTES under the temporary
  * name, and synced every SNAPSHOT_SYNC_BYTES so that no sync is long. It takes its final name once
@@ -45,9 +45,9 @@ struct snapshot_content {
 /* Writes a chunk. 0, or a negative errno. */
 int snapshot_writer_add(struct snapshot_writer *writer, const struct snapshot_content *content);
 
-/* Notes that the image of a slot is in the file, its last chunk added: the state at `position`
- * (header.begin or later), of so many keys. A slot of which nothing is noted is not in the file.
- * Once per slot. */
+/* Notes that the image of a slot is in the file, or will be when it is finished: the state at
+ * `position` (header.begin or later), of so many keys. A slot of which nothing is noted is not in
+ * the file. Once per slot. */
 void snapshot_writer_slot(struct snapshot_writer *writer, uint16_t slot, uint64_t position,
                           uint64_t keys);
 
