@@ -1,75 +1,21 @@
 #include "oplog/oplog.h"
 
-#include "io/disk.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/oplog/place.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
-struct place {
-    char path[64];
-    struct disk disk;
-};
-
-static void place_open(struct place *place) {
-    snprintf(place->path, sizeof(place->path), "/tmp/tarn-oplog-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(place->path));
-    ck_assert_int_eq(disk_open(&place->disk, place->path), 0);
-}
-
-static void remove_file(void *context, const char *name) {
-    const struct disk *disk = context;
-    disk->remove(disk->context, name);
-}
-
-static void place_close(struct place *place) {
-    place->disk.list(place->disk.context, remove_file, &place->disk);
-    disk_close(&place->disk);
-    ck_assert_int_eq(rmdir(place->path), 0);
-}
-
-static void no_progress(void *context) {
-    (void)context;
-}
-
-static struct oplog *open_log(struct place *place, enum oplog_sync sync, bool is_stepwise) {
-    struct oplog_plan plan = {
-        .disk = &place->disk,
-        .sync = sync,
-        .segment_bytes = 4096,
-        .progress = no_progress,
-        .is_stepwise = is_stepwise,
-    };
-    plan.history = history_fork(&plan.parent);
-    int error = 0;
-    struct oplog *oplog = oplog_open(&plan, &error);
-    ck_assert_int_eq(error, 0);
-    return oplog;
-}
-
-static uint64_t append(struct oplog *oplog, struct oplog_batch *batch, const char *text) {
-    buffer_append_string(&batch->bytes, text);
-    return oplog_append(oplog, batch, 1234);
-}
 
 START_TEST(append_to_an_idle_log_is_written_at_once_and_not_synced) {
     struct place place;
     place_open(&place);
-    struct oplog *oplog = open_log(&place, OPLOG_SYNC_EVERYSEC, true);
-    struct oplog_batch batch = OPLOG_BATCH_EMPTY;
-    uint64_t end = append(oplog, &batch, "abc");
+    struct oplog *oplog = place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_EVERYSEC});
+    uint64_t end = place_append(&place, oplog, "abc");
     ck_assert_uint_eq(end, OPLOG_FRAME_HEADER_BYTES + 3);
-    ck_assert_uint_eq(oplog_batch_bytes(&batch), 0);
+    ck_assert_uint_eq(oplog_batch_bytes(&place.batch), 0);
     ck_assert_uint_eq(oplog_end_position(oplog), end);
     ck_assert_uint_eq(oplog_safe_position(oplog), end);
     ck_assert_uint_eq(oplog_synced_position(oplog), 0);
     ck_assert(oplog_step_sync(oplog));
     ck_assert_uint_eq(oplog_synced_position(oplog), end);
-    oplog_batch_free(&batch);
     ck_assert_int_eq(oplog_close(oplog), 0);
     place_close(&place);
 }
@@ -78,13 +24,11 @@ END_TEST
 START_TEST(always_is_safe_only_once_synced) {
     struct place place;
     place_open(&place);
-    struct oplog *oplog = open_log(&place, OPLOG_SYNC_ALWAYS, true);
-    struct oplog_batch batch = OPLOG_BATCH_EMPTY;
-    uint64_t end = append(oplog, &batch, "abc");
+    struct oplog *oplog = place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_ALWAYS});
+    uint64_t end = place_append(&place, oplog, "abc");
     ck_assert_uint_eq(oplog_safe_position(oplog), 0);
     ck_assert(oplog_step_sync(oplog));
     ck_assert_uint_eq(oplog_safe_position(oplog), end);
-    oplog_batch_free(&batch);
     ck_assert_int_eq(oplog_close(oplog), 0);
     place_close(&place);
 }
@@ -93,11 +37,11 @@ END_TEST
 START_TEST(threads_sync_what_many_frames_over_many_segments_hold) {
     struct place place;
     place_open(&place);
-    struct oplog *oplog = open_log(&place, OPLOG_SYNC_ALWAYS, false);
-    struct oplog_batch batch = OPLOG_BATCH_EMPTY;
+    struct oplog *oplog =
+        place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_ALWAYS, .has_threads = true});
     uint64_t end = 0;
     for (int i = 0; i < 1000; i++) {
-        end = append(oplog, &batch, "some content of a frame");
+        end = place_append(&place, oplog, "some content of a frame");
     }
     ck_assert_int_eq(oplog_sync_wait(oplog), 0);
     ck_assert_uint_eq(oplog_safe_position(oplog), end);
@@ -115,7 +59,6 @@ START_TEST(threads_sync_what_many_frames_over_many_segments_hold) {
     ck_assert_uint_eq(figures.segments, before - (uint64_t)removed);
     ck_assert_uint_gt(figures.start, 0);
     ck_assert_uint_le(figures.start, end / 2);
-    oplog_batch_free(&batch);
     ck_assert_int_eq(oplog_close(oplog), 0);
     place_close(&place);
 }
@@ -124,11 +67,11 @@ END_TEST
 START_TEST(folder_of_another_is_refused) {
     struct place place;
     place_open(&place);
-    struct oplog *oplog = open_log(&place, OPLOG_SYNC_NO, true);
+    struct oplog *oplog = place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_NO});
     struct disk other;
     ck_assert_int_eq(disk_open(&other, place.path), 0);
     ck_assert_int_eq(other.lock(other.context), -EBUSY);
-    struct oplog_plan plan = {.disk = &other, .progress = no_progress};
+    struct oplog_plan plan = {.disk = &other, .progress = place_no_progress};
     plan.history = history_fork(&plan.parent);
     int error = 0;
     ck_assert_ptr_null(oplog_open(&plan, &error));
