@@ -7,7 +7,6 @@
 /* Names are looked up for every request: an open table of twice as many places, by a hash of the
  * first eight bytes and the length, letters without case. */
 #define PLACES_PER_ROW 4
-#define SUBCOMMANDS_MAX 64
 
 struct command_table {
     struct command_slot *slots;
@@ -222,7 +221,7 @@ static bool spec_keynum(const struct key_spec *spec, const struct span *args, ui
                         uint32_t args_count, struct key_indexes *keys) {
     int64_t count = 0;
     uint32_t at = begin + (uint32_t)spec->keynum_index;
-    if (at >= args_count || !number_parse(args[at], &count) || count < 0) {
+    if (at >= args_count || !number_parse(args[at], &count) || count < 0 || count > args_count) {
         return false;
     }
     int64_t first = (int64_t)begin + spec->keynum_first;

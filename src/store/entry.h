@@ -2,8 +2,8 @@
  *
  *   OFFSET  SIZE    MEANING
  *   0       1       kind (low 4 bits) and ENTRY_FLAG_* (high 4 bits)
- *   1       3       access data: LRU clock in seconds, or LFU minutes (16 bits) and counter (8
- *   bits) 4       1 | 4   key length (4 with ENTRY_FLAG_LONG_KEY)
+ *   1       3       access data: LRU clock in seconds, or LFU minutes (16 bits) and a counter
+ *   4       1 | 4   key length (4 with ENTRY_FLAG_LONG_KEY)
  *   ...     2 | 4   value length (4 with ENTRY_FLAG_LONG_VALUE); absent for kinds of fixed size
  *   ...     8       expiry: ms since the epoch, absent without ENTRY_FLAG_EXPIRY
  *   ...     key     bytes
