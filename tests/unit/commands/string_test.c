@@ -1,6 +1,7 @@
 #include "commands/string.h"
 
 #include "base/memory.h"
+#include "commands/lcs.h"
 #include "store/value.h"
 #include "tests/unit/commands/call_harness.h"
 #include "tests/unit/unit.h"
@@ -524,6 +525,32 @@ static const struct command hash_rows[] = {
     {.name = NULL},
 };
 
+/* The bytes behind the block are not there: the lengths alone must be enough to refuse. */
+START_TEST(lcs_refuses_strings_too_long_for_its_numbers_or_its_table) {
+    struct call_harness harness;
+    call_harness_open(&harness, families, 1);
+    char *large = malloc(BLOCK_BYTES_MIN);
+    memset(large, 'x', BLOCK_BYTES_MIN);
+    const struct span args[] = {span_of_string("SET"), span_of_string("large"),
+                                span_of(large, BLOCK_BYTES_MIN)};
+    call_harness_run(&harness, args, 3);
+    free(large);
+    SAYS(&harness, "SET small v", OK);
+    struct block *block = entry_block(call_harness_entry(&harness, "large"));
+    block->length = LCS_BYTES_MAX + 1;
+    SAYS(&harness, "LCS large small", "-ERR String too long for LCS\r\n");
+    SAYS(&harness, "LCS small large", "-ERR String too long for LCS\r\n");
+    block->length = LCS_BYTES_MAX;
+    SAYS(&harness, "LCS large small",
+         "-ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len\r\n");
+    harness.options.proto_max_bulk_len = INT64_MAX;
+    SAYS(&harness, "LCS large large",
+         "-ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len\r\n");
+    block->length = BLOCK_BYTES_MIN;
+    call_harness_close(&harness);
+}
+END_TEST
+
 START_TEST(a_key_of_another_type_is_refused_but_overwritten_by_set) {
     static const char *const lines[] = {
         "GET h",          "GETDEL h",       "GETEX h",           "GETEX h EX 0",
@@ -592,6 +619,7 @@ int main(void) {
         text_that_is_no_integer_does_not_count,
         incrbyfloat_writes_text_and_keeps_the_expiry,
         lcs_answers_text_length_or_matches,
+        lcs_refuses_strings_too_long_for_its_numbers_or_its_table,
         a_key_of_another_type_is_refused_but_overwritten_by_set,
         rows_are_in_order_and_complete,
     };
