@@ -2,6 +2,7 @@
 #include "commands/effect.h"
 
 #include "store/hash_value.h"
+#include "store/value_codec.h"
 #include "tests/unit/store/store_fixture.h"
 
 #include "tests/unit/unit.h"
@@ -358,6 +359,63 @@ START_TEST(key_move_of_a_key_to_itself_leaves_it_and_of_none_does_nothing) {
 }
 END_TEST
 
+/* ---- value_restore ---- */
+
+START_TEST(value_restore_replaces_value_expiry_and_access_of_any_key) {
+    struct store_fixture fixture;
+    open_fixture(&fixture);
+    put_field(&fixture, "h", "f", "v");
+    struct buffer payload = BUFFER_EMPTY;
+    value_encode(entry_at(&fixture, "h"), true, &payload);
+    const struct effect effect = {
+        .kind = EFFECT_VALUE_RESTORE,
+        .value = buffer_span(&payload),
+        .number = 12345,
+        .expiry_ms = LATER_MS,
+    };
+    put(&fixture, "old", "text");
+    ck_assert_int_eq(apply(&fixture, "new", &effect), 1);
+    ck_assert_int_eq(apply(&fixture, "old", &effect), 0);
+    static const char *const keys[] = {"new", "old"};
+    for (size_t i = 0; i < UNIT_COUNT(keys); i++) {
+        const struct entry *entry = entry_at(&fixture, keys[i]);
+        char scratch[HASH_SCRATCH_BYTES];
+        struct span value;
+        ck_assert(hash_value_get(fixture.store, entry, span_of_string("f"), scratch, &value));
+        ck_assert(span_equal(value, span_of_string("v")));
+        ck_assert_int_eq(entry_expiry(entry), LATER_MS);
+        ck_assert_uint_eq(entry_access(entry), 12345);
+    }
+    ck_assert_uint_eq(fixture.store->databases[0]->volatile_keys, 2);
+    buffer_free(&payload);
+    store_fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(value_restore_takes_what_the_command_decoded_and_leaves_nothing_of_it) {
+    struct store_fixture fixture;
+    open_fixture(&fixture);
+    put(&fixture, "k", "a text");
+    struct buffer payload = BUFFER_EMPTY;
+    value_encode(entry_at(&fixture, "k"), true, &payload);
+    struct value_content content;
+    ck_assert_int_eq(value_decode(fixture.store, buffer_span(&payload), &content), VALUE_DECODED);
+    apply(&fixture, "new",
+          &(struct effect){
+              .kind = EFFECT_VALUE_RESTORE,
+              .value = buffer_span(&payload),
+              .content = &content,
+              .number = VALUE_ACCESS_NEW,
+              .expiry_ms = ENTRY_NO_EXPIRY,
+          });
+    ck_assert_int_eq(content.kind, ENTRY_KINDS);
+    ck_assert(holds(&fixture, 0, "new", "a text"));
+    ck_assert_uint_eq(entry_access(entry_at(&fixture, "new")), fixture.store->lru_clock);
+    buffer_free(&payload);
+    store_fixture_close(&fixture);
+}
+END_TEST
+
 /* ---- node scope ---- */
 
 START_TEST(database_flush_answers_the_keys_of_that_database_alone) {
@@ -518,6 +576,8 @@ int main(void) {
         key_move_replaces_what_is_at_the_new_key,
         key_move_to_another_database_may_keep_the_name,
         key_move_of_a_key_to_itself_leaves_it_and_of_none_does_nothing,
+        value_restore_replaces_value_expiry_and_access_of_any_key,
+        value_restore_takes_what_the_command_decoded_and_leaves_nothing_of_it,
         database_flush_answers_the_keys_of_that_database_alone,
         database_swap_exchanges_two_databases_and_removes_nothing,
         a_place_tells_where_the_key_is_after_each_effect,

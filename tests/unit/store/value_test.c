@@ -290,13 +290,16 @@ START_TEST(a_number_takes_the_place_of_any_string_and_keeps_its_expiry) {
     struct store_fixture fixture;
     store_fixture_open(&fixture);
     struct block *block = block_of('x', LARGE_BYTES);
-    const struct span olds[] = {span_of_string("1"), span_of_string("text"), block_span(block)};
+    const struct span olds[] = {span_of_string("1"), span_of_string("text"), block_span(block),
+                                span_of_string("2")};
     for (size_t i = 0; i < UNIT_COUNT(olds); i++) {
-        uint64_t *cell =
-            put(&fixture, "k",
-                &(struct string_put){
-                    .bytes = olds[i], .block = i == 2 ? block : NULL, .expiry_ms = LATER_MS});
+        uint64_t *cell = put(&fixture, "k",
+                             &(struct string_put){.bytes = olds[i],
+                                                  .block = i == 2 ? block : NULL,
+                                                  .is_raw = i == 3,
+                                                  .expiry_ms = LATER_MS});
         value_string_set_integer(fixture.store, cell, -77);
+        ck_assert(!entry_has(table_cell_element(*cell), ENTRY_FLAG_RAW));
         ck_assert_str_eq(encoding(cell), "int");
         ck_assert(holds(cell, span_of_string("-77")));
         ck_assert_int_eq(entry_expiry(table_cell_element(*cell)), LATER_MS);
