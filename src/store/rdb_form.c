@@ -269,10 +269,10 @@ bool rdb_string_copy(const struct rdb_string *string, char *target) {
 }
 
 static bool scratch_reserve(struct rdb_scratch *scratch, size_t size) {
-    if (scratch->capacity >= size) {
+    if (scratch->bytes != NULL && scratch->capacity >= size) {
         return true;
     }
-    char *bytes = memory_try_alloc(size);
+    char *bytes = memory_try_alloc(size == 0 ? 1 : size);
     if (bytes == NULL) {
         return false;
     }
