@@ -251,7 +251,8 @@ START_TEST(a_chunk_row_that_does_not_fit_is_refused) {
         second->raw_bytes += i == 3 || i == 4;
         second->stored_bytes = i == 5 ? UINT64_MAX : second->stored_bytes;
         second->raw_bytes = i == 5 ? UINT64_MAX : second->raw_bytes;
-        second->kind = i == 6 ? SNAPSHOT_INDEX : i == 7 ? 0 : second->kind;
+        second->kind = i == 6 ? SNAPSHOT_INDEX : second->kind;
+        forgery.chunks[2].kind = i == 7 ? 0 : forgery.chunks[2].kind;
         second->codec = i == 8 ? SNAPSHOT_CODECS : second->codec;
         second->slot_last = i == 9 ? SLOTS : second->slot_last;
         second->slot_first = i == 10 ? 10 : second->slot_first;
