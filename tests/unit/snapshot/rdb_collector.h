@@ -4,6 +4,8 @@
 
 #include "snapshot/rdb_reader.h"
 
+#include "base/memory.h"
+
 #include "tests/unit/store/store_fixture.h"
 
 struct rdb_collector {
