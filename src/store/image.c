@@ -331,25 +331,16 @@ static void add(struct load *load, const struct entry_plan *plan) {
                            entry_new(&load->store->heap, plan));
 }
 
-/* A block of total bytes, zeros behind the first part. */
-static struct block *block_of_part(struct span part, size_t total) {
-    struct block *block = block_try_new(total);
-    if (block != NULL) {
-        memcpy(block->bytes, part.bytes, part.length);
-        memset(block->bytes + part.length, 0, total - part.length);
-        block->length = total;
-    }
-    return block;
-}
-
-static enum image_status load_string(struct load *load, size_t total) {
+static enum image_status load_string(struct load *load) {
     struct span value = load->record->value;
     struct entry_plan plan = plan_of(load, ENTRY_BYTES);
-    if (total >= BLOCK_BYTES_MIN) {
-        struct block *block = block_of_part(value, total);
+    if (value.length >= BLOCK_BYTES_MIN || load->record->kind == IMAGE_STRING_PART) {
+        struct block *block = block_try_new(value.length);
         if (block == NULL) {
             return IMAGE_NO_MEMORY;
         }
+        memcpy(block->bytes, value.bytes, value.length);
+        block->length = value.length;
         plan.kind = ENTRY_BLOCK;
         plan.fixed = (uint64_t)(uintptr_t)block;
     } else {
@@ -359,17 +350,41 @@ static enum image_status load_string(struct load *load, size_t total) {
     return IMAGE_DONE;
 }
 
+/* Room for the next part. The block grows fourfold as parts come, never by the announced length
+ * alone; what it has in the end is just the room for the whole. */
+static struct block *grow_string(const struct load *load, struct entry *entry) {
+    const struct image_record *record = load->record;
+    struct block *block = entry_block(entry);
+    size_t length = block->length + record->value.length;
+    if (length > block->capacity) {
+        size_t before = block_occupied_bytes(block);
+        uint64_t capacity = 4 * (uint64_t)length;
+        if (!block_try_reserve(&block, capacity < record->total ? (size_t)capacity
+                                                                : (size_t)record->total)) {
+            return NULL;
+        }
+        heap_unaccount(&load->store->heap, before);
+        heap_account(&load->store->heap, block_occupied_bytes(block));
+        entry_set_fixed(entry, (uint64_t)(uintptr_t)block);
+    }
+    return block;
+}
+
 static enum image_status load_string_part(struct load *load) {
     const struct image_record *record = load->record;
     if (record->offset == 0) {
-        return record->total < BLOCK_BYTES_MIN ? IMAGE_DAMAGED
-                                               : load_string(load, (size_t)record->total);
+        return record->total < BLOCK_BYTES_MIN ? IMAGE_DAMAGED : load_string(load);
     }
-    const struct entry *entry = table_cell_element(*load->cell);
-    if (entry_kind(entry) != ENTRY_BLOCK || entry_block(entry)->length != record->total) {
+    struct entry *entry = table_cell_element(*load->cell);
+    if (entry_kind(entry) != ENTRY_BLOCK || entry_block(entry)->length != record->offset) {
         return IMAGE_DAMAGED;
     }
-    memcpy(entry_block(entry)->bytes + record->offset, record->value.bytes, record->value.length);
+    struct block *block = grow_string(load, entry);
+    if (block == NULL) {
+        return IMAGE_NO_MEMORY;
+    }
+    memcpy(block->bytes + record->offset, record->value.bytes, record->value.length);
+    block->length += record->value.length;
     return IMAGE_DONE;
 }
 
@@ -408,7 +423,7 @@ static enum image_status load_new(struct load *load) {
     struct entry_plan plan;
     switch (record->kind) {
     case IMAGE_STRING:
-        return load_string(load, record->value.length);
+        return load_string(load);
     case IMAGE_INTEGER:
         plan = plan_of(load, ENTRY_INTEGER);
         plan.fixed = (uint64_t)record->integer;

@@ -15,7 +15,8 @@
  *   the first with IMAGE_FLAG_EXPIRY, the second with IMAGE_FLAG_ACCESS.
  *
  * A string part with offset > 0, and hash fields with IMAGE_FLAG_MORE, go on with a key of the same
- * slot, which an earlier record began. All others begin a key that was not there.
+ * slot, which an earlier record began; the parts of a string come in their order. All others begin
+ * a key that was not there.
  *
  * Kind numbers are permanent. Reading takes bytes from outside: all is checked.
  */

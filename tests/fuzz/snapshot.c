@@ -1,12 +1,12 @@
 /* Snapshot files from outside: what the reader takes can be read to the last item, what it does not
  * take is reported, and neither reads beyond the file or takes much memory.
  *
- * The first byte of the input: bit 0 to make the checksums of header, index and end right again,
- * without which hardly a change would come past them. The others are the file. */
+ * The first byte of the input: bit 0 to make the checksums of header, chunks, index and end right
+ * again, without which hardly a change would come past them. The others are the file. */
 #include "base/bytes.h"
 #include "commands/effect_codec.h"
 #include "snapshot/snapshot_reader.h"
-#include "snapshot/snapshot_section.h"
+#include "snapshot/snapshot_walk.h"
 #include "tests/unit/snapshot/memory_disk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
@@ -15,7 +15,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
 /* ---- checksums ---- */
 
-/* The index, when it is there and raw, signed; its rows added to the sum. */
+/* A chunk that the row says is there, and its row. */
+static void sign_chunk(char *file, uint64_t index_offset, char *row) {
+    struct snapshot_chunk chunk;
+    snapshot_chunk_row_read(row, &chunk);
+    if (chunk.offset > index_offset || index_offset - chunk.offset < SNAPSHOT_CHUNK_HEADER_BYTES ||
+        chunk.stored_bytes > index_offset - chunk.offset - SNAPSHOT_CHUNK_HEADER_BYTES) {
+        return;
+    }
+    char *place = file + chunk.offset;
+    snapshot_chunk_write(place, &chunk,
+                         span_of(place + SNAPSHOT_CHUNK_HEADER_BYTES, (size_t)chunk.stored_bytes));
+    snapshot_chunk_row_write(row, &chunk);
+}
+
+/* The chunks, when the index is there and raw, and it itself; their checksums are added to the
+ * sum. */
 static uint64_t sign_index(char *file, const struct snapshot_end *end, uint64_t sum) {
     struct snapshot_chunk chunk = {.offset = end->index_offset};
     char *place = file + end->index_offset;
@@ -25,17 +40,18 @@ static uint64_t sign_index(char *file, const struct snapshot_end *end, uint64_t 
     if (chunk.stored_bytes != left) {
         return sum;
     }
-    struct span stored = span_of(place + SNAPSHOT_CHUNK_HEADER_BYTES, (size_t)left);
-    snapshot_chunk_write(place, &chunk, stored);
-    uint64_t rows = left < SNAPSHOT_INDEX_HEAD_BYTES ? 0 : bytes_load_u64(stored.bytes);
-    const char *row = stored.bytes + SNAPSHOT_INDEX_HEAD_BYTES;
-    for (uint64_t i = 0;
-         i < rows && (size_t)(stored.bytes + left - row) >= SNAPSHOT_CHUNK_ROW_BYTES; i++) {
+    char *stored = place + SNAPSHOT_CHUNK_HEADER_BYTES;
+    bool has_rows = left >= SNAPSHOT_INDEX_HEAD_BYTES && chunk.codec == SNAPSHOT_RAW;
+    uint64_t rows = has_rows ? bytes_load_u64(stored) : 0;
+    size_t at = SNAPSHOT_INDEX_HEAD_BYTES;
+    for (uint64_t i = 0; i < rows && left - at >= SNAPSHOT_CHUNK_ROW_BYTES; i++) {
         struct snapshot_chunk in_row;
-        snapshot_chunk_row_read(row, &in_row);
+        sign_chunk(file, end->index_offset, stored + at);
+        snapshot_chunk_row_read(stored + at, &in_row);
         sum = snapshot_sum(sum, in_row.checksum);
-        row += SNAPSHOT_CHUNK_ROW_BYTES;
+        at += SNAPSHOT_CHUNK_ROW_BYTES;
     }
+    snapshot_chunk_write(place, &chunk, span_of(stored, (size_t)left));
     return snapshot_sum(sum, chunk.checksum);
 }
 
@@ -64,23 +80,29 @@ static void sign(char *file, size_t length) {
 
 /* ---- content ---- */
 
-static void read_tail(struct span content) {
-    struct snapshot_frame frame;
-    while (snapshot_frame_read(&content, &frame) == SNAPSHOT_SECTION_DONE) {
-        struct effect_record record;
-        while (effect_read(&frame.content, &record) == EFFECT_READ_DONE) {
-        }
-    }
+static void see_key(void *context, const struct snapshot_key *key) {
+    uint64_t *keys = context;
+    ASSERT(slot_of_key(entry_key(key->entry)) == key->slot);
+    (*keys)++;
 }
 
-static void read_node(struct span content) {
-    struct buffer copy = BUFFER_EMPTY;
-    struct snapshot_pair pair;
-    while (snapshot_pair_read(&content, &pair) == SNAPSHOT_SECTION_DONE) {
-        buffer_append_span(&copy, pair.name);
-        buffer_append_span(&copy, pair.value);
+static bool see_frame(void *context, const struct snapshot_frame *frame) {
+    (void)context;
+    struct span content = frame->content;
+    struct effect_record record;
+    enum effect_read_status status;
+    while ((status = effect_read(&content, &record)) == EFFECT_READ_DONE) {
     }
-    buffer_free(&copy);
+    return status == EFFECT_READ_END;
+}
+
+static void walk(const struct snapshot_reader *reader, struct buffer *report) {
+    uint64_t keys = 0;
+    struct snapshot_visitor visitor = {.context = &keys, .key = see_key, .frame = see_frame};
+    buffer_clear(report);
+    enum snapshot_read_status status = snapshot_walk(reader, &visitor, report);
+    ASSERT((status == SNAPSHOT_READ_DONE) == (report->length == 0));
+    ASSERT(status != SNAPSHOT_READ_DONE || keys == reader->end.keys);
 }
 
 static void read_chunk(const struct snapshot_reader *reader, uint32_t index, struct buffer *content,
@@ -92,11 +114,6 @@ static void read_chunk(const struct snapshot_reader *reader, uint32_t index, str
         return;
     }
     ASSERT(content->length == reader->chunks[index].raw_bytes);
-    if (reader->chunks[index].kind == SNAPSHOT_TAIL) {
-        read_tail(buffer_span(content));
-    } else if (reader->chunks[index].kind == SNAPSHOT_NODE) {
-        read_node(buffer_span(content));
-    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
@@ -125,6 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
             ASSERT(snapshot_reader_slot(reader, slot->slot) == slot);
             ASSERT(slot->chunk_end <= reader->chunks_count || slot->keys == 0);
         }
+        walk(reader, &report);
         snapshot_reader_close(reader);
     }
     buffer_free(&content);
