@@ -42,50 +42,84 @@ void transaction_free(struct transaction *transaction) {
     transaction_unwatch(transaction);
 }
 
-/* Copies arguments into one allocation: the spans, then the bytes of those that are no blocks. */
-static struct span *args_copy(const struct span *args, struct block *const *blocks, uint32_t count,
-                              size_t *size_bytes) {
-    size_t bytes = count * sizeof(struct span);
-    for (uint32_t i = 0; i < count; i++) {
-        bytes += blocks == NULL || blocks[i] == NULL ? args[i].length : 0;
+static size_t copied_bytes(const struct queued_command *queued) {
+    size_t bytes = queued->args_count * sizeof(struct span);
+    for (uint32_t i = 0; i < queued->args_count; i++) {
+        bool is_block = queued->blocks != NULL && queued->blocks[i] != NULL;
+        bytes += is_block ? 0 : queued->args[i].length;
     }
-    struct span *copy = memory_alloc(bytes);
-    char *place = (char *)(copy + count);
-    for (uint32_t i = 0; i < count; i++) {
-        if (blocks != NULL && blocks[i] != NULL) {
-            copy[i] = args[i];
+    return bytes;
+}
+
+/* Copies arguments into one allocation: the spans, then the bytes of those that are no blocks.
+ * NULL: there is no memory for them. */
+static struct span *args_copy(const struct queued_command *queued) {
+    struct span *copy = memory_try_alloc(copied_bytes(queued));
+    if (copy == NULL) {
+        return NULL;
+    }
+    char *place = (char *)(copy + queued->args_count);
+    for (uint32_t i = 0; i < queued->args_count; i++) {
+        struct span argument = queued->args[i];
+        if (queued->blocks != NULL && queued->blocks[i] != NULL) {
+            copy[i] = argument;
             continue;
         }
-        copy[i] = span_of(place, args[i].length);
-        if (args[i].length != 0) {
-            memcpy(place, args[i].bytes, args[i].length);
+        copy[i] = span_of(place, argument.length);
+        if (argument.length != 0) {
+            memcpy(place, argument.bytes, argument.length);
         }
-        place += args[i].length;
+        place += argument.length;
     }
-    *size_bytes = bytes;
     return copy;
 }
 
-void transaction_queue(struct transaction *transaction, const struct command_slot *command,
-                       const struct span *args, struct block *const *blocks, uint32_t args_count) {
-    if (transaction->commands_count == transaction->commands_capacity) {
-        uint32_t capacity = transaction->commands_capacity * 2 + 4;
-        transaction->commands =
-            memory_realloc(transaction->commands, capacity * sizeof(struct queued_command));
-        transaction->commands_capacity = capacity;
+/* Holds the blocks once more, and answers the bytes in them. */
+static size_t blocks_hold(struct queued_command *copy, struct block *const *blocks) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < copy->args_count; i++) {
+        copy->blocks[i] = blocks[i] == NULL ? NULL : block_hold(blocks[i]);
+        bytes += blocks[i] == NULL ? 0 : blocks[i]->length;
     }
-    size_t size_bytes = 0;
-    struct queued_command *queued = &transaction->commands[transaction->commands_count++];
-    *queued = (struct queued_command){.command = command, .args_count = args_count};
-    queued->args = args_copy(args, blocks, args_count, &size_bytes);
-    if (blocks != NULL) {
-        queued->blocks = memory_alloc(args_count * sizeof(struct block *));
-        for (uint32_t i = 0; i < args_count; i++) {
-            queued->blocks[i] = blocks[i] == NULL ? NULL : block_hold(blocks[i]);
-            size_bytes += blocks[i] == NULL ? 0 : blocks[i]->length;
+    return bytes;
+}
+
+static bool commands_grow(struct transaction *transaction) {
+    size_t capacity = (size_t)transaction->commands_capacity * 2 + 4;
+    struct queued_command *commands =
+        capacity > UINT32_MAX
+            ? NULL
+            : memory_try_realloc(transaction->commands, capacity * sizeof(struct queued_command));
+    if (commands == NULL) {
+        return false;
+    }
+    transaction->commands = commands;
+    transaction->commands_capacity = (uint32_t)capacity;
+    return true;
+}
+
+bool transaction_queue(struct transaction *transaction, const struct queued_command *command) {
+    if (transaction->commands_count == transaction->commands_capacity &&
+        !commands_grow(transaction)) {
+        return false;
+    }
+    struct queued_command copy = {.command = command->command, .args_count = command->args_count};
+    size_t size_bytes = copied_bytes(command);
+    copy.args = args_copy(command);
+    if (copy.args == NULL) {
+        return false;
+    }
+    if (command->blocks != NULL) {
+        copy.blocks = memory_try_alloc(copy.args_count * sizeof(struct block *));
+        if (copy.blocks == NULL) {
+            memory_free(copy.args);
+            return false;
         }
+        size_bytes += blocks_hold(&copy, command->blocks);
     }
+    transaction->commands[transaction->commands_count++] = copy;
     transaction->queued_bytes += size_bytes;
+    return true;
 }
 
 struct watched_key *transaction_watched(struct transaction *transaction, uint32_t database,
@@ -99,14 +133,33 @@ struct watched_key *transaction_watched(struct transaction *transaction, uint32_
     return NULL;
 }
 
-void transaction_watch(struct transaction *transaction, const struct watched_key *watched) {
-    if (transaction->watched_count == transaction->watched_capacity) {
-        uint32_t capacity = transaction->watched_capacity * 2 + 4;
-        transaction->watched =
-            memory_realloc(transaction->watched, capacity * sizeof(struct watched_key));
-        transaction->watched_capacity = capacity;
+static bool watched_grow(struct transaction *transaction) {
+    size_t capacity = (size_t)transaction->watched_capacity * 2 + 4;
+    struct watched_key *watched =
+        capacity > UINT32_MAX
+            ? NULL
+            : memory_try_realloc(transaction->watched, capacity * sizeof(struct watched_key));
+    if (watched == NULL) {
+        return false;
+    }
+    transaction->watched = watched;
+    transaction->watched_capacity = (uint32_t)capacity;
+    return true;
+}
+
+bool transaction_watch(struct transaction *transaction, const struct watched_key *watched) {
+    if (transaction->watched_count == transaction->watched_capacity && !watched_grow(transaction)) {
+        return false;
+    }
+    char *key = memory_try_alloc(watched->key.length);
+    if (key == NULL) {
+        return false;
+    }
+    if (watched->key.length != 0) {
+        memcpy(key, watched->key.bytes, watched->key.length);
     }
     struct watched_key *added = &transaction->watched[transaction->watched_count++];
     *added = *watched;
-    added->key = span_of(memory_copy(watched->key.bytes, watched->key.length), watched->key.length);
+    added->key = span_of(key, watched->key.length);
+    return true;
 }

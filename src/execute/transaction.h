@@ -13,7 +13,7 @@
 
 struct queued_command {
     const struct command_slot *command;
-    struct span *args;     /* one allocation with the bytes behind */
+    struct span *args;     /* in a queue: one allocation with the bytes behind */
     struct block **blocks; /* NULL, or as many as args */
     uint32_t args_count;
 };
@@ -41,17 +41,16 @@ struct transaction {
 void transaction_init(struct transaction *transaction);
 void transaction_free(struct transaction *transaction);
 
-/* Copies a command to the queue's end. */
-void transaction_queue(struct transaction *transaction, const struct command_slot *command,
-                       const struct span *args, struct block *const *blocks, uint32_t args_count);
+/* Copies a command to the queue's end. False: there is no memory for it. */
+bool transaction_queue(struct transaction *transaction, const struct queued_command *command);
 /* Forgets the queue and closes; watched keys stay for the caller to drop. */
 void transaction_close(struct transaction *transaction);
 
 /* The remembered key, or NULL. */
 struct watched_key *transaction_watched(struct transaction *transaction, uint32_t database,
                                         struct span key);
-/* Remembers a key and its version. */
-void transaction_watch(struct transaction *transaction, const struct watched_key *watched);
+/* Remembers a key and its version. False: there is no memory for it. */
+bool transaction_watch(struct transaction *transaction, const struct watched_key *watched);
 /* Forgets all watched keys (the store's watch table is told by the caller before). */
 void transaction_unwatch(struct transaction *transaction);
 

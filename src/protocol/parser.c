@@ -46,29 +46,44 @@ void arguments_free(struct arguments *arguments) {
     arguments_init(arguments);
 }
 
-static void arguments_grow(struct arguments *arguments) {
+/* False: there is no memory for more. */
+static bool arguments_grow(struct arguments *arguments) {
     size_t capacity =
         arguments->capacity == 0 ? ARGUMENTS_CAPACITY_MIN : (size_t)arguments->capacity * 2;
     ASSERT(capacity <= UINT32_MAX);
-    arguments->items = memory_realloc(arguments->items, capacity * sizeof(*arguments->items));
+    struct span *items = memory_try_realloc(arguments->items, capacity * sizeof(*arguments->items));
+    if (items == NULL) {
+        return false;
+    }
+    arguments->items = items;
     if (arguments->blocks != NULL) {
-        arguments->blocks = memory_realloc(arguments->blocks, capacity * sizeof(struct block *));
+        struct block **blocks =
+            memory_try_realloc(arguments->blocks, capacity * sizeof(struct block *));
+        if (blocks == NULL) {
+            return false;
+        }
+        arguments->blocks = blocks;
     }
     arguments->capacity = (uint32_t)capacity;
+    return true;
 }
 
-void arguments_push(struct arguments *arguments, struct span item, struct block *block) {
-    if (arguments->count == arguments->capacity) {
-        arguments_grow(arguments);
+bool arguments_push(struct arguments *arguments, struct span item, struct block *block) {
+    if (arguments->count == arguments->capacity && !arguments_grow(arguments)) {
+        return false;
     }
     if (block != NULL && arguments->blocks == NULL) {
-        arguments->blocks = memory_alloc(arguments->capacity * sizeof(struct block *));
+        arguments->blocks = memory_try_alloc(arguments->capacity * sizeof(struct block *));
+        if (arguments->blocks == NULL) {
+            return false;
+        }
         memset(arguments->blocks, 0, arguments->count * sizeof(struct block *));
     }
     if (arguments->blocks != NULL) {
         arguments->blocks[arguments->count] = block;
     }
     arguments->items[arguments->count++] = item;
+    return true;
 }
 
 void parser_init(struct parser *parser) {
@@ -224,8 +239,9 @@ static enum parser_status parse_item(struct parser *parser, const char *bytes, s
     if (rest < LINE_END_BYTES || rest - LINE_END_BYTES < value_length) {
         return PARSER_INCOMPLETE;
     }
-    if (!taken) {
-        arguments_push(&parser->arguments, span_of(bytes + parser->position, value_length), NULL);
+    if (!taken && !arguments_push(&parser->arguments,
+                                  span_of(bytes + parser->position, value_length), NULL)) {
+        return fail(parser, PARSER_OUT_OF_MEMORY);
     }
     parser->position += value_length + LINE_END_BYTES;
     parser->bulk_length = PARSER_BULK_UNKNOWN;
@@ -264,7 +280,10 @@ static inline const char *take_short_items(struct arguments *arguments, const ch
             break;
         }
         if (UNLIKELY(count == arguments->capacity)) {
-            arguments_grow(arguments);
+            arguments->count = count;
+            if (!arguments_grow(arguments)) {
+                break;
+            }
         }
         arguments->items[count++] = span_of(value, length);
         cursor = value + length + LINE_END_BYTES;
@@ -379,25 +398,22 @@ static const char *take_quoted(const char *cursor, const char *end, struct buffe
 
 /* Takes one inline argument, whose first byte is at `cursor`; answers its end, or NULL when its
  * quotes do not balance. `room` has at least as much room as the line has bytes. */
-static const char *take_inline_item(struct arguments *arguments, const char *cursor,
-                                    const char *end, struct buffer *room) {
+static const char *take_inline_item(const char *cursor, const char *end, struct buffer *room,
+                                    struct span *item) {
     const char *start = cursor;
     while (cursor < end && !is_separator(*cursor) && *cursor != '"' && *cursor != '\'') {
         cursor++;
     }
     size_t plain_length = (size_t)(cursor - start);
     if (cursor == end || is_separator(*cursor)) {
-        arguments_push(arguments, span_of(start, plain_length), NULL);
+        *item = span_of(start, plain_length);
         return cursor;
     }
     /* A quoted text ends the argument, so there is no more than one. */
     size_t text_start = room->length;
     buffer_append(room, start, plain_length);
     cursor = take_quoted(cursor, end, room);
-    if (cursor != NULL) {
-        arguments_push(arguments, span_of(room->bytes + text_start, room->length - text_start),
-                       NULL);
-    }
+    *item = span_of(room->bytes + text_start, room->length - text_start);
     return cursor;
 }
 
@@ -424,9 +440,13 @@ static enum parser_status parse_inline(struct parser *parser, const char *bytes,
         if (cursor == end) {
             return finish(parser, line_length + 1);
         }
-        cursor = take_inline_item(&parser->arguments, cursor, end, &parser->unquoted);
+        struct span item;
+        cursor = take_inline_item(cursor, end, &parser->unquoted, &item);
         if (cursor == NULL) {
             return fail(parser, "ERR Protocol error: unbalanced quotes in request");
+        }
+        if (!arguments_push(&parser->arguments, item, NULL)) {
+            return fail(parser, PARSER_OUT_OF_MEMORY);
         }
     }
 }
@@ -473,11 +493,14 @@ enum parser_status parser_next(struct parser *parser, const char *bytes, size_t 
     return parse_start(parser, bytes, length, limits);
 }
 
-void parser_large_done(struct parser *parser, struct block *block) {
+bool parser_large_done(struct parser *parser, struct block *block) {
     ASSERT(parser->bulk_length >= 0);
     ASSERT(block->length == (size_t)parser->bulk_length);
-    arguments_push(&parser->arguments, block_span(block), block);
+    if (!arguments_push(&parser->arguments, block_span(block), block)) {
+        return false;
+    }
     parser->bulk_length = PARSER_BULK_TAKEN;
+    return true;
 }
 
 void parser_rebase(struct parser *parser, const char *old_bytes, const char *new_bytes) {

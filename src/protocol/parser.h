@@ -19,7 +19,8 @@
  *               LF behind the value. For the parser the buffer then looks as if the value had
  *               never been in it.
  *   ERROR       `error` is the text Redis sends (without "-" and CR LF), e.g. "ERR Protocol error:
- *               invalid multibulk length". The connection is to be closed after the reply.
+ *               invalid multibulk length"; or PARSER_OUT_OF_MEMORY, when there is none for the
+ *               list of arguments. The connection is to be closed after the reply.
  *
  * Source of the grammar and of the limits: the RESP specification and the behaviour of redis-server
  * 7 (inline and multibulk header lines at most 64 KiB, multibulk count at most 2^31-1, or 10 before
@@ -46,6 +47,8 @@
 #define PARSER_UNAUTHENTICATED_BULK_BYTES_MAX ((size_t)16384)
 #define ARGUMENTS_KEPT_MAX 1024
 
+#define PARSER_OUT_OF_MEMORY "OOM there is not enough memory for the arguments of this command"
+
 enum parser_status {
     PARSER_READY,
     PARSER_INCOMPLETE,
@@ -66,7 +69,8 @@ void arguments_init(struct arguments *arguments);
 /* Releases the blocks; keeps the room, unless it is more than ARGUMENTS_KEPT_MAX items. */
 void arguments_clear(struct arguments *arguments);
 void arguments_free(struct arguments *arguments);
-void arguments_push(struct arguments *arguments, struct span item, struct block *block);
+/* False: there is no memory for more, and the block stays the caller's. */
+bool arguments_push(struct arguments *arguments, struct span item, struct block *block);
 
 struct parser {
     struct arguments arguments; /* of the command being parsed, or just parsed */
@@ -98,8 +102,9 @@ void parser_free(struct parser *parser);
 enum parser_status parser_next(struct parser *parser, const char *bytes, size_t length,
                                const struct parser_limits *limits);
 
-/* The argument announced by LARGE has been collected; takes over the caller's reference. */
-void parser_large_done(struct parser *parser, struct block *block);
+/* The argument announced by LARGE has been collected; takes over the caller's reference. False:
+ * there is no memory to note it, and the reference stays the caller's. */
+bool parser_large_done(struct parser *parser, struct block *block);
 
 /* The buffer moved: arguments that pointed behind old_bytes point behind new_bytes. */
 void parser_rebase(struct parser *parser, const char *old_bytes, const char *new_bytes);

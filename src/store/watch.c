@@ -56,8 +56,11 @@ uint64_t watch_add(struct watch_table *watches, struct heap *heap, uint32_t data
         watch->watchers++;
         return watch->version;
     }
-    ASSERT(key.length <= UINT32_MAX);
-    struct watch *watch = heap_alloc(heap, sizeof(*watch) + key.length);
+    struct watch *watch =
+        key.length > UINT32_MAX ? NULL : heap_try_alloc(heap, sizeof(*watch) + key.length);
+    if (watch == NULL) {
+        return WATCH_NO_MEMORY;
+    }
     *watch = (struct watch){
         .version = ++watches->last_version,
         .watchers = 1,

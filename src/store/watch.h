@@ -25,7 +25,10 @@ static inline bool watch_table_is_used(const struct watch_table *watches) {
     return watches->table.element_count != 0;
 }
 
-/* One more watcher of this key; answers its version now. */
+/* No key has this version. */
+#define WATCH_NO_MEMORY 0
+
+/* One more watcher of this key; answers its version now, or WATCH_NO_MEMORY. */
 uint64_t watch_add(struct watch_table *watches, struct heap *heap, uint32_t database,
                    struct span key);
 /* One watcher fewer. */

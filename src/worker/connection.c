@@ -129,6 +129,12 @@ void connection_close(struct connection *connection) {
 
 /* ---- input ---- */
 
+static void close_without_memory(struct connection *connection, size_t bytes) {
+    log_warning("Closing client id=%llu addr=%s: no memory for a request of %zu bytes",
+                (unsigned long long)connection->id, connection->peer, bytes);
+    connection_close(connection);
+}
+
 static void close_over_query_limit(struct connection *connection) {
     atomic_fetch_add(&connection->home->node->clients_over_query, 1);
     client_info_log(LOG_WARNING,
@@ -136,7 +142,8 @@ static void close_over_query_limit(struct connection *connection) {
     connection_close(connection);
 }
 
-/* Moves what is not parsed to the start, or makes more room: the input is full. */
+/* Moves what is not parsed to the start, or makes more room: the input is full. False: there is
+ * none, and the connection closes. */
 static bool input_make_room(struct connection *connection) {
     char *old_start = connection->input + connection->parsed;
     size_t left = connection->input_length - connection->parsed;
@@ -145,14 +152,14 @@ static bool input_make_room(struct connection *connection) {
     } else if (connection->input_length == connection->input_capacity) {
         size_t limit = (size_t)connection->home->node->options->client_query_buffer_limit;
         if (connection->input_capacity >= limit) {
-            client_info_log(LOG_WARNING,
-                            "Closing client that reached max query buffer length: ", connection,
-                            "");
+            close_over_query_limit(connection);
             return false;
         }
-        size_t capacity = connection->input_capacity * 2;
+        size_t doubled = connection->input_capacity * 2;
+        size_t capacity = doubled < limit ? doubled : limit;
         char *grown = memory_try_alloc(capacity);
         if (grown == NULL) {
+            close_without_memory(connection, capacity);
             return false;
         }
         memcpy(grown, connection->input, connection->input_length);
@@ -173,7 +180,6 @@ static size_t read_input(struct connection *connection) {
         connection->input_capacity = INPUT_BYTES;
     } else if (connection->input_length == connection->input_capacity &&
                !input_make_room(connection)) {
-        connection_close(connection);
         return 0;
     }
     size_t room = connection->input_capacity - connection->input_length;
@@ -206,9 +212,7 @@ static bool large_make_room(struct connection *connection) {
 
 static size_t read_large(struct connection *connection, size_t budget) {
     if (!large_make_room(connection)) {
-        log_warning("Closing client %llu: no memory for a value of %zu bytes",
-                    (unsigned long long)connection->id, connection->large_length);
-        connection_close(connection);
+        close_without_memory(connection, connection->large_length);
         return 0;
     }
     struct block *block = connection->large;
@@ -225,8 +229,11 @@ static size_t read_large(struct connection *connection, size_t budget) {
     }
     block->length += result.bytes;
     if (block->length == connection->large_length) {
+        if (!parser_large_done(&connection->parser, block)) {
+            close_without_memory(connection, block->length);
+            return 0;
+        }
         connection->large_bytes += block->length;
-        parser_large_done(&connection->parser, block);
         large_end(connection);
         connection->flags |= CONNECTION_INPUT_LEFT;
     }
@@ -295,7 +302,8 @@ void connection_read(struct connection *connection) {
     }
 }
 
-/* The parser met a large value: what of it is in the input moves to a block. */
+/* The parser met a large value: what of it is in the input moves to a block. False: there is no
+ * memory for it. */
 static bool large_begin(struct connection *connection) {
     char *start = connection->input + connection->parsed + connection->parser.consumed;
     size_t there = connection->input_length - (size_t)(start - connection->input);
@@ -311,7 +319,11 @@ static bool large_begin(struct connection *connection) {
     connection->input_length -= taken;
     connection->large_length = length;
     if (taken == length) {
-        parser_large_done(&connection->parser, block);
+        if (!parser_large_done(&connection->parser, block)) {
+            block_release(block);
+            large_end(connection);
+            return false;
+        }
         connection->large_bytes += length;
         large_end(connection);
     } else {
@@ -320,13 +332,27 @@ static bool large_begin(struct connection *connection) {
     return true;
 }
 
-/* Copies the parsed command's arguments to the list. */
+/* False: there is no memory for so many. */
+static bool spans_grow(struct request_list *list, uint32_t count) {
+    uint64_t capacity = ((uint64_t)list->spans_count + count) * 2;
+    struct span *spans = capacity > UINT32_MAX
+                             ? NULL
+                             : memory_try_realloc(list->spans, capacity * sizeof(struct span));
+    if (spans == NULL) {
+        return false;
+    }
+    list->spans = spans;
+    list->spans_capacity = (uint32_t)capacity;
+    return true;
+}
+
+/* Copies the parsed command's arguments to the list. NULL: there is no memory for them. */
 static struct request *request_add(struct connection *connection) {
     struct request_list *list = connection->requests;
     struct arguments *arguments = &connection->parser.arguments;
-    if (list->spans_capacity - list->spans_count < arguments->count) {
-        list->spans_capacity = (list->spans_count + arguments->count) * 2;
-        list->spans = memory_realloc(list->spans, list->spans_capacity * sizeof(struct span));
+    if (list->spans_capacity - list->spans_count < arguments->count &&
+        !spans_grow(list, arguments->count)) {
+        return NULL;
     }
     struct request *request = &list->items[list->count++];
     *request = (struct request){
@@ -340,12 +366,17 @@ static struct request *request_add(struct connection *connection) {
     }
     list->spans_count += arguments->count;
     if (UNLIKELY(arguments->blocks != NULL)) {
-        list->blocks = memory_alloc(arguments->count * sizeof(struct block *));
-        memcpy(list->blocks, arguments->blocks, arguments->count * sizeof(struct block *));
-        memset(arguments->blocks, 0, arguments->count * sizeof(struct block *));
+        list->blocks = arguments->blocks;
+        arguments->blocks = NULL;
         request->has_blocks = true;
     }
     return request;
+}
+
+/* The parser's error is told when the requests before it have run. */
+static void fail_parsing(struct connection *connection) {
+    connection->flags &= ~(unsigned)CONNECTION_INPUT_LEFT;
+    connection->flags |= CONNECTION_PARSE_FAILED;
 }
 
 bool connection_parse(struct connection *connection) {
@@ -382,24 +413,29 @@ bool connection_parse(struct connection *connection) {
                 continue;
             }
             const struct request *request = request_add(connection);
+            if (UNLIKELY(request == NULL)) {
+                parser->error = PARSER_OUT_OF_MEMORY;
+                fail_parsing(connection);
+                break;
+            }
             if (request->has_blocks || parser->unquoted.length > 0) {
                 break; /* Its arguments are the parser's or the list's last: no further for now. */
             }
         } else if (status == PARSER_LARGE) {
             if (!large_begin(connection)) {
                 connection->flags &= ~(unsigned)CONNECTION_INPUT_LEFT;
-                connection_close(connection);
+                close_without_memory(connection, parser->large_length);
                 return false;
             }
             if (connection->large != NULL) {
                 connection->flags &= ~(unsigned)CONNECTION_INPUT_LEFT;
                 break;
             }
+        } else if (status == PARSER_ERROR) {
+            fail_parsing(connection);
+            break;
         } else {
             connection->flags &= ~(unsigned)CONNECTION_INPUT_LEFT;
-            if (status == PARSER_ERROR) {
-                connection->flags |= CONNECTION_PARSE_FAILED;
-            }
             break;
         }
     }

@@ -537,8 +537,10 @@ static void queue(struct worker *worker, struct connection *connection,
         return;
     }
     struct queued_command queued = command_of(connection, request);
-    transaction_queue(connection->transaction, request->command, queued.args, queued.blocks,
-                      queued.args_count);
+    if (UNLIKELY(!transaction_queue(connection->transaction, &queued))) {
+        dispatch_reject(worker, connection, request->command, PARSER_OUT_OF_MEMORY);
+        return;
+    }
     reply_status(&connection->reply, "QUEUED");
 }
 

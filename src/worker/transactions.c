@@ -54,32 +54,35 @@ bool transaction_has_flag(const struct connection *connection, unsigned flag) {
 struct unwatch {
     struct post post;
     uint32_t database;
-    size_t key_length;
-    char key[];
+    struct span key; /* owned */
 };
+
+static void key_free(struct span key) {
+    memory_free((void *)(uintptr_t)key.bytes);
+}
 
 static void unwatch_run(struct worker *worker, struct post *post) {
     struct unwatch *unwatch = (struct unwatch *)post;
-    watch_drop(&worker->store->watches, &worker->store->heap, unwatch->database,
-               span_of(unwatch->key, unwatch->key_length));
+    watch_drop(&worker->store->watches, &worker->store->heap, unwatch->database, unwatch->key);
+    key_free(unwatch->key);
     memory_free(unwatch);
 }
 
 static void unwatch_all(struct worker *worker, struct transaction *transaction) {
     struct node *node = worker->node;
     for (uint32_t i = 0; i < transaction->watched_count; i++) {
-        const struct watched_key *watched = &transaction->watched[i];
+        struct watched_key *watched = &transaction->watched[i];
         uint8_t owner = node->keyspace->owners[watched->slot];
         if (owner == worker->index) {
             watch_drop(&worker->store->watches, &worker->store->heap, watched->database,
                        watched->key);
             continue;
         }
-        struct unwatch *unwatch = memory_alloc(sizeof(*unwatch) + watched->key.length);
+        struct unwatch *unwatch = memory_alloc_zeroed(sizeof(*unwatch));
         unwatch->post.run = unwatch_run;
         unwatch->database = watched->database;
-        unwatch->key_length = watched->key.length;
-        memcpy(unwatch->key, watched->key.bytes, watched->key.length);
+        unwatch->key = watched->key;
+        watched->key = span_of(NULL, 0);
         worker_post(node->workers[owner], &unwatch->post);
     }
     transaction_unwatch(transaction);
@@ -181,6 +184,29 @@ static void exec_command(struct session *session) {
     transaction_drop(session->worker, connection);
 }
 
+/* False: there is no memory for it. */
+static bool watch_one(struct session *session, struct transaction *transaction, struct span key) {
+    struct watched_key watched = {
+        .key = key,
+        .database = session->connection->database,
+        .slot = slot_of_key(key),
+    };
+    if (transaction_watched(transaction, watched.database, watched.key) != NULL) {
+        return true;
+    }
+    struct store *store = keyspace_store(session_node(session)->keyspace, watched.slot);
+    watched.version = watch_add(&store->watches, &store->heap, watched.database, watched.key);
+    if (watched.version == WATCH_NO_MEMORY) {
+        return false;
+    }
+    watched.was_there = is_there(store, &watched, session->worker->now_ms);
+    if (!transaction_watch(transaction, &watched)) {
+        watch_drop(&store->watches, &store->heap, watched.database, watched.key);
+        return false;
+    }
+    return true;
+}
+
 static void watch_command(struct session *session) {
     struct connection *connection = session->connection;
     if (connection_in_multi(connection)) {
@@ -189,18 +215,10 @@ static void watch_command(struct session *session) {
     }
     struct transaction *transaction = transaction_of(connection);
     for (uint32_t i = 1; i < session->args_count; i++) {
-        struct watched_key watched = {
-            .key = session->args[i],
-            .database = connection->database,
-            .slot = slot_of_key(session->args[i]),
-        };
-        if (transaction_watched(transaction, watched.database, watched.key) != NULL) {
-            continue;
+        if (!watch_one(session, transaction, session->args[i])) {
+            reply_error(session->reply, "OOM there is not enough memory to watch this key");
+            return;
         }
-        struct store *store = keyspace_store(session_node(session)->keyspace, watched.slot);
-        watched.version = watch_add(&store->watches, &store->heap, watched.database, watched.key);
-        watched.was_there = is_there(store, &watched, session->worker->now_ms);
-        transaction_watch(transaction, &watched);
     }
     reply_ok(session->reply);
 }
