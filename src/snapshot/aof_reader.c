@@ -235,6 +235,8 @@ static enum aof_read_status read_commands(struct reader *reader) {
             return AOF_READ_FAILED;
         }
         if (!is_followed && reader->transaction != SEEKING_EXEC && !give(reader)) {
+            buffer_format(reader->report, " (AOF file \"%s\" at byte %llu)", reader->name,
+                          (unsigned long long)offset_of(reader));
             return AOF_READ_STOPPED;
         }
         reader->at += consumed;

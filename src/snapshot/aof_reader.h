@@ -48,8 +48,8 @@ struct aof_source {
     const struct disk *disk; /* the folder */
     bool takes_truncated;    /* aof-load-truncated; else a cut off end is DAMAGED */
     struct rdb_observer observer;
-    /* False stops: whoever says so has appended the reason to the report. Its context is the
-     * observer's. */
+    /* False stops: whoever says so has appended the reason to the report, which then gets the place
+     * too. Its context is the observer's. */
     bool (*command)(void *context, const struct aof_command *command);
 };
 

@@ -219,6 +219,8 @@ static enum rdb_read_status read_value(struct rdb_reader *reader) {
     reader->bytes[start] = (char)reader->type;
     reader->key.payload = span_of(reader->bytes + start, reader->extent.length + 1);
     if (!reader->observer.key(reader->observer.context, &reader->key)) {
+        buffer_format(reader->report, " (RDB file \"%s\", before byte %llu)", reader->name,
+                      (unsigned long long)reader->offset);
         return RDB_READ_STOPPED;
     }
     reader->key.expiry_ms = ENTRY_NO_EXPIRY;

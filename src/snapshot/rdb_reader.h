@@ -43,7 +43,8 @@ struct rdb_key {
 /* Who is told; all but key may be NULL. */
 struct rdb_observer {
     void *context;
-    /* False stops: whoever says so has appended the reason to the report. */
+    /* False stops: whoever says so has appended the reason to the report, which then gets the place
+     * too. */
     bool (*key)(void *context, const struct rdb_key *key);
     void (*field)(void *context, struct span name, struct span value); /* "redis-ver", "7.0.15" */
     void (*sizes)(void *context, uint32_t database, uint64_t keys, uint64_t volatile_keys);
