@@ -90,7 +90,7 @@ static enum snapshot_read_status read_content(const struct snapshot_reader *read
     if (!make_room(content, chunk->raw_bytes + (is_raw ? 0 : chunk->stored_bytes))) {
         return failed(reader, "no memory for a chunk", -ENOMEM, report);
     }
-    char *stored = content->bytes + (is_raw ? 0 : chunk->raw_bytes);
+    char *stored = is_raw ? content->bytes : content->bytes + chunk->raw_bytes;
     enum snapshot_read_status status = read_stored(reader, chunk, stored, report);
     if (status != SNAPSHOT_READ_DONE) {
         return status;
