@@ -9,7 +9,10 @@
 #include <sys/uio.h>
 
 /* What does not shrink by one part in so many is stored raw: reading it is faster. */
-#define SHRINK_PARTS 32
+#define SHRINK_PARTS 16
+/* Of lz4: a twentieth larger than at 1, where values compress; three times as fast where they
+ * hardly do. */
+#define ACCELERATION 4
 
 /* What is known of a slot. */
 struct slot_note {
@@ -155,7 +158,7 @@ static bool compress(struct snapshot_writer *writer, struct span raw, struct spa
     buffer_clear(&writer->scratch);
     size_t room = raw.length - raw.length / SHRINK_PARTS - (raw.length != 0);
     char *place = buffer_reserve(&writer->scratch, room);
-    int length = LZ4_compress_default(raw.bytes, place, (int)raw.length, (int)room);
+    int length = LZ4_compress_fast(raw.bytes, place, (int)raw.length, (int)room, ACCELERATION);
     if (length <= 0) {
         writer->untried = writer->untried_next;
         if (writer->untried_next < SNAPSHOT_UNTRIED_MAX) {
