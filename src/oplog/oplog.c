@@ -353,13 +353,23 @@ int oplog_sync_wait(struct oplog *oplog) {
     return status;
 }
 
-/* Takes the oldest record, if its segment ends at or before the position. */
+/* Whether the segment before this one is of no use to anybody. A segment that is not durable needs
+ * the one before: if power fails, nothing else tells the history that it belonged to. */
+static bool is_enough(const struct oplog *oplog, const struct segment_record *record,
+                      uint64_t position) {
+    uint64_t first = record->name.first;
+    bool is_durable = first < atomic_load(&oplog->synced) || first == oplog->plan.begin ||
+                      record->name.epoch < oplog->plan.history.epoch;
+    return first <= position && is_durable;
+}
+
+/* Takes the oldest record, if it may go. */
 static struct segment_record *trim_take(struct oplog *oplog, uint64_t position) {
     struct segment_record *oldest = NULL;
     pthread_mutex_lock(&oplog->mutex);
     struct list *first = oplog->segments.next;
     if (first->next != &oplog->segments &&
-        LIST_ENTRY(first->next, struct segment_record, link)->name.first <= position) {
+        is_enough(oplog, LIST_ENTRY(first->next, struct segment_record, link), position)) {
         oldest = LIST_ENTRY(first, struct segment_record, link);
         list_remove(first);
     }

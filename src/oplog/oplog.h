@@ -91,8 +91,9 @@ void oplog_set_sync(struct oplog *oplog, enum oplog_sync sync);
  * there. Not on workers. */
 int oplog_sync_wait(struct oplog *oplog);
 
-/* Removes the segments that end at or before the position, never the current one. Answers how many
- * went; what cannot be removed stays for the next time. One thread at a time, no worker. */
+/* Removes the segments that end at or before the position, never the current one, nor one whose
+ * successor is not durable yet. Answers how many went; what cannot be removed stays for the next
+ * time. One thread at a time, no worker. */
 int oplog_trim(struct oplog *oplog, uint64_t position);
 
 struct oplog_figures {

@@ -17,6 +17,7 @@ struct oplog_reader {
     size_t index; /* of the segment that `file` is */
     struct disk_file *file;
     uint64_t position;
+    uint64_t synced;
     uint64_t torn_bytes;
 
     /* Bytes of the file. */
@@ -476,6 +477,7 @@ enum oplog_read oplog_reader_next(struct oplog_reader *reader, struct oplog_fram
                 return status;
             }
             reader->position = frame->end;
+            reader->synced = frame->synced;
             if (frame->position >= reader->plan.from) {
                 return OPLOG_READ_FRAME;
             }
@@ -550,6 +552,10 @@ void oplog_reader_set_end(struct oplog_reader *reader, uint64_t to) {
 
 uint64_t oplog_reader_position(const struct oplog_reader *reader) {
     return reader->position;
+}
+
+uint64_t oplog_reader_synced(const struct oplog_reader *reader) {
+    return reader->synced;
 }
 
 uint64_t oplog_reader_torn_bytes(const struct oplog_reader *reader) {

@@ -61,7 +61,9 @@ void oplog_reader_set_end(struct oplog_reader *reader, uint64_t to);
 
 /* Behind the last whole frame. */
 uint64_t oplog_reader_position(const struct oplog_reader *reader);
-/* Bytes behind that, when it is torn. */
+/* Up to which the log was synced, as the frames up to there say; 0: none says so. */
+uint64_t oplog_reader_synced(const struct oplog_reader *reader);
+/* Bytes behind the position, when it is torn. */
 uint64_t oplog_reader_torn_bytes(const struct oplog_reader *reader);
 /* Of the last frame. */
 const struct history *oplog_reader_history(const struct oplog_reader *reader);

@@ -5,6 +5,7 @@
 #include "oplog/segments.h"
 
 #include <errno.h>
+#include <sys/uio.h>
 
 /* ---- cutting ---- */
 
@@ -71,10 +72,14 @@ int oplog_cut(const struct disk *disk, uint64_t position) {
     return status;
 }
 
+/* The oldest go first: what is left after a loss of power still knows the last history. */
 int oplog_remove(const struct disk *disk) {
     struct segments segments = SEGMENTS_EMPTY;
     int status = segments_read(&segments, disk);
-    status = status != 0 ? status : segments_remove_from(disk, &segments, 0);
+    for (size_t i = 0; status == 0 && i < segments.count; i++) {
+        status = segment_remove(disk, &segments.found[i]);
+        status = status != 0 ? status : disk->sync_names(disk->context);
+    }
     segments_free(&segments);
     return status;
 }
@@ -155,7 +160,7 @@ static enum oplog_status status_of(enum oplog_read read) {
     }
 }
 
-/* Gives all frames to apply(). *synced: what their headers say was synced. */
+/* Gives all frames to apply(). *synced: up to which their headers say that the log was synced. */
 static enum oplog_status read_all(const struct oplog_recovery_plan *plan,
                                   struct oplog_recovery *recovery, uint64_t *synced) {
     struct oplog_reader_plan reader_plan = {
@@ -171,7 +176,6 @@ static enum oplog_status read_all(const struct oplog_recovery_plan *plan,
     }
     struct oplog_frame frame;
     while ((read = oplog_reader_next(reader, &frame)) == OPLOG_READ_FRAME) {
-        *synced = frame.synced;
         recovery->frames++;
         recovery->bytes += frame.content.length;
         if (!plan->apply(plan->context, &frame)) {
@@ -179,6 +183,7 @@ static enum oplog_status read_all(const struct oplog_recovery_plan *plan,
             return OPLOG_STOPPED;
         }
     }
+    *synced = oplog_reader_synced(reader);
     recovery->end = oplog_reader_position(reader);
     recovery->bytes_cut = oplog_reader_torn_bytes(reader);
     oplog_reader_close(reader);
@@ -195,7 +200,28 @@ static enum oplog_status cut_torn(const struct oplog_recovery_plan *plan,
     return status != 0 ? report_errno(recovery, "cut the torn tail", status) : OPLOG_DONE;
 }
 
-static int segment_sync(const struct disk *disk, const struct segment_found *found) {
+/* Writes what the file holds from the offset on anew, and syncs it. After a failed sync the kernel
+ * may hold bytes that it takes for written although they are not: only a new write makes it try
+ * again. */
+static int file_rewrite(const struct disk *disk, struct disk_file *file, uint64_t offset) {
+    char *bytes = memory_alloc(OPLOG_READ_BYTES);
+    int64_t count;
+    int status = 0;
+    while (status == 0 && (count = disk->read(file, bytes, OPLOG_READ_BYTES, offset)) != 0) {
+        if (count < 0) {
+            status = (int)count;
+        } else {
+            struct iovec part = {.iov_base = bytes, .iov_len = (size_t)count};
+            status = disk->write(file, &part, 1, offset);
+            offset += (uint64_t)count;
+        }
+    }
+    memory_free(bytes);
+    return status != 0 ? status : disk->sync(file);
+}
+
+static int segment_rewrite(const struct disk *disk, const struct segment_found *found,
+                           uint64_t synced) {
     char name[SEGMENT_NAME_BYTES];
     segment_name_write(name, found->name);
     int error = 0;
@@ -203,26 +229,30 @@ static int segment_sync(const struct disk *disk, const struct segment_found *fou
     if (file == NULL) {
         return error;
     }
-    int status = disk->sync(file);
+    uint64_t first = found->name.first;
+    int status = file_rewrite(disk, file, synced > first ? segment_offset(first, synced) : 0);
     disk->close(file);
     return status;
 }
 
-/* What was read may still be in the kernel's memory only. The header of the next history will say
- * that all before it is durable. */
-static enum oplog_status sync_tail(const struct oplog_recovery_plan *plan,
-                                   struct oplog_recovery *recovery, uint64_t synced) {
+/* What was read may still be in the kernel's memory only, and the header of the next history will
+ * say that all before it is durable. */
+static enum oplog_status make_durable(const struct oplog_recovery_plan *plan,
+                                      struct oplog_recovery *recovery, uint64_t synced) {
+    /* First the room behind the last frame goes: there is no use in writing zeros. */
+    int status = oplog_cut(plan->disk, recovery->end);
     struct segments segments = SEGMENTS_EMPTY;
-    int status = segments_read(&segments, plan->disk);
+    status = status != 0 ? status : segments_read(&segments, plan->disk);
     for (size_t i = 0; status == 0 && i < segments.count; i++) {
-        uint64_t end = i + 1 < segments.count ? segments.found[i + 1].name.first : UINT64_MAX;
-        if (end > synced) {
-            status = segment_sync(plan->disk, &segments.found[i]);
+        uint64_t end =
+            i + 1 < segments.count ? segments.found[i + 1].name.first : recovery->end + 1;
+        if (end > synced && end > plan->from) {
+            status = segment_rewrite(plan->disk, &segments.found[i], synced);
         }
     }
     status = status != 0 ? status : plan->disk->sync_names(plan->disk->context);
     segments_free(&segments);
-    return status != 0 ? report_errno(recovery, "sync the log", status) : OPLOG_DONE;
+    return status != 0 ? report_errno(recovery, "make the log durable", status) : OPLOG_DONE;
 }
 
 /* The snapshot holds more than the log does: it had been synced before the log was. */
@@ -284,7 +314,7 @@ enum oplog_status oplog_recover(const struct oplog_recovery_plan *plan,
     if (status == OPLOG_DONE && recovery->end < plan->from) {
         return replace_by_snapshot(plan, recovery);
     }
-    return status == OPLOG_DONE ? sync_tail(plan, recovery, synced) : status;
+    return status == OPLOG_DONE ? make_durable(plan, recovery, synced) : status;
 }
 
 void oplog_recovery_free(struct oplog_recovery *recovery) {

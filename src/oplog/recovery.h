@@ -6,8 +6,9 @@
  *   ... oplog_open() with parent = recovery.history, begin = recovery.end
  *   oplog_recovery_free(&recovery);
  *
- * Blocks. Takes the folder's lock. Nothing is changed but for a torn tail, and for a log that lies
- * wholly before `from`.
+ * Blocks. Takes the folder's lock. What changes is a torn tail, and a log that lies wholly before
+ * `from`; what no frame says to be synced is written again in its place, for after a failed sync
+ * the kernel may hold bytes that it takes for written although they are not.
  */
 #ifndef TARN_OPLOG_RECOVERY_H
 #define TARN_OPLOG_RECOVERY_H

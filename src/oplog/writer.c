@@ -214,13 +214,16 @@ static void segment_leave(struct oplog *oplog) {
 
 /* ---- after a failed sync ---- */
 
-/* The newest segment, if it begins behind `first`. With the mutex. */
+/* The oldest segment that begins behind `first`. The newer ones go on where the new one is left,
+ * until it is their turn: whenever the process ends, all is there. With the mutex. */
 static struct segment_record *superseded_find(const struct oplog *oplog, uint64_t first) {
-    if (list_is_empty(&oplog->segments)) {
-        return NULL;
+    LIST_FOR_EACH(link, &oplog->segments) {
+        struct segment_record *record = LIST_ENTRY(link, struct segment_record, link);
+        if (record->name.first > first) {
+            return record;
+        }
     }
-    struct segment_record *last = LIST_ENTRY(oplog->segments.previous, struct segment_record, link);
-    return last->name.first > first ? last : NULL;
+    return NULL;
 }
 
 /* Removes what the segment that begins at `first` takes the place of. Without the mutex. */
@@ -256,6 +259,8 @@ static int rewrite_unsynced(struct oplog *oplog, uint64_t first) {
             link = link->next;
         }
     }
+    /* It may take the place of the history's first segment, which is always durable. */
+    status = status != 0 ? status : oplog->plan.disk->sync(oplog->next_file);
     /* The old segments go last: until then they may be all that outlives the process. */
     status = status != 0 ? status : next_rename(oplog, first);
     return status != 0 ? status : superseded_remove(oplog, first);
