@@ -28,6 +28,7 @@ struct reader {
     size_t capacity;
     uint64_t base;
     struct parser parser;
+    bool is_inside; /* the parser holds a part of a command, whose arguments move with the bytes */
     uint32_t database;
     enum transaction transaction;
     uint32_t transaction_database; /* before its MULTI */
@@ -44,29 +45,35 @@ static uint64_t offset_of(const struct reader *reader) {
 
 /* ---- bytes ---- */
 
+static void rebase(struct reader *reader, const char *before) {
+    if (reader->is_inside) {
+        parser_rebase(&reader->parser, before, reader->bytes + reader->at);
+    }
+}
+
 /* What is parsed goes, what is not moves down; room for READ_BYTES more. */
 static bool make_room(struct reader *reader) {
-    const char *before = reader->bytes + reader->at;
     size_t left = reader->length - reader->at;
     if (reader->at != 0) {
+        const char *before = reader->bytes + reader->at;
         memmove(reader->bytes, before, left);
         reader->base += reader->at;
         reader->at = 0;
         reader->length = left;
-        parser_rebase(&reader->parser, before, reader->bytes);
+        rebase(reader, before);
     }
     if (reader->capacity - left >= READ_BYTES) {
         return true;
     }
     size_t capacity = left + READ_BYTES + left / 2;
-    before = reader->bytes;
+    const char *before = reader->bytes;
     char *bytes = memory_try_realloc(reader->bytes, capacity);
     if (bytes == NULL) {
         return false;
     }
     reader->bytes = bytes;
     reader->capacity = capacity;
-    parser_rebase(&reader->parser, before, bytes);
+    rebase(reader, before);
     return true;
 }
 
@@ -96,6 +103,7 @@ static enum step fill(struct reader *reader) {
 static void seek(struct reader *reader, uint64_t offset) {
     parser_free(&reader->parser);
     parser_init(&reader->parser);
+    reader->is_inside = false;
     if (offset >= reader->base && offset <= reader->base + reader->length) {
         reader->at = (size_t)(offset - reader->base);
         return;
@@ -137,8 +145,10 @@ static enum step next_command(struct reader *reader) {
             if (first != '*') {
                 return damaged(reader, "a command or a comment", "something else");
             }
-            switch (parser_next(&reader->parser, reader->bytes + reader->at,
-                                reader->length - reader->at, &limits)) {
+            enum parser_status status = parser_next(&reader->parser, reader->bytes + reader->at,
+                                                    reader->length - reader->at, &limits);
+            reader->is_inside = status == PARSER_INCOMPLETE;
+            switch (status) {
             case PARSER_READY:
                 return reader->parser.arguments.count != 0
                            ? STEP_COMMAND

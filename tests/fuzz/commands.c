@@ -12,6 +12,7 @@
 #include "base/assertion.h"
 #include "base/memory.h"
 #include "commands/bitmap.h"
+#include "commands/dump.h"
 #include "commands/expire.h"
 #include "commands/generic.h"
 #include "commands/hash.h"
@@ -29,13 +30,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 #define LONG_ARGUMENT_BYTES_MAX ((uint64_t)40000)
 #define WORDS_MAX 64
 
-static const struct command *const families[] = {string_commands,        string_part_commands,
-                                                 string_number_commands, string_lcs_commands,
-                                                 bitmap_commands,        bitfield_commands,
-                                                 hash_commands,          hash_walk_commands,
-                                                 hash_random_commands,   generic_commands,
-                                                 object_commands,        expire_commands,
-                                                 keyspace_commands,      NULL};
+static const struct command *const families[] = {
+    string_commands,     string_part_commands, string_number_commands,
+    string_lcs_commands, bitmap_commands,      bitfield_commands,
+    hash_commands,       hash_walk_commands,   hash_random_commands,
+    generic_commands,    object_commands,      expire_commands,
+    keyspace_commands,   dump_commands,        NULL};
 
 /* ---- the reply is one value ---- */
 
