@@ -7,6 +7,8 @@
 #define LRU_CLOCK_MASK ((UINT32_C(1) << 24) - 1)
 #define LFU_START 5
 #define RANDOM_TRIES_MAX 100
+/* The bytes that a burial frees are looked at after so many elements. */
+#define BURY_PIECE_ELEMENTS 16
 
 /* Something dropped whole, to be freed by and by. */
 struct grave {
@@ -298,12 +300,14 @@ void store_bury_dropped(struct store *store, struct table *table) {
 struct burial {
     struct store *store;
     struct grave *grave;
-    size_t dropped;
+    size_t elements_left;
+    size_t heap_bytes_end; /* enough is freed when the heap uses less */
 };
 
 static void count_drop(void *element, void *context) {
     struct burial *burial = context;
-    burial->dropped++;
+    burial->elements_left--;
+    burial->store->buried_elements++;
     if (burial->grave->database != NULL) {
         entry_drop(element, burial->store);
         burial->store->graveyard_count--;
@@ -324,20 +328,43 @@ static bool grave_next_slot(const struct store *store, struct grave *grave) {
     return false;
 }
 
-bool store_bury_step(struct store *store, size_t elements) {
-    while (!list_is_empty(&store->graveyard)) {
-        struct grave *grave = LIST_ENTRY(store->graveyard.next, struct grave, link);
-        struct burial burial = {.store = store, .grave = grave};
-        do {
-            if (!table_drain(&grave->table, &store->heap, elements - burial.dropped, count_drop,
-                             &burial)) {
+static bool is_enough(const struct burial *burial) {
+    return burial->elements_left == 0 || burial->store->heap.used_bytes < burial->heap_bytes_end;
+}
+
+/* Frees of the grave what the burial may. True: all of it. */
+static bool grave_empty(struct burial *burial) {
+    struct store *store = burial->store;
+    struct table *table = &burial->grave->table;
+    do {
+        for (;;) {
+            if (is_enough(burial)) {
                 return false;
             }
-        } while (burial.dropped < elements && grave_next_slot(store, grave));
-        if (burial.dropped >= elements) {
+            size_t left = burial->elements_left;
+            size_t piece = left < BURY_PIECE_ELEMENTS ? left : BURY_PIECE_ELEMENTS;
+            if (table_drain(table, &store->heap, piece, count_drop, burial)) {
+                break;
+            }
+        }
+    } while (grave_next_slot(store, burial->grave));
+    return true;
+}
+
+bool store_bury_step(struct store *store, size_t elements) {
+    size_t used = store->heap.used_bytes;
+    bool is_bounded = elements != SIZE_MAX && used > STORE_BURY_STEP_BYTES;
+    struct burial burial = {
+        .store = store,
+        .elements_left = elements,
+        .heap_bytes_end = is_bounded ? used - STORE_BURY_STEP_BYTES : 0,
+    };
+    while (!list_is_empty(&store->graveyard)) {
+        struct grave *grave = LIST_ENTRY(store->graveyard.next, struct grave, link);
+        burial.grave = grave;
+        if (!grave_empty(&burial)) {
             return false;
         }
-        elements -= burial.dropped;
         if (grave->database != NULL) {
             database_free(grave->database);
         } else {

@@ -116,6 +116,7 @@ struct store {
     struct list graveyard;
     struct cut *open_cut;          /* that is inside a slot of this store, or NULL: see cut.h */
     struct background *background; /* frees large blocks; NULL: the worker itself does */
+    uint64_t buried_elements;      /* freed by burials so far */
     uint64_t graveyard_count;
     struct store_statistics statistics;
 };
@@ -189,7 +190,11 @@ struct entry *store_random(const struct store *store, uint32_t database, struct 
 /* The hash of entries, for table_step(). */
 struct table_elements store_elements(const struct store *store);
 
-/* Frees up to `elements` of what was dropped; true when nothing is left. */
+/* Bytes that one step of a burial frees: it ends with the few elements that reach that. */
+#define STORE_BURY_STEP_BYTES ((size_t)1024 * 1024)
+
+/* Frees up to `elements` of what was dropped, and about STORE_BURY_STEP_BYTES bytes; SIZE_MAX: all.
+ * True when nothing is left. buried_elements tells how many went. */
 bool store_bury_step(struct store *store, size_t elements);
 /* A table of elements to be freed by and by; `drop` frees one. Takes the table over. */
 void store_bury_table(struct store *store, struct table *table,

@@ -87,41 +87,6 @@ static const struct option rows[] = {
         .help = "How hard the server looks for expired keys that nobody asks for: 10 keeps fewer "
                 "of them in memory and costs more processor time.",
     },
-    {
-        .name = "lazyfree-lazy-eviction",
-        .type = OPTION_BOOL,
-        .offset = offsetof(struct store_options, lazyfree_lazy_eviction),
-        .default_text = "no",
-        .help = "Evicted values are freed off the worker that evicts them.",
-    },
-    {
-        .name = "lazyfree-lazy-expire",
-        .type = OPTION_BOOL,
-        .offset = offsetof(struct store_options, lazyfree_lazy_expire),
-        .default_text = "no",
-        .help = "Expired values are freed off the worker that finds them expired.",
-    },
-    {
-        .name = "lazyfree-lazy-server-del",
-        .type = OPTION_BOOL,
-        .offset = offsetof(struct store_options, lazyfree_lazy_server_del),
-        .default_text = "no",
-        .help = "Values that a command replaces, as RENAME and SET do, are freed off the worker.",
-    },
-    {
-        .name = "lazyfree-lazy-user-del",
-        .type = OPTION_BOOL,
-        .offset = offsetof(struct store_options, lazyfree_lazy_user_del),
-        .default_text = "no",
-        .help = "DEL frees off the worker, as UNLINK always does.",
-    },
-    {
-        .name = "lazyfree-lazy-user-flush",
-        .type = OPTION_BOOL,
-        .offset = offsetof(struct store_options, lazyfree_lazy_user_flush),
-        .default_text = "no",
-        .help = "FLUSHALL and FLUSHDB free off the worker unless they are told SYNC.",
-    },
     {.name = NULL, .help = "Values"},
     {
         .name = "proto-max-bulk-len",

@@ -42,12 +42,6 @@ struct store_options {
 
     int64_t active_expire_effort; /* 1 to 10 */
 
-    bool lazyfree_lazy_eviction;
-    bool lazyfree_lazy_expire;
-    bool lazyfree_lazy_server_del;
-    bool lazyfree_lazy_user_del;
-    bool lazyfree_lazy_user_flush;
-
     int64_t proto_max_bulk_len; /* bytes of the longest string value, and of one argument */
 
     int64_t hash_max_listpack_entries;

@@ -88,7 +88,6 @@ static void measure_memory(struct node *node) {
 void housekeeping_tick(struct worker *worker) {
     if (!list_is_empty(&worker->store->graveyard)) {
         store_bury_step(worker->store, TICK_BURIED_ELEMENTS_MAX);
-        worker->work.buried += TICK_BURIED_ELEMENTS_MAX;
     }
     removal_expire_step(worker);
     removal_evict_step(worker);

@@ -131,7 +131,7 @@ static bool evict(struct worker *worker, uint32_t steps_max) {
         }
         if (!list_is_empty(&store->graveyard)) {
             /* What is on its way out goes before what is not. */
-            store_bury_step(store, TICK_BURIED_ELEMENTS_MAX);
+            store_bury_step(store, REMOVAL_BURIED_ELEMENTS);
         } else if (!evict_one(worker) && !eviction_is_possible(store)) {
             atomic_store_explicit(&worker->has_nothing_to_evict, true, memory_order_relaxed);
             return ask_others(worker);

@@ -18,6 +18,9 @@
 #define REMOVAL_EVICTIONS_MIN 16
 #define REMOVAL_EVICTIONS_PER_TENACITY 16
 
+/* Elements of what was dropped that go in place of one eviction. */
+#define REMOVAL_BURIED_ELEMENTS 16
+
 /* A bounded piece of active expiry; nearly free while nothing is due. */
 void removal_expire_step(struct worker *worker);
 /* A bounded piece of eviction, when memory is short and nobody runs commands here. */

@@ -446,6 +446,7 @@ void worker_tick(struct worker *worker) {
     worker->now_ms = clock_wall_ms();
     store_tick(worker->store, worker->now_ms);
     uint64_t steps = worker->store->table_steps;
+    uint64_t buried = worker->store->buried_elements;
     if (UNLIKELY(worker->is_paused) &&
         worker->now_ms >= atomic_load(&worker->node->pause_until_ms)) {
         worker_end_pause(worker);
@@ -464,6 +465,7 @@ void worker_tick(struct worker *worker) {
     housekeeping_tick(worker);
 
     worker->work.buckets += worker->store->table_steps - steps;
+    worker->work.buried += worker->store->buried_elements - buried;
     if (is_sampled) {
         histogram_add(&worker->tick_cpu_ns, (uint64_t)(clock_thread_cpu_ns() - cpu_ns), 1);
     }

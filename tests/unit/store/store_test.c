@@ -336,6 +336,33 @@ START_TEST(store_buries_a_flushed_database_a_bounded_piece_at_a_time) {
 }
 END_TEST
 
+START_TEST(a_step_of_a_burial_frees_a_bounded_number_of_bytes) {
+    struct fixture *fixture = fixture_open(1);
+    struct store *store = fixture->store;
+    char value[8192];
+    memset(value, 'x', sizeof(value));
+    const struct key *key = &fixture->keys[0];
+    uint64_t hash = store_hash(store, span_of_key(key));
+    uint64_t *cell = hash_value_new(store, key->database, key->slot, hash, span_of_key(key));
+    for (int i = 0; i < 1000; i++) {
+        char field[16];
+        int length = snprintf(field, sizeof(field), "f%d", i);
+        hash_value_put(store, cell, span_of(field, (size_t)length), span_of(value, sizeof(value)));
+    }
+    store_flush(store, key->database);
+    uint32_t steps = 0;
+    for (bool is_done = false; !is_done; steps++) {
+        size_t used = store->heap.used_bytes;
+        is_done = store_bury_step(store, 100000);
+        ck_assert_uint_le(used - store->heap.used_bytes,
+                          STORE_BURY_STEP_BYTES + 20 * sizeof(value));
+    }
+    ck_assert_uint_ge(steps, 1000 * sizeof(value) / (STORE_BURY_STEP_BYTES + 20 * sizeof(value)));
+    ck_assert_uint_eq(store->buried_elements, 1001);
+    fixture_close(fixture);
+}
+END_TEST
+
 START_TEST(store_flush_frees_large_hashes_too) {
     struct fixture *fixture = fixture_open(1);
     struct store *store = fixture->store;
@@ -509,6 +536,7 @@ int main(void) {
         store_owns_its_slots_and_no_others,
         store_flush_leaves_nothing_to_be_found_and_the_other_databases_alone,
         store_buries_a_flushed_database_a_bounded_piece_at_a_time,
+        a_step_of_a_burial_frees_a_bounded_number_of_bytes,
         store_flush_frees_large_hashes_too,
         store_swap_exchanges_two_databases_and_their_counts,
         store_next_slot_meets_each_slot_with_keys_in_order,

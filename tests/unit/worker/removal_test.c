@@ -97,6 +97,36 @@ START_TEST(nothing_expires_while_active_expiry_is_off_or_clients_are_paused) {
 }
 END_TEST
 
+/* ---- burial ---- */
+
+START_TEST(a_tick_buries_a_bounded_number_of_elements_and_counts_them) {
+    struct workers *workers = workers_new(1);
+    struct worker *worker = workers_at(workers, 0);
+    const unsigned keys = 5 * TICK_BURIED_ELEMENTS_MAX + 7;
+    for (unsigned i = 0; i < keys; i++) {
+        put(workers, "k%u", i, ENTRY_NO_EXPIRY);
+    }
+    store_flush(worker->store, 0);
+    unsigned ticks = 0;
+    while (!list_is_empty(&worker->store->graveyard)) {
+        uint64_t before = worker->store->buried_elements;
+        workers_tick(workers, 0);
+        ck_assert_uint_le(worker->store->buried_elements - before, TICK_BURIED_ELEMENTS_MAX);
+        ticks++;
+    }
+    ck_assert_uint_eq(ticks, 6);
+    ck_assert_uint_eq(worker->store->buried_elements, keys);
+    ck_assert_uint_eq(worker->work_max.buried, TICK_BURIED_ELEMENTS_MAX);
+    /* What is counted is what went, not what might have. */
+    worker->work_max.buried = 0;
+    put(workers, "k%u", 1, ENTRY_NO_EXPIRY);
+    store_flush(worker->store, 0);
+    workers_tick(workers, 0);
+    ck_assert_uint_eq(worker->work_max.buried, 1);
+    workers_free(workers);
+}
+END_TEST
+
 /* ---- eviction ---- */
 
 static struct workers *workers_full(uint32_t count, enum maxmemory_policy policy, unsigned keys) {
@@ -241,6 +271,7 @@ END_TEST
 
 int main(void) {
     const TTest *tests[] = {
+        a_tick_buries_a_bounded_number_of_elements_and_counts_them,
         expired_keys_go_by_ticks_of_bounded_work_and_tell_of_it,
         nothing_expires_while_active_expiry_is_off_or_clients_are_paused,
         without_a_limit_there_is_always_room,
