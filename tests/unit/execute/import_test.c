@@ -205,6 +205,13 @@ START_TEST(import_lets_nothing_expire_between_commands) {
                                   "*2\r\n$7\r\nPERSIST\r\n$1\r\na\r\n")),
         IMPORT_DONE);
     expect(&fixture, "GET a", "$1\r\n2\r\n");
+    expect(&fixture, "FLUSHALL", "+OK\r\n");
+    /* Nor what the file begins with. */
+    ck_assert_int_eq(
+        import_aof_of(&fixture, BYTES(RDB_START "\xfd\x01\x00\x00\x00\x00\x01s\x01v" RDB_END
+                                                "*2\r\n$7\r\nPERSIST\r\n$1\r\ns\r\n")),
+        IMPORT_DONE);
+    expect(&fixture, "GET s", "$1\r\nv\r\n");
     close_fixture(&fixture);
 }
 END_TEST

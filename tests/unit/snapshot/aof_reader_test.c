@@ -266,6 +266,8 @@ START_TEST(aof_reader_refuses_a_manifest_that_says_nothing_sound) {
         {"file a.aof seq 1 type x\n", "line 1: expected b, h or i"},
         {"file a.aof seq 1\n", "line 1: expected b, h or i"},
         {"seq 1 type i\n", "line 1: expected the name of a file in the same folder"},
+        {"file folder/a.aof seq 1 type i\n",
+         "line 1: expected the name of a file in the same folder"},
         {"file ../a.aof seq 1 type i\n", "line 1: expected the name of a file in the same folder"},
         {"file a.aof seq 1 type i\nfile b.aof seq 1 type i\n", "line 2: expected a larger number"},
         {"file a.rdb seq 1 type b\nfile b.rdb seq 2 type b\n", "line 2: expected no second file"},

@@ -1,5 +1,8 @@
 #include "snapshot/rdb_file.h"
 
+#include "base/bytes.h"
+#include "base/crc64.h"
+
 #include "tests/unit/snapshot/memory_disk.h"
 #include "tests/unit/snapshot/rdb_fixture.h"
 #include "tests/unit/unit.h"
@@ -31,6 +34,23 @@ START_TEST(rdb_file_that_was_saved_loads_the_same) {
         memory_disk_free(&memory);
     }
     store_fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(rdb_file_ends_with_the_checksum_of_all_before) {
+    struct store_fixture fixture;
+    struct memory_disk memory;
+    rdb_fixture_open(&fixture);
+    rdb_fixture_fill(&fixture);
+    memory_disk_init(&memory);
+    const struct rdb_writer_plan plan = {.has_checksum = true};
+    ck_assert_int_eq(rdb_fixture_save(fixture.store, &memory.disk, &plan), 0);
+    struct span file = buffer_span(memory_disk_content(&memory, "dump.rdb"));
+    size_t length = file.length - sizeof(uint64_t);
+    ck_assert_uint_eq(bytes_load_u64(file.bytes + length),
+                      crc64_add(CRC64_EMPTY, span_of(file.bytes, length)));
+    store_fixture_close(&fixture);
+    memory_disk_free(&memory);
 }
 END_TEST
 
@@ -134,6 +154,7 @@ END_TEST
 int main(void) {
     const TTest *tests[] = {
         rdb_file_that_was_saved_loads_the_same,
+        rdb_file_ends_with_the_checksum_of_all_before,
         rdb_file_keeps_the_access_data_that_the_policy_looks_at,
         rdb_file_is_the_old_one_until_the_new_one_is_safe,
         rdb_file_with_more_behind_its_end_is_damaged_unless_that_is_asked_for,
