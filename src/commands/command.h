@@ -44,6 +44,7 @@ enum command_flag {
     COMMAND_BY_CURSOR = 1 << 26,   /* on the worker that owns the slot in the SCAN cursor args[1] */
     COMMAND_BY_KEYS = 1 << 28,     /* a session command that runs where its keys are: WATCH */
     COMMAND_SYSTEM = 1 << 29,      /* for the server's own use: COMMAND DOCS says syscmd */
+    COMMAND_WAITS = 1 << 30,       /* a session command that may wait: session.waits */
     COMMAND_SAMPLED = 1 << 27,     /* as fast as a COMMAND_FAST one: timed by sample */
 };
 

@@ -39,7 +39,7 @@
 /* Frames in memory that are not written yet; from it on the log is full. */
 #define OPLOG_PENDING_BYTES_MAX ((uint64_t)64 * 1024 * 1024)
 /* Empty frames kept for the next appends. */
-#define OPLOG_SPARE_BYTES_MAX ((uint64_t)32 * 1024 * 1024)
+#define OPLOG_SPARE_BYTES_MAX ((uint64_t)2 * 1024 * 1024)
 
 enum oplog_sync { OPLOG_SYNC_NO, OPLOG_SYNC_EVERYSEC, OPLOG_SYNC_ALWAYS };
 

@@ -1,4 +1,4 @@
-/* TIME, LOLWUT, SHUTDOWN, ROLE, LASTSAVE, MODULE. */
+/* TIME, LOLWUT, SHUTDOWN, ROLE, MODULE. */
 #include "base/logger.h"
 #include "io/clock.h"
 #include "server/server_commands.h"
@@ -100,26 +100,18 @@ static void shutdown_command(struct session *session) {
         reply_error(session->reply, "ERR No shutdown in progress.");
         return;
     }
-    if ((flags & SHUTDOWN_FLAG_SAVE) != 0 && (flags & SHUTDOWN_FLAG_FORCE) == 0) {
-        log_warning("SHUTDOWN SAVE is refused: this version keeps data in memory only.");
-        reply_error(session->reply, "ERR Errors trying to SHUTDOWN. Check logs.");
-        return;
-    }
+    atomic_store(&server->shutdown_flags, flags);
     session->connection->flags |= CONNECTION_CLOSE_AFTER_REPLY;
     server_request_shutdown(server, EX_OK);
 }
 
-/* ---- what a primary without persistence says of itself ---- */
+/* ---- what a primary without replicas says of itself ---- */
 
 static void role_command(struct session *session) {
     reply_array(session->reply, 3);
     reply_bulk_string(session->reply, "master");
     reply_integer(session->reply, 0);
     reply_array(session->reply, 0);
-}
-
-static void lastsave_command(struct session *session) {
-    reply_integer(session->reply, session_server(session)->started_ms / 1000);
 }
 
 static void module_list_command(struct session *session) {
@@ -163,19 +155,6 @@ static const struct command module_subcommands[] = {
 };
 
 const struct command admin_commands[] = {
-    {
-        .name = "lastsave",
-        .arity = 1,
-        .flags = COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST,
-        .categories = CATEGORY_ADMIN | CATEGORY_DANGEROUS,
-        .session = lastsave_command,
-        .group = "server",
-        .since = "1.0.0",
-        .complexity = "O(1)",
-        .summary = "Answers when data was last saved: the start, since it is not.",
-        .syntax = "",
-        .tips = nondeterministic_tips,
-    },
     {
         .name = "lolwut",
         .arity = -1,

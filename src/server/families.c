@@ -20,7 +20,7 @@ const struct command *const server_command_families[] = {
     dump_commands,        keyspace_commands,    connection_commands,    transaction_commands,
     client_commands,      pubsub_commands,      monitor_commands,       slow_log_commands,
     config_commands,      info_commands,        command_commands,       memory_commands,
-    latency_commands,     admin_commands,       debug_commands,
+    latency_commands,     admin_commands,       saving_commands,        debug_commands,
 };
 
 const size_t server_command_families_count =

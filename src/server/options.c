@@ -438,15 +438,13 @@ static const struct option rows[] = {
     {
         .name = "appendonly",
         .type = OPTION_BOOL,
-        .flags = OPTION_NO_MEANING,
         .offset = offsetof(struct server_options, appendonly),
-        .default_text = "no",
+        .default_text = "yes",
         .help = "Keeps a log of all changes on disk.",
     },
     {
         .name = "appendfsync",
         .type = OPTION_ENUM,
-        .flags = OPTION_NO_MEANING,
         .offset = offsetof(struct server_options, appendfsync),
         .words = fsync_policies,
         .default_text = "everysec",
@@ -456,7 +454,7 @@ static const struct option rows[] = {
     {
         .name = "save",
         .type = OPTION_CUSTOM,
-        .flags = OPTION_MULTI | OPTION_ADDITIVE | OPTION_NO_MEANING,
+        .flags = OPTION_MULTI | OPTION_ADDITIVE,
         .offset = offsetof(struct server_options, save),
         .custom = &save_points,
         .words_per_line = SAVE_WORDS,
@@ -467,7 +465,7 @@ static const struct option rows[] = {
     {
         .name = "dbfilename",
         .type = OPTION_STRING,
-        .flags = OPTION_PROTECTED | OPTION_NO_MEANING,
+        .flags = OPTION_PROTECTED,
         .offset = offsetof(struct server_options, dbfilename),
         .settle = settle_file_name,
         .default_text = "dump.rdb",
@@ -494,10 +492,52 @@ static const struct option rows[] = {
     {
         .name = "stop-writes-on-bgsave-error",
         .type = OPTION_BOOL,
-        .flags = OPTION_NO_MEANING,
         .offset = offsetof(struct server_options, stop_writes_on_bgsave_error),
         .default_text = "yes",
         .help = "Refuses writes after a snapshot has failed.",
+    },
+    {
+        .name = "rdbcompression",
+        .type = OPTION_BOOL,
+        .offset = offsetof(struct server_options, rdbcompression),
+        .default_text = "yes",
+        .help = "Compresses snapshots.",
+    },
+    {
+        .name = "aof-load-truncated",
+        .type = OPTION_BOOL,
+        .offset = offsetof(struct server_options, aof_load_truncated),
+        .default_text = "yes",
+        .help = "Cuts off a log's torn tail at the start; no refuses to start with one.",
+    },
+    {
+        .name = "auto-aof-rewrite-percentage",
+        .type = OPTION_INTEGER,
+        .offset = offsetof(struct server_options, auto_aof_rewrite_percentage),
+        .min = 0,
+        .max = INT32_MAX,
+        .default_text = "100",
+        .help = "Takes a snapshot when the log has grown to so much of the last one's size; 0 "
+                "never does.",
+    },
+    {
+        .name = "auto-aof-rewrite-min-size",
+        .type = OPTION_MEMORY,
+        .offset = offsetof(struct server_options, auto_aof_rewrite_min_size),
+        .min = 0,
+        .max = INT64_MAX,
+        .default_text = "64mb",
+        .help = "But not before it has this size.",
+    },
+    {
+        .name = "log-size-max",
+        .type = OPTION_MEMORY,
+        .offset = offsetof(struct server_options, log_size_max),
+        .min = 0,
+        .max = INT64_MAX,
+        .default_text = "0",
+        .help = "Disk that the log may take: a snapshot is taken when it is reached, and writes "
+                "are refused until it has made room; 0 is no maximum.",
     },
 };
 

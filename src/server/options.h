@@ -73,12 +73,17 @@ struct server_options {
     enum access_scope enable_protected_configs;
     enum access_scope enable_debug_command;
 
-    /* Persistence: kept for tools that read them */
+    /* Persistence */
     bool appendonly;
     enum append_fsync appendfsync;
     struct save_points save;
     char *dbfilename;
     bool stop_writes_on_bgsave_error;
+    bool rdbcompression;
+    bool aof_load_truncated;
+    int64_t auto_aof_rewrite_percentage;
+    int64_t auto_aof_rewrite_min_size; /* bytes */
+    int64_t log_size_max;              /* bytes; 0 is none */
 };
 
 extern const struct option_table server_option_table;

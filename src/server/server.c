@@ -6,6 +6,7 @@
 #include "io/readiness.h"
 #include "io/signals.h"
 #include "server/option_changes.h"
+#include "server/persistence.h"
 #include "worker/listeners.h"
 #include "worker/worker.h"
 
@@ -16,6 +17,9 @@
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
+
+/* While data is loaded, signals are looked for so often. */
+#define LOADING_LOOK_MS 50
 
 /* Descriptors beyond the clients' that the process may need. */
 #define RESERVED_DESCRIPTORS 32
@@ -32,7 +36,11 @@ void server_draw_id(char text[SERVER_ID_LENGTH + 1]) {
     text[SERVER_ID_LENGTH] = '\0';
 }
 
-static void sample(struct node *node) {
+static void cron(struct node *node) {
+    struct saving *saving = atomic_load(&node->server->saving);
+    if (saving != NULL) {
+        saving_cron(saving);
+    }
     figures_sample(&node->server->samples, node, clock_monotonic_us());
 }
 
@@ -54,7 +62,7 @@ static void node_init(struct server *server) {
     node->server = server;
     node->password = options->server.requirepass;
     node->protected_mode = options->server.protected_mode;
-    node->cron = sample;
+    node->cron = cron;
     node->latency_event = note_latency;
     stop_init(&node->stop);
     slow_log_init(&node->slow_log);
@@ -258,6 +266,18 @@ static void announce(const struct server *server) {
     }
 }
 
+/* Until the workers have loaded what there is, and the log is open. SIGTERM ends it. */
+static int load(struct server *server) {
+    while (!persistence_is_loaded(server, LOADING_LOOK_MS)) {
+        int signal_number = signals_wait(0);
+        if (signal_number == SIGTERM || signal_number == SIGINT) {
+            log_warning("Received a signal to end while the data was loaded.");
+            return EX_TEMPFAIL;
+        }
+    }
+    return persistence_start(server);
+}
+
 int server_start(struct server *server) {
     struct node *node = &server->node;
     const struct server_options *options = &server->options->server;
@@ -286,16 +306,27 @@ int server_start(struct server *server) {
                node->worker_count, (int)getpid());
     log_notice("Server initialized");
     measure_memory(server);
-    announce(server);
+    code = persistence_prepare(server);
+    if (code != 0) {
+        goto fail_after_persistence;
+    }
     code = start_workers(node);
     if (code != 0) {
-        goto fail_after_pid_file;
+        goto fail_after_persistence;
     }
+    code = load(server);
+    if (code != 0) {
+        goto fail_after_start;
+    }
+    announce(server);
     readiness_notify(getenv("NOTIFY_SOCKET"),
                      READINESS_STATUS("Ready to accept connections") READINESS_READY);
     return 0;
 
-fail_after_pid_file:
+fail_after_start:
+    join_workers(node, node->worker_count);
+fail_after_persistence:
+    persistence_stop(server);
     process_remove_pid_file(options);
     forget_unix_socket(server);
 fail_after_workers:
@@ -357,16 +388,32 @@ void server_wait(struct server *server) {
             } else {
                 log_warning("Received %s scheduling shutdown...",
                             signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
+                const struct server_options *options = &server->options->server;
+                atomic_store(&server->shutdown_flags, signal_number == SIGTERM
+                                                          ? options->shutdown_on_sigterm
+                                                          : options->shutdown_on_sigint);
             }
             return;
         }
     }
 }
 
+/* As Redis does: when there are save rules, or SHUTDOWN says so. */
+static void save_at_end(struct server *server) {
+    int flags = atomic_load(&server->shutdown_flags);
+    bool has_rules = server->options->server.save.count > 0;
+    if ((flags & SHUTDOWN_FLAG_SAVE) != 0 || (has_rules && (flags & SHUTDOWN_FLAG_NOSAVE) == 0)) {
+        log_notice("Saving the final snapshot before exiting.");
+        persistence_save_last(server);
+    }
+}
+
 int server_stop(struct server *server) {
     struct node *node = &server->node;
     readiness_notify(getenv("NOTIFY_SOCKET"), READINESS_STOPPING);
+    save_at_end(server);
     join_workers(node, node->worker_count);
+    persistence_stop(server);
     process_remove_pid_file(&server->options->server);
     forget_unix_socket(server);
     free_workers(node, node->worker_count);

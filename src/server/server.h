@@ -24,6 +24,9 @@
 /* The version of Redis whose behaviour this server has. */
 #define SERVER_REDIS_VERSION "7.2.4"
 
+struct persistence;
+struct saving;
+
 struct server {
     struct node node;
     struct options *options;
@@ -37,7 +40,11 @@ struct server {
     struct figures_samples samples;
     struct latency latency;
     size_t memory_at_start_bytes;
-    atomic_bool is_shutting_down; /* SHUTDOWN */
+    struct persistence *persistence; /* the main thread's */
+    _Atomic(struct saving *) saving; /* NULL until all is loaded */
+    uint64_t loaded_keys;            /* from the snapshot's images */
+    atomic_bool is_shutting_down;    /* SHUTDOWN */
+    atomic_int shutdown_flags; /* enum shutdown_flag: of SHUTDOWN, or of the signal's option */
     atomic_int exit_code;
 };
 

@@ -14,6 +14,7 @@ extern const struct command info_commands[];    /* INFO */
 extern const struct command memory_commands[];  /* MEMORY */
 extern const struct command latency_commands[]; /* LATENCY */
 extern const struct command admin_commands[];   /* TIME, LOLWUT, SHUTDOWN, MODULE ... */
+extern const struct command saving_commands[];  /* SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE */
 extern const struct command debug_commands[];   /* DEBUG */
 
 static inline struct server *session_server(const struct session *session) {

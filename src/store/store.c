@@ -242,6 +242,80 @@ void store_swap(struct store *store, uint32_t first, uint32_t second) {
     store->change_count++;
 }
 
+/* A slot's table with its expiries leaves its database, or comes. */
+struct slot_content {
+    struct table table;
+    struct slot_expiry expiry;
+};
+
+static struct slot_content slot_take(const struct store *store, struct database *database,
+                                     uint16_t slot) {
+    uint32_t index = slot - store->slot_first;
+    struct slot_content content = {
+        .table = database->slots[index],
+        .expiry = {.earliest_ms = STORE_NO_EARLIEST},
+    };
+    database->slots[index] = TABLE_EMPTY;
+    database->keys -= content.table.element_count;
+    database->group_keys[index / STORE_GROUP_SLOTS] -= content.table.element_count;
+    database->non_empty[index / 64] &= ~(UINT64_C(1) << index % 64);
+    if (database->expiries != NULL) {
+        content.expiry = database->expiries[index];
+        database->volatile_keys -= content.expiry.volatile_count;
+        database->expiries[index] = (struct slot_expiry){.earliest_ms = STORE_NO_EARLIEST};
+    }
+    return content;
+}
+
+static void slot_put(struct store *store, struct database *database, uint16_t slot,
+                     const struct slot_content *content) {
+    uint32_t index = slot - store->slot_first;
+    database->slots[index] = content->table;
+    database->keys += content->table.element_count;
+    database->group_keys[index / STORE_GROUP_SLOTS] += content->table.element_count;
+    if (content->table.element_count > 0) {
+        database->non_empty[index / 64] |= UINT64_C(1) << index % 64;
+    }
+    if (content->expiry.volatile_count > 0) {
+        if (database->expiries == NULL) {
+            expiries_begin(store, database);
+        }
+        database->expiries[index].volatile_count = content->expiry.volatile_count;
+        database->volatile_keys += content->expiry.volatile_count;
+        lower_earliest(store, database, index, content->expiry.earliest_ms);
+    }
+}
+
+uint64_t store_flush_slot(struct store *store, uint32_t database_index, uint16_t slot) {
+    struct database *database = store->databases[database_index];
+    if (database == NULL) {
+        return 0;
+    }
+    ASSERT(store->open_cut == NULL);
+    struct slot_content content = slot_take(store, database, slot);
+    uint64_t keys = content.table.element_count;
+    store->change_count++;
+    if (content.table.root != NULL) {
+        store_bury_dropped(store, &content.table);
+    }
+    return keys;
+}
+
+void store_swap_slot(struct store *store, uint32_t first, uint32_t second, uint16_t slot) {
+    ASSERT(store->open_cut == NULL);
+    const uint32_t indexes[2] = {first, second};
+    struct slot_content contents[2];
+    for (int i = 0; i < 2; i++) {
+        if (store->databases[indexes[i]] == NULL) {
+            store->databases[indexes[i]] = database_new(store);
+        }
+        contents[i] = slot_take(store, store->databases[indexes[i]], slot);
+    }
+    slot_put(store, store->databases[first], slot, &contents[1]);
+    slot_put(store, store->databases[second], slot, &contents[0]);
+    store->change_count++;
+}
+
 uint32_t store_next_slot(const struct store *store, uint32_t database_index, uint32_t slot) {
     const struct database *database = store->databases[database_index];
     if (database == NULL) {

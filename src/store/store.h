@@ -176,6 +176,11 @@ void store_expiry_changed(struct store *store, uint32_t database, uint16_t slot,
 uint64_t store_flush(struct store *store, uint32_t database);
 void store_swap(struct store *store, uint32_t first, uint32_t second);
 
+/* The same for one slot of a database: for a load, in which slots are of different moments. Answers
+ * the keys. */
+uint64_t store_flush_slot(struct store *store, uint32_t database, uint16_t slot);
+void store_swap_slot(struct store *store, uint32_t first, uint32_t second, uint16_t slot);
+
 /* Keys of a database in this store. */
 static inline uint64_t store_keys(const struct store *store, uint32_t database) {
     return store->databases[database] == NULL ? 0 : store->databases[database]->keys;

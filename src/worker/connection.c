@@ -614,6 +614,8 @@ void connection_write(struct connection *connection) {
     if (result.status == NETWORK_MOVED) {
         output_sent(connection, result.bytes);
         connection->written_bytes += result.bytes;
+        connection->passed_bytes -=
+            result.bytes < connection->passed_bytes ? result.bytes : connection->passed_bytes;
         connection->home->work.written_bytes += result.bytes;
     } else if (result.status != NETWORK_WOULD_BLOCK) {
         connection_close(connection);
@@ -634,7 +636,7 @@ void connection_write(struct connection *connection) {
 
 /* A command of its own is under way: what is in the reply may be a part of its answer. */
 static bool is_busy(const struct connection *connection) {
-    return connection->is_away || connection->home->running == connection ||
+    return connection->is_away || connection->is_gated || connection->home->running == connection ||
            connection->gather.store_count != 0;
 }
 

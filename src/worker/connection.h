@@ -105,6 +105,7 @@ struct connection {
     const struct command_slot *last_command;
     uint64_t commands;
     struct gather gather;
+    uint64_t ticket; /* of what a command that waits has begun, or 0: session.h */
 
     /* What stays at home. */
     _Alignas(CONNECTION_ALIGNMENT) struct list link; /* among its home's connections */
@@ -114,6 +115,7 @@ struct connection {
     bool is_away;
     bool closes;       /* to be freed when it is at home and the tick's stages are over */
     bool is_writable;  /* false: the socket was full; wait for it */
+    bool is_gated;     /* its output waits for the log, and its requests with it */
     bool is_suspended; /* CLIENT PAUSE holds its next request */
     bool is_reading;   /* the watch looks for input */
     uint64_t id;
@@ -133,6 +135,8 @@ struct connection {
     size_t sent_bytes;    /* of reply.buffer */
     uint32_t sent_blocks; /* of reply.blocks */
     size_t sent_of_block;
+    uint64_t gate;               /* log position that the output waits for: gate.h */
+    size_t passed_bytes;         /* of the output, that the gate let pass */
     struct reply deferred;       /* pushes that arrived while it was busy */
     int64_t soft_limit_since_ms; /* output above the soft limit since; 0: it is not */
 

@@ -336,9 +336,9 @@ static void note(struct worker *worker, const struct connection *connection,
     }
 }
 
-static void run_session(struct worker *worker, struct connection *connection,
-                        const struct queued_command *command, struct gather *gather) {
-    struct session session = {
+static struct session session_of(struct worker *worker, struct connection *connection,
+                                 const struct queued_command *command, struct gather *gather) {
+    return (struct session){
         .worker = worker,
         .connection = connection,
         .command = command->command,
@@ -347,6 +347,11 @@ static void run_session(struct worker *worker, struct connection *connection,
         .reply = &connection->reply,
         .gather = gather,
     };
+}
+
+static void run_session(struct worker *worker, struct connection *connection,
+                        const struct queued_command *command, struct gather *gather) {
+    struct session session = session_of(worker, connection, command, gather);
     worker->redacted_args = 0;
     command->command->command->session(&session);
 }
@@ -445,6 +450,26 @@ void dispatch_queued(struct worker *worker, struct connection *connection,
     }
 }
 
+/* A session command that may have to wait: a run that waits counts for nothing. */
+static enum dispatch_outcome run_waiting(struct worker *worker, struct connection *connection,
+                                         const struct queued_command *command) {
+    struct execution_timer timer =
+        executor_begin(&worker->executor, command->command, &connection->reply);
+    struct session session = session_of(worker, connection, command, NULL);
+    command->command->command->session(&session);
+    if (session.waits) {
+        connection->commands--;
+        return DISPATCH_HOLD;
+    }
+    connection->ticket = 0;
+    int64_t duration_us =
+        executor_end(&worker->executor, command->command, &connection->reply, &timer);
+    if (UNLIKELY(duration_us >= worker->note_from_us)) {
+        note(worker, connection, command, duration_us);
+    }
+    return DISPATCH_DONE;
+}
+
 static struct queued_command command_of(const struct connection *connection,
                                         const struct request *request) {
     return (struct queued_command){
@@ -501,6 +526,9 @@ static enum dispatch_outcome execute(struct worker *worker, struct connection *c
     if ((command->flags & COMMAND_GATHERS) != 0 && !is_stopped && worker->node->worker_count > 1) {
         return gather_step(worker, connection, &queued, dispatch, mark);
     }
+    if ((command->flags & COMMAND_WAITS) != 0) {
+        return run_waiting(worker, connection, &queued);
+    }
     dispatch_queued(worker, connection, &queued);
     return DISPATCH_DONE;
 }
@@ -521,6 +549,57 @@ static bool refuse_for_memory(struct worker *worker, struct connection *connecti
         dispatch_reject(worker, connection, slot, OUT_OF_MEMORY);
     }
     return needs_room;
+}
+
+#define LOADING "LOADING Redis is loading the dataset in memory"
+#define SNAPSHOT_FAILED                                                                            \
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to "  \
+    "disk. Commands that may modify the data set are disabled, because this instance is "          \
+    "configured to report errors during writes if RDB snapshotting fails "                         \
+    "(stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB " \
+    "error."
+
+static bool is_write(const struct connection *connection, const struct command_slot *slot) {
+    return (slot->command->flags & COMMAND_WRITE) != 0 ||
+           (is_command(slot, "exec") && transaction_has_flag(connection, COMMAND_WRITE));
+}
+
+/* Most starts are short: who comes then waits for their end instead of being refused. */
+static bool waits_for_loading(const struct worker *worker, const struct command_slot *slot) {
+    const struct node *node = worker->node;
+    return atomic_load(&node->is_loading) && (slot->command->flags & COMMAND_LOADING) == 0 &&
+           worker->now_ms < node->loading_refuses_from_ms;
+}
+
+/* What the node cannot do now: anything that needs the data while it is loaded, writes while they
+ * cannot be kept. True: the reply says so. */
+static bool refuse_for_state(struct worker *worker, struct connection *connection,
+                             const struct command_slot *slot) {
+    const struct node *node = worker->node;
+    if (atomic_load(&node->is_loading)) {
+        if ((slot->command->flags & COMMAND_LOADING) != 0) {
+            return false;
+        }
+        dispatch_reject(worker, connection, slot, LOADING);
+        return true;
+    }
+    /* PING as well, so that those who watch the node see it. */
+    if (!is_write(connection, slot) && !is_command(slot, "ping")) {
+        return false;
+    }
+    if (atomic_load(&node->refuses_writes)) {
+        dispatch_reject(worker, connection, slot, SNAPSHOT_FAILED);
+        return true;
+    }
+    int error = node->log == NULL ? 0 : oplog_error(node->log);
+    if (error == 0) {
+        return false;
+    }
+    size_t reply_at = connection->reply.buffer.length;
+    reply_error_format(&connection->reply, "MISCONF Errors writing to the AOF file: %s",
+                       strerror(error));
+    refused(worker, connection, slot, reply_at);
+    return true;
 }
 
 /* Inside MULTI. A queue may take memory without end: whatever would join it is refused when there
@@ -556,6 +635,13 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
     const struct command_slot *slot = request->command;
     if (UNLIKELY(is_suspended(worker, connection, slot))) {
         return DISPATCH_SUSPEND;
+    }
+    if (UNLIKELY(worker->may_refuse) && waits_for_loading(worker, slot)) {
+        return DISPATCH_HOLD;
+    }
+    if (UNLIKELY(worker->may_refuse) && refuse_for_state(worker, connection, slot)) {
+        apply_reply_mode(worker, connection, mark);
+        return DISPATCH_DONE;
     }
     if (UNLIKELY(connection_in_multi(connection)) && !ends_queueing(slot)) {
         queue(worker, connection, request);

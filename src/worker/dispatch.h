@@ -10,6 +10,7 @@ enum dispatch_outcome {
     DISPATCH_TRAVEL,  /* it must run on another worker: *target */
     DISPATCH_STOP,    /* it must run while the workers *stopped stand still */
     DISPATCH_SUSPEND, /* CLIENT PAUSE holds it */
+    DISPATCH_HOLD,    /* it waits for something that it began: it runs again */
 };
 
 struct dispatch {

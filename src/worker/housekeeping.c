@@ -3,7 +3,9 @@
 #include "base/logger.h"
 #include "base/memory.h"
 #include "worker/client_eviction.h"
+#include "worker/cutting.h"
 #include "worker/listeners.h"
+#include "worker/loading.h"
 #include "worker/notices.h"
 #include "worker/removal.h"
 #include "worker/worker.h"
@@ -66,6 +68,7 @@ static void publish_figures(struct worker *worker) {
 static void publish_counters(struct worker *worker) {
     atomic_store_explicit(&worker->commands_seen, worker->executor.commands_processed,
                           memory_order_relaxed);
+    atomic_store_explicit(&worker->changes_seen, worker->executor.changes, memory_order_relaxed);
     atomic_store_explicit(&worker->read_bytes_seen, worker->read_bytes, memory_order_relaxed);
     atomic_store_explicit(&worker->written_bytes_seen, worker->written_bytes, memory_order_relaxed);
     atomic_store_explicit(&worker->heap_held_bytes, worker->store->heap.held_bytes,
@@ -89,8 +92,13 @@ void housekeeping_tick(struct worker *worker) {
     if (!list_is_empty(&worker->store->graveyard)) {
         store_bury_step(worker->store, TICK_BURIED_ELEMENTS_MAX);
     }
-    removal_expire_step(worker);
-    removal_evict_step(worker);
+    if (UNLIKELY(atomic_load_explicit(&worker->node->is_loading, memory_order_relaxed))) {
+        loading_step(worker);
+    } else {
+        removal_expire_step(worker);
+        removal_evict_step(worker);
+    }
+    cutting_step(worker);
     publish_figures(worker);
     if (!worker->cron_is_due) {
         return;

@@ -15,6 +15,9 @@
 
 struct server;
 struct worker;
+struct oplog;
+struct cutting;
+struct loading;
 
 /* CLIENT PAUSE. */
 enum pause_mode { PAUSE_NONE, PAUSE_WRITE, PAUSE_ALL };
@@ -32,6 +35,11 @@ struct node {
     const char *password;  /* requirepass; "" is none; written under a stop */
     bool protected_mode;   /* written under a stop */
     struct slow_log slow_log;
+    struct oplog *log;       /* NULL: nothing reads a log; written under a stop */
+    bool log_gates;          /* replies wait for the log: appendonly is on; written under a stop */
+    struct loading *loading; /* what the node begins with, while it is loaded, or NULL */
+    int64_t loading_refuses_from_ms; /* wall clock: requests wait until then */
+    struct cutting *cutting; /* the image being taken, or NULL; written under a stop */
     /* A command or another event took long enough for latency-monitor-threshold: for the server
      * layer's LATENCY; or NULL. Called by any worker, at any time. */
     void (*latency_event)(struct node *node, const char *event, int64_t duration_ms);
@@ -52,6 +60,8 @@ struct node {
     atomic_int_least64_t pause_until_ms;
     atomic_uint_least64_t memory_other_bytes; /* in use and not held by stores: set by the cron */
     atomic_bool active_expire_is_off;         /* DEBUG SET-ACTIVE-EXPIRE 0 */
+    atomic_bool is_loading;                   /* the data is not whole yet: LOADING */
+    atomic_bool refuses_writes;               /* the last snapshot failed: MISCONF */
 };
 
 /* The version of Redis whose behaviour this node has. */

@@ -19,6 +19,10 @@ struct session {
     uint32_t args_count;
     struct reply *reply;
     struct gather *gather; /* of a COMMAND_GATHERS command, else NULL */
+    /* A COMMAND_WAITS command sets it instead of writing a reply: it is run again with the worker's
+     * next tick. Whoever ends what it waits for wakes the worker; connection.ticket tells the runs
+     * apart. */
+    bool waits;
 };
 
 static inline struct node *session_node(const struct session *session) {

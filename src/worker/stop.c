@@ -2,8 +2,8 @@
 
 #include "base/assertion.h"
 #include "worker/connection.h"
+#include "worker/gate.h"
 #include "worker/node.h"
-#include "worker/worker.h"
 
 /* A function that waits for a stop; lives on the stack of the thread that waits for it. */
 struct visit {
@@ -103,11 +103,12 @@ static void execute(struct stop *stop, struct worker *worker) {
     for (struct list *link; (link = list_pop_front(&calls)) != NULL;) {
         worker_run_stopped(worker, LIST_ENTRY(link, struct connection, run_link));
     }
+    gate_append(worker);
     for (struct list *link = visits.next; link != &visits; link = link->next) {
         struct visit *visit = LIST_ENTRY(link, struct visit, link);
         visit->run(visit->context);
     }
-    worker_append(worker);
+    gate_append(worker);
 
     pthread_mutex_lock(&stop->mutex);
     for (struct list *link; (link = list_pop_front(&visits)) != NULL;) {
@@ -147,4 +148,5 @@ void stop_serve(struct worker *worker) {
         }
     }
     pthread_mutex_unlock(&stop->mutex);
+    gate_follow(worker);
 }

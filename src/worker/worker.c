@@ -2,10 +2,14 @@
 
 #include "base/memory.h"
 #include "io/clock.h"
+#include "worker/cutting.h"
 #include "worker/dispatch.h"
+#include "worker/gate.h"
 #include "worker/housekeeping.h"
+#include "worker/loading.h"
 #include "worker/notices.h"
 #include "worker/pubsub.h"
+#include "worker/transactions.h"
 
 #define LOOK_AHEAD_LINE_BYTES 64
 
@@ -130,6 +134,7 @@ static void run_posts(struct worker *worker) {
         node = node->next;
         post->run(worker, post);
     }
+    gate_follow(worker);
 }
 
 static void mail_stage(struct worker *worker) {
@@ -170,6 +175,7 @@ static void send_mail_stage(struct worker *worker) {
         bool must_wake = false;
         for (struct list *link; (link = list_pop_front(&worker->leaving[i])) != NULL;) {
             struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
+            gate_carry(worker, connection);
             must_wake |= mailbox_push(&target->travellers, &connection->mail);
         }
         if (must_wake) {
@@ -296,6 +302,24 @@ static void requests_finished(struct worker *worker, struct connection *connecti
     connection_resume_reading(connection);
 }
 
+/* True: the request changes data, and must wait for room in the log or in an image. */
+static bool must_hold(struct worker *worker, const struct connection *connection,
+                      const struct request *request) {
+    const struct command_slot *slot = request->command;
+    const unsigned writes = COMMAND_WRITE | COMMAND_MAY_REPLICATE;
+    if (slot == NULL ||
+        ((slot->command->flags & writes) == 0 &&
+         (slot->command->session == NULL || !transaction_has_flag(connection, writes)))) {
+        return false;
+    }
+    if (worker->node->log != NULL && oplog_is_full(worker->node->log)) {
+        atomic_store(&worker->awaits_log, true);
+        return oplog_is_full(worker->node->log);
+    }
+    return worker->cut != NULL &&
+           cutting_holds(worker, request->first_key == 0 ? SLOTS : request->first_slot);
+}
+
 /* Runs the parsed requests for as long as they may run here. */
 static void run_requests(struct worker *worker, struct connection *connection) {
     struct request_list *list = connection->requests;
@@ -308,6 +332,10 @@ static void run_requests(struct worker *worker, struct connection *connection) {
         struct request *request = &list->items[list->next];
         if (UNLIKELY(!request->is_known)) {
             know_request(worker, connection, request);
+        }
+        if (UNLIKELY(worker->may_hold) && must_hold(worker, connection, request)) {
+            list_push_back(&worker->held, &connection->run_link);
+            return;
         }
         struct dispatch dispatch = {0};
         enum dispatch_outcome outcome =
@@ -325,6 +353,9 @@ static void run_requests(struct worker *worker, struct connection *connection) {
                 connection->is_away = true;
             }
             stop_wait(worker->node, connection, dispatch.stopped);
+            return;
+        case DISPATCH_HOLD:
+            list_push_back(&worker->held, &connection->run_link);
             return;
         case DISPATCH_SUSPEND:
             if (connection->home != worker) {
@@ -371,6 +402,10 @@ static void run_stage(struct worker *worker) {
                 break;
             }
             struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
+            if (UNLIKELY(connection->is_gated) && connection->home == worker) {
+                list_push_back(&worker->held, &connection->run_link);
+                continue;
+            }
             if (connection->home == worker && !connection_parse(connection)) {
                 requests_finished(worker, connection);
                 continue;
@@ -387,8 +422,20 @@ static void run_stage(struct worker *worker) {
     }
 }
 
-void worker_append(struct worker *worker) {
-    (void)worker; /* The log's place: nothing reads effects yet. */
+/* Those that are held go on, if what they wait for may have come. */
+static void release_stage(struct worker *worker) {
+    const struct node *node = worker->node;
+    worker->may_hold = worker->cut != NULL || (node->log != NULL && oplog_is_full(node->log));
+    worker->may_refuse = atomic_load_explicit(&node->is_loading, memory_order_relaxed) ||
+                         atomic_load_explicit(&node->refuses_writes, memory_order_relaxed) ||
+                         (node->log != NULL && oplog_error(node->log) != 0);
+    gate_open_step(worker);
+    if (LIKELY(list_is_empty(&worker->held))) {
+        return;
+    }
+    for (struct list *link; (link = list_pop_front(&worker->held)) != NULL;) {
+        list_push_back(&worker->runnable, link);
+    }
 }
 
 static void write_stage(struct worker *worker) {
@@ -412,6 +459,9 @@ static void write_stage(struct worker *worker) {
             connection_mark_output(connection);
             continue;
         }
+        if (UNLIKELY(gate_holds(worker, connection))) {
+            continue;
+        }
         connection_write(connection);
     }
 }
@@ -421,7 +471,7 @@ static void write_stage(struct worker *worker) {
 static bool has_work(const struct worker *worker) {
     return !list_is_empty(&worker->runnable) || !list_is_empty(&worker->writable) ||
            !list_is_empty(&worker->readable) || !list_is_empty(&worker->store->graveyard) ||
-           worker->has_leaving;
+           worker->has_leaving || cutting_has_work(worker) || loading_has_work(worker);
 }
 
 static void note_work(struct worker *worker) {
@@ -433,6 +483,7 @@ static void note_work(struct worker *worker) {
         work->written_bytes > max->written_bytes ? work->written_bytes : max->written_bytes;
     max->buckets = work->buckets > max->buckets ? work->buckets : max->buckets;
     max->buried = work->buried > max->buried ? work->buried : max->buried;
+    max->cut_bytes = work->cut_bytes > max->cut_bytes ? work->cut_bytes : max->cut_bytes;
     max->evictions = work->evictions > max->evictions ? work->evictions : max->evictions;
     worker->read_bytes += work->read_bytes;
     worker->written_bytes += work->written_bytes;
@@ -452,10 +503,11 @@ void worker_tick(struct worker *worker) {
         worker_end_pause(worker);
     }
 
+    release_stage(worker);
     mail_stage(worker);
     read_stage(worker);
     run_stage(worker);
-    worker_append(worker);
+    gate_append(worker);
     stop_serve(worker);
     write_stage(worker);
     send_mail_stage(worker);
@@ -463,6 +515,7 @@ void worker_tick(struct worker *worker) {
         close_stage(worker);
     }
     housekeeping_tick(worker);
+    gate_append(worker);
 
     worker->work.buckets += worker->store->table_steps - steps;
     worker->work.buried += worker->store->buried_elements - buried;
@@ -534,6 +587,8 @@ struct worker *worker_new(struct node *node, uint32_t index) {
     list_init(&worker->runnable);
     list_init(&worker->suspended);
     list_init(&worker->writable);
+    list_init(&worker->gated);
+    list_init(&worker->held);
     list_init(&worker->closing);
     list_init(&worker->monitors);
     list_init(&worker->spare_lists);
@@ -558,6 +613,7 @@ static void drop_travellers(struct worker *worker) {
     mailbox_take_all(&worker->travellers);
     list_empty(&worker->readable);
     list_empty(&worker->runnable);
+    list_empty(&worker->held);
     list_empty(&worker->suspended);
     for (uint32_t i = 0; i < KEYSPACE_STORES_MAX; i++) {
         list_empty(&worker->leaving[i]);
@@ -604,6 +660,8 @@ void worker_free(struct worker *worker) {
     }
     worker->store->background = NULL;
     executor_free(&worker->executor);
+    oplog_batch_free(&worker->batch);
+    loading_forget(worker);
     loop_free(worker->loop);
     memory_free(worker);
 }
@@ -614,7 +672,7 @@ static void *thread_main(void *context) {
     while (!worker->is_stopping) {
         worker_tick(worker);
     }
-    worker_append(worker);
+    gate_append(worker);
     stop_leave(worker);
     return NULL;
 }

@@ -17,6 +17,7 @@
 #include "execute/executor.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
+#include "oplog/oplog.h"
 #include "worker/connection.h"
 #include "worker/node.h"
 
@@ -46,6 +47,7 @@ struct tick_work {
     uint64_t buckets; /* split, merged, searched for expired keys */
     uint64_t buried;
     uint64_t evictions;
+    uint64_t cut_bytes; /* serialised for an image */
 };
 
 /* A message between workers that is not a connection. Freed by `run`'s owner: run frees it. */
@@ -75,6 +77,17 @@ struct worker {
     struct list closing;   /* by link */
     struct list leaving[KEYSPACE_STORES_MAX]; /* by run_link: to be sent to that worker */
     bool has_leaving;
+    struct list gated; /* by write_link: output that waits for the log: gate.h */
+    struct list held;  /* by run_link: requests that wait for a gate, for room in log or image */
+    bool may_hold;     /* log or image may have no room in this tick */
+    bool may_refuse;   /* the node's state may forbid commands in this tick */
+    struct oplog_batch batch;   /* effects that are not appended yet */
+    uint64_t appended;          /* log position that the replies of this worker wait for */
+    atomic_bool awaits_log;     /* the log's progress is to wake this worker */
+    atomic_bool awaits_room;    /* room for chunks likewise */
+    struct loader *loader;      /* this worker's part of node->loading, until it is done */
+    struct cut *cut;            /* this worker's part of node->cutting, until it is done */
+    bool cut_waits;             /* for room */
     struct list monitors;       /* by monitor_link */
     struct pubsub *pubsub;      /* channels and patterns of this worker's connections */
     struct notices *notices;    /* what other workers are to be told with the tick's mail */
@@ -115,6 +128,7 @@ struct worker {
     atomic_bool is_asked_for_room; /* by another worker: to evict, with its next tick */
     /* Counters as others may read them at any time: published per housekeeping period. */
     atomic_uint_least64_t commands_seen;
+    atomic_uint_least64_t changes_seen;
     atomic_uint_least64_t read_bytes_seen;
     atomic_uint_least64_t written_bytes_seen;
     struct listeners *listeners; /* worker 0 only: what it accepts from */
@@ -144,8 +158,6 @@ void worker_configure(struct worker *worker);
 /* CLIENT PAUSE is over: what it held goes on. */
 void worker_end_pause(struct worker *worker);
 
-/* Appends to the log what the tick's commands changed: nothing may leave before. */
-void worker_append(struct worker *worker);
 /* Runs the connection's next request while the workers that it needs stand still, and sends it on
  * its way. */
 void worker_run_stopped(struct worker *worker, struct connection *connection);

@@ -176,7 +176,7 @@ START_TEST(a_rewrite_keeps_what_was_set_for_the_next_start) {
     struct process_end end = process_run(path, "--check-config", NULL);
     process_expect(&end, 0, "valid");
     file_remove(folder, "conf");
-    ck_assert_int_eq(rmdir(folder), 0);
+    server_remove_folder(folder);
 }
 END_TEST
 

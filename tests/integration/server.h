@@ -19,6 +19,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <hiredis/hiredis.h>
 #include <poll.h>
 #include <signal.h>
@@ -113,7 +114,7 @@ static inline struct server server_start(const char *option, ...) {
     char *arguments[SERVER_ARGUMENTS_MAX] = {strdup(program)};
     size_t count = 1;
     char text[256];
-    snprintf(text, sizeof(text), "--port %d --dir %s --logfile %s/log --unixsocket %s/socket",
+    snprintf(text, sizeof(text), "--port %d --dir %s --logfile %s/server.log --unixsocket %s/socket",
              server.port, server.folder, server.folder, server.folder);
     server_add_words(arguments, &count, text);
     va_list more;
@@ -139,7 +140,7 @@ static inline struct server server_start(const char *option, ...) {
 /* Everything that the log says so far; the caller frees it. */
 static inline char *server_log(const struct server *server) {
     char path[128];
-    snprintf(path, sizeof(path), "%s/log", server->folder);
+    snprintf(path, sizeof(path), "%s/server.log", server->folder);
     FILE *file = fopen(path, "r");
     ck_assert_ptr_nonnull(file);
     size_t capacity = 1024 * 1024;
@@ -160,19 +161,31 @@ static inline void server_expect_log(const struct server *server, const char *pa
     free(text);
 }
 
+/* What a server is known to leave behind. */
+static inline void server_remove_folder(const char *folder) {
+    static const char *const patterns[] = {"log/*", "log", "server.log", "socket", "dump.snapshot"};
+    char path[128];
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, patterns[i]);
+        glob_t found;
+        bool has_any = glob(path, 0, NULL, &found) == 0;
+        for (size_t j = 0; has_any && j < found.gl_pathc; j++) {
+            remove(found.gl_pathv[j]);
+        }
+        if (has_any) {
+            globfree(&found);
+        }
+    }
+    ck_assert_msg(rmdir(folder) == 0, "the server left files in %s", folder);
+}
+
 static inline void server_stop(struct server *server) {
     kill(server->pid, SIGTERM);
     int status = 0;
     ck_assert_int_eq(waitpid(server->pid, &status, 0), server->pid);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the server ended with status %x",
                   (unsigned)status);
-    static const char *const names[] = {"log", "socket"};
-    char path[128];
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        snprintf(path, sizeof(path), "%s/%s", server->folder, names[i]);
-        unlink(path);
-    }
-    ck_assert_msg(rmdir(server->folder) == 0, "the server left files in %s", server->folder);
+    server_remove_folder(server->folder);
 }
 
 /* ---- replies as text ---- */

@@ -34,8 +34,7 @@ START_TEST(the_unix_socket_serves_and_goes_with_the_server) {
     int status = 0;
     ck_assert_int_eq(waitpid(server.pid, &status, 0), server.pid);
     ck_assert(!file_exists(server.folder, "socket"));
-    file_remove(server.folder, "log");
-    ck_assert_int_eq(rmdir(server.folder), 0);
+    server_remove_folder(server.folder);
 }
 END_TEST
 
@@ -142,7 +141,7 @@ START_TEST(sighup_opens_the_log_anew_and_reads_the_config_again) {
 
     char log[128];
     char moved[128];
-    snprintf(log, sizeof(log), "%s/log", server.folder);
+    snprintf(log, sizeof(log), "%s/server.log", server.folder);
     snprintf(moved, sizeof(moved), "%s/moved", server.folder);
     ck_assert_int_eq(rename(log, moved), 0);
     file_write(folder, "conf", "maxmemory 2mb\nloglevel notice\ndatabases 3\n");
@@ -212,7 +211,7 @@ START_TEST(a_daemon_goes_on_without_its_parent) {
     int port = server_free_port();
     snprintf(option[0], sizeof(option[0]), "%d", port);
     snprintf(option[1], sizeof(option[1]), "%s/pid", folder);
-    snprintf(option[2], sizeof(option[2]), "%s/log", folder);
+    snprintf(option[2], sizeof(option[2]), "%s/server.log", folder);
     struct process_end end = process_run("--port", option[0], "--pidfile", option[1], "--logfile",
                                          option[2], "--dir", folder, "--daemonize", "yes", NULL);
     ck_assert_int_eq(end.code, EX_OK);
@@ -236,8 +235,7 @@ START_TEST(a_daemon_goes_on_without_its_parent) {
         server_sleep_ms(10);
     }
     ck_assert(!file_exists(folder, "pid"));
-    file_remove(folder, "log");
-    rmdir(folder);
+    server_remove_folder(folder);
 }
 END_TEST
 

@@ -6,10 +6,7 @@ static void expect_ended(struct server *server) {
     int status = -1;
     ck_assert_int_eq(waitpid(server->pid, &status, 0), server->pid);
     ck_assert_int_eq(status, 0);
-    char path[128];
-    snprintf(path, sizeof(path), "%s/log", server->folder);
-    unlink(path);
-    ck_assert_msg(rmdir(server->folder) == 0, "the server left files in %s", server->folder);
+    server_remove_folder(server->folder);
 }
 
 START_TEST(shutdown_closes_all_connections_without_a_reply) {
@@ -62,7 +59,6 @@ START_TEST(a_wrong_shutdown_changes_nothing) {
     EXPECT(client, "-ERR syntax error", "SHUTDOWN ABORT NOW");
     EXPECT(client, "-ERR syntax error", "SHUTDOWN later");
     EXPECT(client, "-ERR No shutdown in progress.", "SHUTDOWN ABORT");
-    EXPECT(client, "-ERR Errors trying to SHUTDOWN. Check logs.", "SHUTDOWN SAVE");
     EXPECT(client, "+OK", "MULTI");
     EXPECT(client, "-ERR Command not allowed inside a transaction", "SHUTDOWN NOSAVE");
     EXPECT(client, "-EXECABORT Transaction discarded because of previous errors.", "EXEC");

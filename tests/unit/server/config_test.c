@@ -206,12 +206,12 @@ START_TEST(what_cannot_be_honoured_and_protects_the_server_is_refused) {
 END_TEST
 
 START_TEST(an_option_without_meaning_is_noted_once_and_kept_as_it_was_set) {
-    ck_assert(loads("rdbcompression no\nrdbcompression no\nrepl-backlog-size 5mb\n"));
+    ck_assert(loads("rdb-del-sync-files no\nrdb-del-sync-files no\nrepl-backlog-size 5mb\n"));
     ck_assert_str_eq(
         text(&notes),
-        "The option 'rdbcompression' has no meaning here: it is accepted, without effect\n"
+        "The option 'rdb-del-sync-files' has no meaning here: it is accepted, without effect\n"
         "The option 'repl-backlog-size' has no meaning here: it is accepted, without effect\n");
-    GETS("rdbcompression=no;repl-backlog-size=5242880;", "rdbcompression", "repl-backlog-size");
+    GETS("rdb-del-sync-files=no;repl-backlog-size=5242880;", "rdb-del-sync-files", "repl-backlog-size");
     refuses("repl-timeout 0", "Reading the configuration file 'test.conf', at line 1\n"
                               ">>> 'repl-timeout 0'\n"
                               "argument must be between 1 and 2147483647 inclusive\n");
@@ -739,7 +739,7 @@ START_TEST(the_manual_names_every_option_that_has_a_meaning) {
     config_print_man(&man);
     ck_assert_ptr_nonnull(strstr(text(&help), "--maxmemory-policy "));
     ck_assert_ptr_nonnull(strstr(text(&man), ".B maxmemory\\-policy noeviction\n"));
-    ck_assert_ptr_null(strstr(text(&help), "rdbcompression"));
+    ck_assert_ptr_null(strstr(text(&help), "rdb-del-sync-files"));
     ck_assert_ptr_null(strstr(text(&man), "key\\-load\\-delay"));
     /* A line of roff that begins with a dot is a request. */
     for (const char *line = strstr(man.bytes, "\n."); line != NULL;

@@ -1,0 +1,36 @@
+/* Persistence: what the node begins with and what it leaves behind.
+ *
+ *   prepare: finds snapshot and log, has the log's torn tail cut -> workers load -> start: the log
+ *   is opened with a new history, saving begins -> ... -> stop: a last snapshot if rules ask for
+ *   it, the log is closed
+ *
+ * In the folder `dir`
+ *   dump.snapshot   the last snapshot (snapshot/snapshot_file.h); named after dbfilename
+ *   log/            the log's segments (oplog/segment.h), when appendonly is on
+ *   dump.rdb        of redis-server: read at the first start, when neither of the others is there
+ *
+ * The snapshot must be of a history that the log goes on from; whatever else is found is refused,
+ * with exit code 70 (EX_SOFTWARE), and nothing is touched.
+ *
+ * Thread: the main one.
+ */
+#ifndef TARN_SERVER_PERSISTENCE_H
+#define TARN_SERVER_PERSISTENCE_H
+
+#include "server/saving.h"
+
+struct persistence;
+
+/* Finds what there is and has the workers, which do not run yet, begin with it. 0, or an exit code:
+ * the log says why. */
+int persistence_prepare(struct server *server);
+/* Waits up to so long until all is loaded. */
+bool persistence_is_loaded(struct server *server, int64_t timeout_ms);
+/* All is loaded, or loading failed: then an exit code. Opens the log, begins to save. */
+int persistence_start(struct server *server);
+/* While the workers run: a last snapshot, if it is asked for. False: it failed. */
+bool persistence_save_last(struct server *server);
+/* The workers have ended. */
+void persistence_stop(struct server *server);
+
+#endif

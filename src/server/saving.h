@@ -1,0 +1,89 @@
+/* Saving: the thread that takes snapshots, and switches the log on and off. One job at a time, in
+ * the order asked for.
+ *
+ *   begin (under a stop) -> workers cut, this thread writes the chunks -> the log's tail -> end,
+ *   sync, rename -> the log's old segments go
+ *
+ * A snapshot needs a log while it is taken: when appendonly is off, one of its own in
+ * SAVING_LOG_TEMPORARY, which is removed behind it. Switching appendonly on is the same with the
+ * log kept: it becomes SAVING_LOG once the snapshot that it goes on from is durable.
+ *
+ * Thread: the functions may be called by any, but for saving_new() and saving_free(), the main
+ * thread's.
+ */
+#ifndef TARN_SERVER_SAVING_H
+#define TARN_SERVER_SAVING_H
+
+#include "oplog/oplog.h"
+#include "server/server.h"
+
+#define SAVING_LOG "log"
+#define SAVING_LOG_TEMPORARY "log.temporary"
+#define SAVING_LOG_OLD "log.old"
+#define SAVING_FILE_SUFFIX ".snapshot"
+/* After a snapshot that failed, save rules wait so long before the next. */
+#define SAVING_RETRY_MS 5000
+
+enum saving_job {
+    SAVING_SNAPSHOT,
+    SAVING_LOG_ON,  /* appendonly yes: a new history, on top of a snapshot */
+    SAVING_LOG_OFF, /* appendonly no */
+    SAVING_JOBS,
+};
+
+struct saving;
+
+/* Where the node's history stands before the log is opened: what was recovered. */
+struct saving_plan {
+    struct server *server;
+    struct oplog *log;       /* open, or NULL: appendonly is off */
+    struct disk *log_folder; /* its folder, or NULL; owned from here on */
+    struct history history;  /* the log's, or the recovered one, which a log would go on from */
+    uint64_t end;            /* position where it stands */
+    uint64_t base_bytes;     /* of the snapshot that was loaded */
+    unsigned char node_id[OPLOG_NODE_ID_BYTES];
+};
+
+struct saving *saving_new(const struct saving_plan *plan);
+/* Ends the thread once the job under way is done, closes the log. 0, or a negative errno: what was
+ * appended is not all on disk. The workers have ended. */
+int saving_free(struct saving *saving);
+
+/* Asks for a job, behind those that were asked for before. Answers its number. */
+uint64_t saving_request(struct saving *saving, enum saving_job job);
+bool saving_is_done(struct saving *saving, uint64_t number, bool *has_failed);
+/* A snapshot is being taken, or waits to be. */
+bool saving_is_running(struct saving *saving);
+/* Wall clock seconds: of the last good snapshot, or the start. */
+int64_t saving_last_saved_s(struct saving *saving); /* NULL: 0 */
+/* Waits for its end; true if it went well. Not on workers. */
+bool saving_wait(struct saving *saving, uint64_t number);
+/* Begins what save rules, the log's growth and its maximum ask for. By worker 0, each
+ * HOUSEKEEPING_PERIOD_MS. */
+void saving_cron(struct saving *saving);
+
+struct saving_status {
+    bool is_running;            /* a snapshot is being taken */
+    bool is_scheduled;          /* another one waits */
+    bool has_failed;            /* the last one */
+    int64_t last_saved_s;       /* wall clock: of the last good one, or the start */
+    int64_t last_duration_s;    /* -1: there was none */
+    int64_t current_duration_s; /* -1: none is running */
+    uint64_t snapshots;         /* good ones so far */
+    uint64_t failures_in_a_row;
+    uint64_t changes;   /* since the last good one began */
+    uint64_t keys_done; /* of the running one */
+    uint64_t keys_total;
+    uint64_t early_buckets; /* of the running or last one: serialised before their turn */
+    uint64_t writes_held;   /* likewise: held back for room */
+    uint64_t base_bytes;    /* of the last good one */
+    bool has_log;
+    struct oplog_figures log; /* if has_log */
+};
+/* While all workers stand still. */
+void saving_status_read(struct saving *saving, struct saving_status *status);
+
+/* What a snapshot's file is called: dbfilename's ".rdb" is replaced. name[DISK_NAME_BYTES_MAX]. */
+void saving_file_name(const char *dbfilename, char *name);
+
+#endif

@@ -1,0 +1,99 @@
+#include "worker/gate.h"
+
+#include "commands/effect_codec.h"
+
+static void record(void *context, const struct call *call, const struct place *place,
+                   const struct effect *effect) {
+    (void)call;
+    struct worker *worker = context;
+    struct effect_record entry = {.effect = *effect, .slot = EFFECT_NODE_SLOT};
+    if (place != NULL) {
+        entry.key = place->key;
+        entry.database = place->database;
+        entry.slot = place->slot;
+    }
+    if (effect_write(&worker->batch.bytes, &entry)) {
+        oplog_batch_add_block(&worker->batch, effect->block);
+    }
+}
+
+void gate_configure(struct worker *worker) {
+    struct call_observer *observer = &worker->executor.environment.observer;
+    observer->context = worker;
+    observer->effect = worker->node->log == NULL ? NULL : record;
+}
+
+void gate_append(struct worker *worker) {
+    if (oplog_batch_bytes(&worker->batch) > 0) {
+        worker->appended = oplog_append(worker->node->log, &worker->batch, worker->now_ms);
+    }
+}
+
+static bool is_safe(const struct worker *worker, uint64_t position) {
+    return oplog_safe_position(worker->node->log) >= position;
+}
+
+bool gate_holds(struct worker *worker, struct connection *connection) {
+    const struct node *node = worker->node;
+    if (node->log == NULL || !node->log_gates) {
+        connection->gate = 0;
+        return false;
+    }
+    /* What was let go before and did not fit into the socket goes on. */
+    if (connection->passed_bytes > 0 &&
+        connection_output_bytes(connection) <= connection->passed_bytes) {
+        return false;
+    }
+    gate_carry(worker, connection);
+    if (LIKELY(is_safe(worker, connection->gate))) {
+        connection->gate = 0;
+        return false;
+    }
+    connection->is_gated = true;
+    list_push_back(&worker->gated, &connection->write_link);
+    return true;
+}
+
+static void let_go(struct connection *connection) {
+    list_remove(&connection->write_link);
+    connection->is_gated = false;
+    connection->gate = 0;
+    connection->passed_bytes = connection_output_bytes(connection);
+    if (connection->closes) {
+        return;
+    }
+    connection_write(connection);
+    if (!connection->closes && (connection->flags & CONNECTION_PUSHED) != 0) {
+        connection_take_deferred(connection);
+    }
+}
+
+void gate_open_step(struct worker *worker) {
+    if (LIKELY(list_is_empty(&worker->gated))) {
+        return;
+    }
+    const struct node *node = worker->node;
+    atomic_store(&worker->awaits_log, true);
+    for (struct list *link = worker->gated.next; link != &worker->gated;) {
+        struct connection *connection = LIST_ENTRY(link, struct connection, write_link);
+        link = link->next;
+        if (connection->closes || node->log == NULL || !node->log_gates ||
+            is_safe(worker, connection->gate)) {
+            let_go(connection);
+        }
+    }
+    if (list_is_empty(&worker->gated)) {
+        atomic_store(&worker->awaits_log, false);
+    }
+}
+
+void gate_progress(void *context) {
+    const struct node *node = context;
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        struct worker *worker = node->workers[i];
+        if (worker != NULL && atomic_load_explicit(&worker->awaits_log, memory_order_relaxed) &&
+            atomic_exchange(&worker->awaits_log, false)) {
+            loop_wake(worker->loop);
+        }
+    }
+}
