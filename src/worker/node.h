@@ -39,7 +39,7 @@ struct node {
     bool log_gates;          /* replies wait for the log: appendonly is on; written under a stop */
     struct loading *loading; /* what the node begins with, while it is loaded, or NULL */
     int64_t loading_refuses_from_ms; /* wall clock: requests wait until then */
-    struct cutting *cutting; /* the image being taken, or NULL; written under a stop */
+    struct cutting *cutting;         /* the image being taken, or NULL; written under a stop */
     /* A command or another event took long enough for latency-monitor-threshold: for the server
      * layer's LATENCY; or NULL. Called by any worker, at any time. */
     void (*latency_event)(struct node *node, const char *event, int64_t duration_ms);

@@ -114,8 +114,9 @@ static inline struct server server_start(const char *option, ...) {
     char *arguments[SERVER_ARGUMENTS_MAX] = {strdup(program)};
     size_t count = 1;
     char text[256];
-    snprintf(text, sizeof(text), "--port %d --dir %s --logfile %s/server.log --unixsocket %s/socket",
-             server.port, server.folder, server.folder, server.folder);
+    snprintf(text, sizeof(text),
+             "--port %d --dir %s --logfile %s/server.log --unixsocket %s/socket", server.port,
+             server.folder, server.folder, server.folder);
     server_add_words(arguments, &count, text);
     va_list more;
     va_start(more, option);

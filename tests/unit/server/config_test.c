@@ -211,7 +211,8 @@ START_TEST(an_option_without_meaning_is_noted_once_and_kept_as_it_was_set) {
         text(&notes),
         "The option 'rdb-del-sync-files' has no meaning here: it is accepted, without effect\n"
         "The option 'repl-backlog-size' has no meaning here: it is accepted, without effect\n");
-    GETS("rdb-del-sync-files=no;repl-backlog-size=5242880;", "rdb-del-sync-files", "repl-backlog-size");
+    GETS("rdb-del-sync-files=no;repl-backlog-size=5242880;", "rdb-del-sync-files",
+         "repl-backlog-size");
     refuses("repl-timeout 0", "Reading the configuration file 'test.conf', at line 1\n"
                               ">>> 'repl-timeout 0'\n"
                               "argument must be between 1 and 2147483647 inclusive\n");
