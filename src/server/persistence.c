@@ -247,6 +247,13 @@ bool persistence_save_last(struct server *server) {
     return saving == NULL || saving_wait(saving, saving_request(saving, SAVING_SNAPSHOT));
 }
 
+void persistence_end_saving(struct server *server) {
+    struct saving *saving = atomic_load(&server->saving);
+    if (saving != NULL) {
+        saving_end(saving);
+    }
+}
+
 void persistence_stop(struct server *server) {
     struct persistence *persistence = server->persistence;
     if (persistence == NULL) {

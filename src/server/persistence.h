@@ -30,6 +30,8 @@ bool persistence_is_loaded(struct server *server, int64_t timeout_ms);
 int persistence_start(struct server *server);
 /* While the workers run: a last snapshot, if it is asked for. False: it failed. */
 bool persistence_save_last(struct server *server);
+/* Likewise: no snapshot is taken any more. */
+void persistence_end_saving(struct server *server);
 /* The workers have ended. */
 void persistence_stop(struct server *server);
 

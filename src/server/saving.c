@@ -48,6 +48,7 @@ struct saving {
     uint64_t early_buckets;
     uint64_t writes_held;
     uint64_t keys_total;
+    atomic_bool gives_up; /* the snapshot under way is to end where it is */
 
     /* The thread's. */
     struct oplog *log;       /* open for appendonly, or for the snapshot under way */
@@ -227,6 +228,10 @@ static int write_images(struct saving *saving, struct snapshot_writer *writer) {
     int error = 0;
     while ((chunk = cutting_take(saving->cutting)) != NULL) {
         size_t bytes = image_chunk_bytes(chunk);
+        if (error == 0 && atomic_load(&saving->gives_up)) {
+            error = -ECANCELED;
+            cutting_give_up(saving->cutting);
+        }
         if (error == 0) {
             struct span raw = buffer_span(&chunk->bytes);
             if (chunk->blocks_count > 0) {
@@ -708,12 +713,17 @@ struct saving *saving_new(const struct saving_plan *plan) {
     return saving;
 }
 
-int saving_free(struct saving *saving) {
+void saving_end(struct saving *saving) {
+    atomic_store(&saving->gives_up, true);
     pthread_mutex_lock(&saving->mutex);
+    saving->queued = 0;
     saving->is_stopping = true;
     pthread_cond_broadcast(&saving->changed);
     pthread_mutex_unlock(&saving->mutex);
     pthread_join(saving->thread, NULL);
+}
+
+int saving_free(struct saving *saving) {
     int error = saving->log == NULL ? 0 : log_close(saving);
     pthread_mutex_destroy(&saving->mutex);
     pthread_cond_destroy(&saving->changed);

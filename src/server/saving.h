@@ -45,7 +45,10 @@ struct saving_plan {
 };
 
 struct saving *saving_new(const struct saving_plan *plan);
-/* Ends the thread once the job under way is done, closes the log. 0, or a negative errno: what was
+/* Breaks off the snapshot under way, drops what waits, and ends the thread: while the workers still
+ * run. Nothing may be asked for afterwards. */
+void saving_end(struct saving *saving);
+/* After saving_end(): closes the log. 0, or a negative errno: what was
  * appended is not all on disk. The workers have ended. */
 int saving_free(struct saving *saving);
 

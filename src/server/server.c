@@ -412,6 +412,7 @@ int server_stop(struct server *server) {
     struct node *node = &server->node;
     readiness_notify(getenv("NOTIFY_SOCKET"), READINESS_STOPPING);
     save_at_end(server);
+    persistence_end_saving(server);
     join_workers(node, node->worker_count);
     persistence_stop(server);
     process_remove_pid_file(&server->options->server);

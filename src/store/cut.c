@@ -5,6 +5,8 @@
 #include "store/value.h"
 
 #define WORD_BITS 64
+/* Bytes of each entry that are fetched ahead of its turn. */
+#define FETCH_BYTES 256
 
 /* A walk over the buckets that a table had when it began. */
 struct walk {
@@ -317,6 +319,16 @@ static void table_end(struct cut *cut, struct cut_table *table) {
     }
 }
 
+/* Entries lie anywhere: those of the next bucket are on their way while one is written. */
+static void fetch_ahead(const struct walk *walk, uint32_t index) {
+    if (index == 0) {
+        table_prefetch_bucket(walk->table, index, FETCH_BYTES);
+    }
+    if (index + 1 < walk->table->bucket_count) {
+        table_prefetch_bucket(walk->table, index + 1, FETCH_BYTES);
+    }
+}
+
 /* A piece of the slot; true when the slot is done. */
 static bool slot_step(struct cut *cut) {
     if (!list_is_empty(&cut->values)) {
@@ -330,6 +342,7 @@ static bool slot_step(struct cut *cut) {
     uint32_t index;
     if (walk_next(&table->walk, &index)) {
         cut->work->buckets++;
+        fetch_ahead(&table->walk, index);
         write_bucket(cut, table, index);
     } else {
         table_end(cut, table);

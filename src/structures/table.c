@@ -306,6 +306,16 @@ void table_visit_bucket(const struct table *table, uint32_t index,
     }
 }
 
+void table_prefetch_bucket(const struct table *table, uint32_t index, size_t element_bytes) {
+    const struct table_bucket *bucket = table_bucket(table, index);
+    for (int i = 0; i < LAST_CELL; i++) {
+        const char *element = table_cell_element(bucket->cells[i]);
+        for (size_t at = 0; element != NULL && at < element_bytes; at += BUCKET_BYTES) {
+            __builtin_prefetch(element + at);
+        }
+    }
+}
+
 uint64_t table_scan(const struct table *table, uint64_t position,
                     void (*visit)(void *element, void *context), void *context) {
     const uint64_t space = UINT64_C(1) << TABLE_SCAN_BITS;

@@ -172,6 +172,9 @@ uint64_t table_scan(const struct table *table, uint64_t position,
 void table_visit_bucket(const struct table *table, uint32_t index,
                         void (*visit)(void *element, void *context), void *context);
 
+/* Has the elements of that bucket fetched into the cache: so many bytes of each. */
+void table_prefetch_bucket(const struct table *table, uint32_t index, size_t element_bytes);
+
 /* Any element with about equal chance, or NULL in an empty table. */
 void *table_random(const struct table *table, struct random *random);
 
