@@ -5,7 +5,7 @@
 #include <errno.h>
 
 START_TEST(append_to_an_idle_log_is_written_at_once_and_not_synced) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct oplog *oplog = place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_EVERYSEC});
     uint64_t end = place_append(&place, oplog, "abc");
@@ -22,7 +22,7 @@ START_TEST(append_to_an_idle_log_is_written_at_once_and_not_synced) {
 END_TEST
 
 START_TEST(always_is_safe_only_once_synced) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct oplog *oplog = place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_ALWAYS});
     uint64_t end = place_append(&place, oplog, "abc");
@@ -35,7 +35,7 @@ START_TEST(always_is_safe_only_once_synced) {
 END_TEST
 
 START_TEST(threads_sync_what_many_frames_over_many_segments_hold) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct oplog *oplog =
         place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_ALWAYS, .has_threads = true});
@@ -65,7 +65,7 @@ START_TEST(threads_sync_what_many_frames_over_many_segments_hold) {
 END_TEST
 
 START_TEST(folder_of_another_is_refused) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct oplog *oplog = place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_NO});
     struct disk other;

@@ -13,14 +13,14 @@
 
 #define PLACE_SEGMENT_BYTES 4096
 
-struct place {
+struct log_place {
     char path[64];
     struct disk disk;
     struct oplog_batch batch;
 };
 
-static inline void place_open(struct place *place) {
-    *place = (struct place){.batch = OPLOG_BATCH_EMPTY};
+static inline void place_open(struct log_place *place) {
+    *place = (struct log_place){.batch = OPLOG_BATCH_EMPTY};
     snprintf(place->path, sizeof(place->path), "/tmp/tarn-oplog-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(place->path));
     ck_assert_int_eq(disk_open(&place->disk, place->path), 0);
@@ -31,7 +31,7 @@ static inline void place_remove_file(void *context, const char *name) {
     disk->remove(disk->context, name);
 }
 
-static inline void place_close(struct place *place) {
+static inline void place_close(struct log_place *place) {
     oplog_batch_free(&place->batch);
     place->disk.list(place->disk.context, place_remove_file, &place->disk);
     disk_close(&place->disk);
@@ -49,7 +49,7 @@ struct place_log {
     uint64_t begin;
 };
 
-static inline struct oplog *place_log_open(struct place *place, struct place_log how) {
+static inline struct oplog *place_log_open(struct log_place *place, struct place_log how) {
     struct oplog_plan plan = {
         .disk = &place->disk,
         .history = history_fork(&how.parent),
@@ -66,7 +66,8 @@ static inline struct oplog *place_log_open(struct place *place, struct place_log
     return oplog;
 }
 
-static inline uint64_t place_append(struct place *place, struct oplog *oplog, const char *text) {
+static inline uint64_t place_append(struct log_place *place, struct oplog *oplog,
+                                    const char *text) {
     buffer_append_string(&place->batch.bytes, text);
     return oplog_append(oplog, &place->batch, 1234);
 }

@@ -5,7 +5,7 @@
 #include <sys/uio.h>
 
 /* Recovers, and compares the contents, a line each. */
-static struct oplog_recovery recover(struct place *place, const struct oplog_recovery_plan *how,
+static struct oplog_recovery recover(struct log_place *place, const struct oplog_recovery_plan *how,
                                      enum oplog_status wanted, const char *contents) {
     struct buffer lines = BUFFER_EMPTY;
     struct oplog_recovery_plan plan = *how;
@@ -27,7 +27,7 @@ static struct oplog_recovery recover(struct place *place, const struct oplog_rec
 static const struct oplog_recovery_plan from_the_beginning = {.from = 0};
 
 /* A closed log of epoch 1 with a frame for each of the contents. Answers its end. */
-static uint64_t write_log(struct place *place, struct history *history, size_t count,
+static uint64_t write_log(struct log_place *place, struct history *history, size_t count,
                           const char *content) {
     struct oplog *oplog = place_log_open(place, (struct place_log){0});
     for (size_t i = 0; i < count; i++) {
@@ -42,7 +42,7 @@ static uint64_t write_log(struct place *place, struct history *history, size_t c
 }
 
 /* The only segment's file, or the one that begins at `first`. */
-static struct disk_file *open_segment(struct place *place, uint64_t first) {
+static struct disk_file *open_segment(struct log_place *place, uint64_t first) {
     char name[SEGMENT_NAME_BYTES];
     segment_name_write(name, (struct segment_name){.first = first, .epoch = 1});
     int error = 0;
@@ -51,7 +51,7 @@ static struct disk_file *open_segment(struct place *place, uint64_t first) {
     return file;
 }
 
-static void overwrite(struct place *place, uint64_t offset, const char *text) {
+static void overwrite(struct log_place *place, uint64_t offset, const char *text) {
     struct disk_file *file = open_segment(place, 0);
     struct iovec part = {.iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text)};
     ck_assert_int_eq(place->disk.write(file, &part, 1, offset), 0);
@@ -59,7 +59,7 @@ static void overwrite(struct place *place, uint64_t offset, const char *text) {
 }
 
 START_TEST(folder_without_segments_has_no_log) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct oplog_recovery recovery = recover(&place, &from_the_beginning, OPLOG_DONE, "");
     ck_assert(!recovery.is_found);
@@ -71,7 +71,7 @@ START_TEST(folder_without_segments_has_no_log) {
 END_TEST
 
 START_TEST(what_was_appended_comes_back_in_order_over_histories) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct history first_history;
     uint64_t end = write_log(&place, &first_history, 1, "one");
@@ -109,7 +109,7 @@ START_TEST(what_was_appended_comes_back_in_order_over_histories) {
 END_TEST
 
 START_TEST(blocks_are_written_where_they_were_hung_in) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct oplog *oplog = place_log_open(&place, (struct place_log){0});
     struct block *block = block_try_new(10);
@@ -131,7 +131,7 @@ START_TEST(blocks_are_written_where_they_were_hung_in) {
 END_TEST
 
 START_TEST(torn_tail_is_cut_unless_that_is_refused) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct history history;
     uint64_t end = write_log(&place, &history, 2, "content");
@@ -156,7 +156,7 @@ START_TEST(torn_tail_is_cut_unless_that_is_refused) {
 END_TEST
 
 START_TEST(damage_before_what_is_known_to_be_synced_is_refused) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct oplog *oplog = place_log_open(&place, (struct place_log){0});
     place_append(&place, oplog, "first");
@@ -173,7 +173,7 @@ START_TEST(damage_before_what_is_known_to_be_synced_is_refused) {
 END_TEST
 
 START_TEST(damage_in_an_older_history_is_refused) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct place_log how = {0};
     how.begin = write_log(&place, &how.parent, 1, "content");
@@ -186,7 +186,7 @@ START_TEST(damage_in_an_older_history_is_refused) {
 END_TEST
 
 START_TEST(damaged_header_of_the_first_segment_is_refused) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct history history;
     write_log(&place, &history, 1, "content");
@@ -198,7 +198,7 @@ START_TEST(damaged_header_of_the_first_segment_is_refused) {
 END_TEST
 
 START_TEST(missing_segment_is_refused) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct history history;
     write_log(&place, &history, 300, "some content of a frame");
@@ -216,7 +216,7 @@ START_TEST(missing_segment_is_refused) {
 END_TEST
 
 START_TEST(snapshot_of_another_history_is_refused) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct history history;
     uint64_t end = write_log(&place, &history, 1, "content");
@@ -229,7 +229,7 @@ START_TEST(snapshot_of_another_history_is_refused) {
 END_TEST
 
 START_TEST(snapshot_newer_than_the_log_replaces_it) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct history history;
     uint64_t end = write_log(&place, &history, 1, "content");
@@ -254,7 +254,7 @@ START_TEST(snapshot_newer_than_the_log_replaces_it) {
 END_TEST
 
 START_TEST(reader_follows_a_log_that_is_appended_to) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct oplog *oplog = place_log_open(&place, (struct place_log){0});
     struct buffer report = BUFFER_EMPTY;
@@ -282,7 +282,7 @@ START_TEST(reader_follows_a_log_that_is_appended_to) {
 END_TEST
 
 START_TEST(frame_larger_than_the_read_buffer_is_read) {
-    struct place place;
+    struct log_place place;
     place_open(&place);
     struct oplog *oplog = place_log_open(&place, (struct place_log){0});
     size_t large = OPLOG_READ_BYTES * 2 + 7;
