@@ -219,6 +219,7 @@ int persistence_start(struct server *server) {
         .history = persistence->history,
         .end = persistence->end,
         .base_bytes = persistence->snapshot_bytes,
+        .raw_bytes = persistence->snapshot == NULL ? 0 : persistence->snapshot->end.raw_bytes,
     };
     random_seed_bytes(plan.node_id, sizeof(plan.node_id));
     if (persistence->log_folder != NULL) {

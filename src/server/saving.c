@@ -45,6 +45,7 @@ struct saving {
     uint64_t failures_in_a_row;
     uint64_t changes_base; /* the node's changes when the last good one began */
     uint64_t base_bytes;
+    uint64_t raw_bytes; /* of the data in it, not compressed */
     uint64_t early_buckets;
     uint64_t writes_held;
     uint64_t keys_total;
@@ -63,6 +64,7 @@ struct saving {
     char name[DISK_NAME_BYTES_MAX]; /* of the file, as the options said then */
     bool is_compressed;
     uint64_t new_base_bytes;
+    uint64_t new_raw_bytes;
 };
 
 void saving_file_name(const char *dbfilename, char *name) {
@@ -226,8 +228,10 @@ static int write_images(struct saving *saving, struct snapshot_writer *writer) {
     struct buffer content = BUFFER_EMPTY;
     struct image_chunk *chunk;
     int error = 0;
+    saving->new_raw_bytes = 0;
     while ((chunk = cutting_take(saving->cutting)) != NULL) {
         size_t bytes = image_chunk_bytes(chunk);
+        saving->new_raw_bytes += bytes;
         if (error == 0 && atomic_load(&saving->gives_up)) {
             error = -ECANCELED;
             cutting_give_up(saving->cutting);
@@ -511,6 +515,7 @@ static void job_ends(struct saving *saving, enum saving_job job, bool is_done) {
         saving->snapshots++;
         saving->changes_base = saving->changes_at_begin;
         saving->base_bytes = saving->new_base_bytes;
+        saving->raw_bytes = saving->new_raw_bytes;
         log_notice("DB saved on disk");
         log_notice("Background saving terminated with success");
     }
@@ -637,7 +642,8 @@ static bool growth_asks(const struct saving *saving, int64_t now_ms) {
     if (options->log_size_max > 0 && grown >= (uint64_t)options->log_size_max) {
         return true;
     }
-    uint64_t base = saving->base_bytes;
+    /* A log of data that compresses well is no larger than it has to be. */
+    uint64_t base = saving->raw_bytes;
     return options->auto_aof_rewrite_percentage > 0 &&
            grown >= (uint64_t)options->auto_aof_rewrite_min_size &&
            (double)grown >= (double)base * (double)options->auto_aof_rewrite_percentage / 100.0;
@@ -703,6 +709,7 @@ struct saving *saving_new(const struct saving_plan *plan) {
     saving->history = plan->history;
     saving->end = plan->end;
     saving->base_bytes = plan->base_bytes;
+    saving->raw_bytes = plan->raw_bytes;
     memcpy(saving->node_id, plan->node_id, sizeof(saving->node_id));
     saving->last_saved_s = clock_wall_ms() / 1000;
     saving->last_duration_s = -1;
