@@ -79,6 +79,8 @@ struct server_options {
     struct save_points save;
     char *dbfilename;
     bool stop_writes_on_bgsave_error;
+    char *appendfilename; /* what a redis-server left behind */
+    char *appenddirname;
     bool rdbcompression;
     bool aof_load_truncated;
     int64_t auto_aof_rewrite_percentage;

@@ -2,12 +2,14 @@
 
 #include "base/logger.h"
 #include "base/memory.h"
+#include "execute/import.h"
 #include "io/clock.h"
 #include "oplog/recovery.h"
 #include "worker/gate.h"
 #include "worker/loading.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@ struct persistence {
     struct history history; /* recovered */
     uint64_t end;
     uint64_t snapshot_bytes;
+    bool is_found; /* a snapshot or a log */
 };
 
 static int complain(const char *what, const struct buffer *report) {
@@ -45,6 +48,7 @@ static int find_snapshot(const struct server *server, struct persistence *persis
         const struct snapshot_reader *snapshot = persistence->snapshot;
         persistence->history = snapshot->header.history;
         persistence->end = snapshot->end.end;
+        persistence->is_found = true;
         persistence->snapshot_bytes = snapshot->end.size_bytes;
         if (snapshot->header.databases > server->node.keyspace->database_count) {
             log_warning("The snapshot %s was taken with %u databases, and only %u are configured.",
@@ -95,6 +99,7 @@ static int find_log(const struct server *server, struct persistence *persistence
         }
         persistence->history = recovery.history;
         persistence->end = recovery.end;
+        persistence->is_found = persistence->is_found || recovery.is_found;
     }
     oplog_recovery_free(&recovery);
     return code;
@@ -179,7 +184,7 @@ struct beginning {
     struct oplog *log;
 };
 
-static void begin(void *context) {
+static void attach_log(void *context) {
     const struct beginning *beginning = context;
     struct node *node = &beginning->server->node;
     node->log = beginning->log;
@@ -187,9 +192,116 @@ static void begin(void *context) {
     for (uint32_t i = 0; i < node->worker_count; i++) {
         gate_configure(node->workers[i]);
         gate_follow(node->workers[i]);
+    }
+}
+
+static void serve(void *context) {
+    struct node *node = context;
+    atomic_store(&node->is_loading, false);
+    for (uint32_t i = 0; i < node->worker_count; i++) {
         loop_wake(node->workers[i]->loop);
     }
-    atomic_store(&node->is_loading, false);
+}
+
+/* ---- what a redis-server left behind ---- */
+
+struct import {
+    struct server *server;
+    struct disk *disk; /* dir, or the folder of append only files */
+    const char *name;
+    bool is_aof;
+    enum import_status status;
+    struct import_result result;
+    struct buffer report;
+};
+
+/* Under a stop: nothing records what is imported, a snapshot will follow. */
+static void import_run(void *context) {
+    struct import *import = context;
+    struct server *server = import->server;
+    struct import_plan plan = {
+        .environment = &server->node.workers[0]->executor.environment,
+        .commands = server->node.commands,
+        .disk = import->disk,
+        .now_ms = clock_wall_ms(),
+        .takes_truncated = server->options->server.aof_load_truncated,
+    };
+    import->status = import->is_aof
+                         ? import_aof(&plan, import->name, &import->result, &import->report)
+                         : import_rdb(&plan, import->name, &import->result, &import->report);
+}
+
+static int import_file(struct server *server, struct disk *disk, const char *name, bool is_aof) {
+    struct import import = {.server = server, .disk = disk, .name = name, .is_aof = is_aof};
+    int64_t started_us = clock_monotonic_us();
+    stop_visit(&server->node, import_run, &import);
+    bool is_done = import.status == IMPORT_DONE || import.status == IMPORT_TRUNCATED;
+    if (import.report.length > 0) {
+        log_warning("%s: %.*s", is_done ? "Imported" : "Cannot import", (int)import.report.length,
+                    import.report.bytes);
+    }
+    if (is_done) {
+        log_notice("Imported %s of a redis-server: %llu keys, %llu commands, %llu expired keys "
+                   "left out, %.3f seconds",
+                   name, (unsigned long long)import.result.keys,
+                   (unsigned long long)import.result.commands,
+                   (unsigned long long)import.result.expired_keys,
+                   (double)(clock_monotonic_us() - started_us) / 1e6);
+    }
+    buffer_free(&import.report);
+    return is_done ? 0 : EX_SOFTWARE;
+}
+
+/* The append only file in its folder, as redis-server 7 has it. */
+static int import_folder(struct server *server, const char *manifest) {
+    struct disk folder;
+    int error = disk_open(&folder, server->options->server.appenddirname);
+    if (error != 0) {
+        log_warning("Cannot open the folder %s: %s", server->options->server.appenddirname,
+                    strerror(-error));
+        return EX_NOINPUT;
+    }
+    int code = import_file(server, &folder, manifest, true);
+    disk_close(&folder);
+    return code;
+}
+
+static bool is_there(const char *folder, const char *name) {
+    char path[2 * DISK_NAME_BYTES_MAX];
+    return (size_t)snprintf(path, sizeof(path), "%s/%s", folder, name) < sizeof(path) &&
+           access(path, F_OK) == 0;
+}
+
+/* At the first start: the append only file, as redis-server would, or else the RDB file. */
+static int import_first(struct server *server, bool *has_imported) {
+    const struct server_options *options = &server->options->server;
+    struct persistence *persistence = server->persistence;
+    char manifest[DISK_NAME_BYTES_MAX];
+    snprintf(manifest, sizeof(manifest), "%s.manifest", options->appendfilename);
+    *has_imported = true;
+    if (persistence->is_found) {
+        *has_imported = false;
+        return 0;
+    }
+    if (options->appendonly && is_there(options->appenddirname, manifest)) {
+        return import_folder(server, manifest);
+    }
+    if (options->appendonly && is_there(".", options->appendfilename)) {
+        return import_file(server, &persistence->folder, options->appendfilename, true);
+    }
+    if (is_there(".", options->dbfilename)) {
+        return import_file(server, &persistence->folder, options->dbfilename, false);
+    }
+    *has_imported = false;
+    return 0;
+}
+
+static void log_folder_close(struct persistence *persistence) {
+    if (persistence->log_folder != NULL) {
+        disk_close(persistence->log_folder);
+        memory_free(persistence->log_folder);
+        persistence->log_folder = NULL;
+    }
 }
 
 /* What was loaded, and how long it took. */
@@ -208,12 +320,9 @@ static int end_loading(struct server *server) {
     return code;
 }
 
-int persistence_start(struct server *server) {
+/* The log begins: on what was loaded, or on a snapshot of what was imported. */
+static int begin_saving(struct server *server, bool has_imported) {
     struct persistence *persistence = server->persistence;
-    int code = end_loading(server);
-    if (code != 0) {
-        return code;
-    }
     struct saving_plan plan = {
         .server = server,
         .history = persistence->history,
@@ -222,22 +331,43 @@ int persistence_start(struct server *server) {
         .raw_bytes = persistence->snapshot == NULL ? 0 : persistence->snapshot->end.raw_bytes,
     };
     random_seed_bytes(plan.node_id, sizeof(plan.node_id));
-    if (persistence->log_folder != NULL) {
-        code = open_log(server, &plan);
+    bool has_log = persistence->log_folder != NULL;
+    if (has_log && !has_imported) {
+        int code = open_log(server, &plan);
         if (code != 0) {
             return code;
         }
     }
+    log_folder_close(persistence);
     struct beginning beginning = {.server = server, .log = plan.log};
-    stop_visit(&server->node, begin, &beginning);
+    stop_visit(&server->node, attach_log, &beginning);
+    struct saving *saving = saving_new(&plan);
+    atomic_store(&server->saving, saving);
+    bool is_saved =
+        !has_log || !has_imported || saving_wait(saving, saving_request(saving, SAVING_LOG_ON));
+    return is_saved ? 0 : EX_IOERR;
+}
+
+int persistence_start(struct server *server) {
+    struct persistence *persistence = server->persistence;
+    bool has_imported = false;
+    int code = end_loading(server);
+    if (code == 0) {
+        code = import_first(server, &has_imported);
+    }
+    if (code == 0) {
+        code = begin_saving(server, has_imported);
+    }
+    if (code != 0) {
+        return code;
+    }
+    stop_visit(&server->node, serve, &server->node);
     loading_end(persistence->loading);
     persistence->loading = NULL;
     if (persistence->snapshot != NULL) {
         snapshot_reader_close(persistence->snapshot);
         persistence->snapshot = NULL;
     }
-    struct saving *saving = saving_new(&plan);
-    atomic_store(&server->saving, saving);
     return 0;
 }
 
@@ -273,10 +403,7 @@ void persistence_stop(struct server *server) {
     if (persistence->snapshot != NULL) {
         snapshot_reader_close(persistence->snapshot);
     }
-    if (persistence->log_folder != NULL) {
-        disk_close(persistence->log_folder);
-        memory_free(persistence->log_folder);
-    }
+    log_folder_close(persistence);
     if (persistence->has_folder) {
         disk_close(&persistence->folder);
     }

@@ -324,6 +324,7 @@ int server_start(struct server *server) {
     return 0;
 
 fail_after_start:
+    persistence_end_saving(server);
     join_workers(node, node->worker_count);
 fail_after_persistence:
     persistence_stop(server);
