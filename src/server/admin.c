@@ -55,7 +55,7 @@ static void lolwut_command(struct session *session) {
     struct buffer text = BUFFER_EMPTY;
     append_art(&text, &session->worker->random, within(size[0], 1, 200), within(size[1], 1, 100));
     buffer_append_string(&text, "\nWickerwork, undone by chance. Tarn " SERVER_VERSION
-                                ", Redis ver. " SERVER_REDIS_VERSION "\n");
+                                ", Redis ver. " NODE_REDIS_VERSION "\n");
     reply_verbatim(session->reply, "txt", buffer_span(&text));
     buffer_free(&text);
 }

@@ -43,7 +43,7 @@ struct field {
     { .name = (field_name), .form = FORM_FIXED, .text = (field_text) }
 
 static const struct field server_fields[] = {
-    FIXED("redis_version", SERVER_REDIS_VERSION),
+    FIXED("redis_version", NODE_REDIS_VERSION),
     FIXED("tarn_version", SERVER_VERSION),
     FIXED("redis_git_sha1", "00000000"),
     FIXED("redis_git_dirty", "0"),

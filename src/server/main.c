@@ -63,7 +63,7 @@ static int serve(struct config *config, struct options *options, const struct bu
     signals_report_crashes("tarn-server " SERVER_VERSION);
     log_notice("oO0OoO0OoO0Oo Tarn is starting oO0OoO0OoO0Oo");
     log_notice("Tarn version=%s, behaves as Redis version=%s, bits=64, pid=%d, just started",
-               SERVER_VERSION, SERVER_REDIS_VERSION, (int)getpid());
+               SERVER_VERSION, NODE_REDIS_VERSION, (int)getpid());
     if (config_file(config)[0] == '\0') {
         log_notice("No config file is named, the defaults and the command line hold.");
     }

@@ -21,8 +21,6 @@
 #else
 #define SERVER_VERSION "0"
 #endif
-/* The version of Redis whose behaviour this server has. */
-#define SERVER_REDIS_VERSION "7.2.4"
 
 struct persistence;
 struct saving;

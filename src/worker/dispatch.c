@@ -1,6 +1,7 @@
 #include "worker/dispatch.h"
 
 #include "base/logger.h"
+#include "base/memory.h"
 #include "commands/keyspace_commands.h"
 #include "worker/monitor.h"
 #include "worker/pubsub.h"
@@ -195,17 +196,29 @@ static bool is_suspended(const struct worker *worker, const struct connection *c
 
 /* ---- locate ---- */
 
+static uint64_t owners_of(const struct node *node, const struct span *args, const uint32_t *indexes,
+                          int count) {
+    uint64_t owners = 0;
+    for (int i = 0; i < count; i++) {
+        owners |= UINT64_C(1) << node->keyspace->owners[slot_of_key(args[indexes[i]])];
+    }
+    return owners;
+}
+
 uint64_t dispatch_key_owners(const struct node *node, const struct command *command,
                              const struct span *args, uint32_t args_count) {
     uint32_t indexes[KEYS_AT_ONCE];
     int count = command_keys(command, args, args_count, indexes, KEYS_AT_ONCE);
-    uint64_t owners = 0;
-    if (count > KEYS_AT_ONCE) {
-        return STOP_ALL_WORKERS;
+    if (LIKELY(count <= KEYS_AT_ONCE)) {
+        return owners_of(node, args, indexes, count);
     }
-    for (int i = 0; i < count; i++) {
-        owners |= UINT64_C(1) << node->keyspace->owners[slot_of_key(args[indexes[i]])];
+    uint32_t *all = memory_try_alloc((size_t)count * sizeof(*all));
+    if (all == NULL) {
+        return STOP_ALL_WORKERS; /* Which is always enough. */
     }
+    command_keys(command, args, args_count, all, count);
+    uint64_t owners = owners_of(node, args, all, count);
+    memory_free(all);
     return owners;
 }
 
@@ -658,7 +671,7 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
         apply_reply_mode(worker, connection, mark);
         return DISPATCH_DONE;
     }
-    connection->commands++;
+    connection->commands += connection->gather.store_count == 0; /* A gather's parts are one. */
     enum dispatch_outcome outcome =
         execute(worker, connection, request, is_stopped, dispatch, &mark);
     if (LIKELY(outcome == DISPATCH_DONE)) {

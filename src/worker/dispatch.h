@@ -24,8 +24,8 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
                                        struct request *request, bool is_stopped,
                                        struct dispatch *dispatch);
 
-/* The workers (bits) that own the keys of these arguments; STOP_ALL_WORKERS when there are too many
- * to look at. */
+/* The workers (bits) that own the keys of these arguments; STOP_ALL_WORKERS when there is no memory
+ * to look at so many. */
 uint64_t dispatch_key_owners(const struct node *node, const struct command *command,
                              const struct span *args, uint32_t args_count);
 

@@ -293,7 +293,9 @@ static void requests_finished(struct worker *worker, struct connection *connecti
             return;
         }
         if ((connection->flags & CONNECTION_PARSE_FAILED) != 0) {
-            reply_error(&connection->reply, connection->parser.error);
+            if ((connection->flags & (CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP)) == 0) {
+                reply_error(&connection->reply, connection->parser.error);
+            }
             executor_count_error(&worker->executor, span_of_string(connection->parser.error));
             connection->flags |= CONNECTION_CLOSE_AFTER_REPLY;
             return;
