@@ -19,16 +19,18 @@
 int writer_write_frames(const struct oplog *oplog, struct disk_file *file, uint64_t file_first,
                         struct list *first_link, size_t count) {
     size_t parts_max = 0;
-    struct list *link = first_link;
-    for (size_t i = 0; i < count; i++, link = link->next) {
+    struct list *link = NULL;
+    for (size_t i = 0; i < count; i++) {
+        /* What follows the last one is not ours to look at: it may be appended just now. */
+        link = i == 0 ? first_link : link->next;
         parts_max += 1 + oplog_batch_parts_max(&LIST_ENTRY(link, struct held_frame, link)->content);
     }
     struct iovec few[FEW_PARTS] = {{0}};
     struct iovec *parts =
         parts_max <= FEW_PARTS ? few : memory_alloc(parts_max * sizeof(struct iovec));
     size_t parts_count = 0;
-    link = first_link;
-    for (size_t i = 0; i < count; i++, link = link->next) {
+    for (size_t i = 0; i < count; i++) {
+        link = i == 0 ? first_link : link->next;
         struct held_frame *frame = LIST_ENTRY(link, struct held_frame, link);
         parts[parts_count++] =
             (struct iovec){.iov_base = frame->header, .iov_len = OPLOG_FRAME_HEADER_BYTES};
