@@ -1,0 +1,137 @@
+#include "execute/snapshot_load.h"
+
+#include "commands/effect_codec.h"
+#include "snapshot/snapshot_section.h"
+#include "store/image.h"
+
+/* ---- reports ---- */
+
+static void report_place(const struct snapshot_load *load, uint32_t index, struct buffer *report) {
+    buffer_format(report, "snapshot file \"%s\", the chunk at byte %llu: ", load->reader->name,
+                  (unsigned long long)load->reader->chunks[index].offset);
+}
+
+/* ---- images ---- */
+
+static bool load_images(struct snapshot_load *load, uint32_t index, struct buffer *report) {
+    struct image_reader images;
+    struct image_record record;
+    enum image_status status;
+    image_reader_init(&images, buffer_span(&load->content));
+    const char *at = images.rest.bytes;
+    while ((status = image_read(&images, &record)) == IMAGE_DONE) {
+        if (store_owns(load->store, record.slot)) {
+            status = image_load(load->store, &record);
+            if (status != IMAGE_DONE) {
+                break;
+            }
+            load->figures.keys += !record.is_more && record.offset == 0;
+        }
+        at = images.rest.bytes;
+    }
+    if (status == IMAGE_END) {
+        return true;
+    }
+    report_place(load, index, report);
+    if (status == IMAGE_NO_MEMORY) {
+        buffer_append_string(report, "no memory for a value");
+    } else {
+        buffer_format(report,
+                      "expected a record that fits at byte %zu of its content, found another",
+                      (size_t)(at - load->content.bytes));
+    }
+    return false;
+}
+
+/* ---- the tail ---- */
+
+/* The image of this slot is from after the frame: it holds what the frame does. */
+static bool is_in_image(const struct snapshot_load *load, uint16_t slot, uint64_t position) {
+    const struct snapshot_slot *row = snapshot_reader_slot(load->reader, slot);
+    return row != NULL && position < row->position;
+}
+
+/* A flush or swap, slot by slot, for those whose image is older. */
+static enum effect_replay_status
+replay_to_slots(struct snapshot_load *load, const struct effect_record *record, uint64_t position) {
+    struct store *store = load->store;
+    uint64_t number = (uint64_t)record->effect.number;
+    bool is_flush = record->effect.kind == EFFECT_DATABASE_FLUSH;
+    uint64_t first = is_flush ? number : number >> 32;
+    uint64_t second = is_flush ? 0 : number & UINT32_MAX;
+    if (first >= store->database_count || second >= store->database_count) {
+        return EFFECT_REPLAY_WRONG_DATABASE;
+    }
+    for (uint32_t i = 0; i < store->slot_count; i++) {
+        uint16_t slot = (uint16_t)(store->slot_first + i);
+        if (is_in_image(load, slot, position)) {
+            continue;
+        }
+        if (is_flush) {
+            store_flush_slot(store, (uint32_t)first, slot);
+        } else {
+            store_swap_slot(store, (uint32_t)first, (uint32_t)second, slot);
+        }
+    }
+    return EFFECT_REPLAY_DONE;
+}
+
+static enum effect_replay_status replay(struct snapshot_load *load,
+                                        const struct effect_record *record, uint64_t position) {
+    if (record->slot == EFFECT_NODE_SLOT) {
+        return replay_to_slots(load, record, position);
+    }
+    if (!store_owns(load->store, record->slot) || is_in_image(load, record->slot, position)) {
+        return EFFECT_REPLAY_DONE;
+    }
+    return effect_replay_to_store(load->store, record);
+}
+
+/* NULL, or what was found in place of an effect that fits. */
+static const char *load_frame(struct snapshot_load *load, const struct snapshot_frame *frame) {
+    struct span content = frame->content;
+    struct effect_record record;
+    enum effect_read_status status;
+    while ((status = effect_read(&content, &record)) == EFFECT_READ_DONE) {
+        enum effect_replay_status replayed = replay(load, &record, frame->position);
+        if (replayed != EFFECT_REPLAY_DONE) {
+            return effect_replay_reason(replayed);
+        }
+        load->figures.effects++;
+    }
+    return status == EFFECT_READ_END ? NULL : "bytes that are none";
+}
+
+static bool load_frames(struct snapshot_load *load, uint32_t index, struct buffer *report) {
+    struct span rest = buffer_span(&load->content);
+    struct snapshot_frame frame;
+    enum snapshot_section_status status;
+    while ((status = snapshot_frame_read(&rest, &frame)) == SNAPSHOT_SECTION_DONE) {
+        const char *found = load_frame(load, &frame);
+        if (found != NULL) {
+            report_place(load, index, report);
+            buffer_format(report,
+                          "expected effects that fit in the frame of position %llu, found: %s",
+                          (unsigned long long)frame.position, found);
+            return false;
+        }
+    }
+    if (status != SNAPSHOT_SECTION_END) {
+        report_place(load, index, report);
+        buffer_append_string(report, "expected frames of the log, found lengths that do not fit");
+    }
+    return status == SNAPSHOT_SECTION_END;
+}
+
+bool snapshot_load_chunk(struct snapshot_load *load, uint32_t index, struct buffer *report) {
+    ASSERT(index < load->reader->chunks_count);
+    enum snapshot_kind kind = load->reader->chunks[index].kind;
+    if (kind != SNAPSHOT_IMAGE && kind != SNAPSHOT_TAIL) {
+        return true;
+    }
+    if (snapshot_reader_chunk(load->reader, index, &load->content, report) != SNAPSHOT_READ_DONE) {
+        return false;
+    }
+    return kind == SNAPSHOT_IMAGE ? load_images(load, index, report)
+                                  : load_frames(load, index, report);
+}
