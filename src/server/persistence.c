@@ -391,6 +391,7 @@ void persistence_stop(struct server *server) {
         return;
     }
     struct saving *saving = atomic_exchange(&server->saving, NULL);
+    server->node.log = NULL;
     if (saving != NULL) {
         int error = saving_free(saving);
         if (error != 0) {
