@@ -16,6 +16,7 @@ import sys
 import tempfile
 
 import memory
+import persistence
 import tick
 from rows import ROWS, TARGETS, TWO_WORKERS_TARGET
 from server import bare_start, store_start
@@ -56,12 +57,14 @@ class Bench:
         """Runs per round: a row whose ratio is one of differences needs three times as many."""
         return 3 if row.beyond_bare else 1
 
-    def judge(self, name, figure, target):
-        """Says whether a figure meets its target, and remembers it for the end."""
+    def judge(self, name, figure, target, at_least=False):
+        """Says whether a figure meets its target, and remembers it for the end. A target is the
+        highest figure that meets it, or with at_least the lowest."""
         if target is None:
             return ""
-        self.judged.append((name, figure, target))
-        return "met" if figure <= target else "MISSED"
+        is_met = figure >= target if at_least else figure <= target
+        self.judged.append((name, figure, target, is_met))
+        return "met" if is_met else "MISSED"
 
     def load(self, server, *words, core=LOAD_CORE):
         """Runs the load generator once and returns what it measured."""
@@ -221,7 +224,7 @@ def profile(bench, row):
 
 
 def summary(bench):
-    missed = [(name, figure, target) for name, figure, target in bench.judged if figure > target]
+    missed = [(name, figure, target) for name, figure, target, is_met in bench.judged if not is_met]
     print(f"\ntargets met: {len(bench.judged) - len(missed)} of {len(bench.judged)}")
     for name, figure, target in missed:
         print(f"  missed: {name} {figure:.2f}, target {target:.2f}")
@@ -247,7 +250,7 @@ def main():
         epilog="CPU rows: " + " ".join(ROWS) + ". TARN_SERVER and REDIS_SERVER name the two "
         "programs; REDIS_SERVER may also be another tarn-server to compare with.")
     parser.add_argument("what", nargs="*", default=["all"],
-                        help="all, cpu, targets, workers, memory, tick, or names of CPU rows")
+                        help="all, cpu, targets, workers, memory, tick, log, snapshot, restart, or names of CPU rows")
     parser.add_argument("--quick", action="store_true",
                         help="only what has a target, with shorter and fewer rounds")
     parser.add_argument("--rounds", type=int, help="rounds of every row")
@@ -257,9 +260,9 @@ def main():
     options = parser.parse_args()
     what = options.what
     if options.quick and what == ["all"]:
-        what = ["targets", "workers", "memory", "tick"]
+        what = ["targets", "workers", "memory", "tick", "log", "snapshot", "restart"]
 
-    special = ("workers", "memory", "tick")
+    special = ("workers", "memory", "tick", *persistence.PARTS)
     rows = rows_find([name for name in what if name not in special])
     for name in what:
         if name not in special and not rows_find([name]):
@@ -279,6 +282,9 @@ def main():
             memory.run(bench)
         if "tick" in what or "all" in what:
             tick.run(bench)
+        for name, run in persistence.PARTS.items():
+            if name in what or "all" in what:
+                run(bench)
         summary(bench)
 
 

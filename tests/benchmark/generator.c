@@ -17,6 +17,9 @@ enum {
     LARGE_KEYS = 64,
     EXPIRY_SECONDS_MIN = 1000000,
     EXPIRY_SECONDS_MAX = 9999999,
+    /* Values that differ are cut out of a pool at random: far larger than what a compressor looks
+     * back on, so that it finds nothing in one value that it knows from another's place. */
+    POOL_SIZE = 32 * 1024 * 1024,
 };
 
 /* A ready-made request. A position of 0 means: there is none. */
@@ -28,6 +31,7 @@ struct template {
     size_t field_at;
     size_t expiry_at;
     size_t value_size; /* of a value that follows as a body; 0: none */
+    size_t value_at;   /* of the last value in the text */
     uint64_t keys;
 };
 
@@ -38,6 +42,7 @@ struct generator {
     struct template large_read;
     struct template large_write;
     char *value;      /* letters: the beginning of every value in a text */
+    char *pool;       /* POOL_SIZE bytes, and room for a value; NULL: all values are one */
     char *body;       /* `body_size` letters and a line end */
     size_t body_size; /* all bodies of a stream have one size */
     uint64_t random;
@@ -47,13 +52,17 @@ struct generator {
 };
 
 /* xorshift64*: scatters keys well enough, and costs next to nothing. */
-static uint64_t random_below(struct generator *generator, uint64_t limit) {
+static uint64_t random_next(struct generator *generator) {
     uint64_t random = generator->random;
     random ^= random >> 12;
     random ^= random << 25;
     random ^= random >> 27;
     generator->random = random;
-    return (uint64_t)(((unsigned __int128)(random * UINT64_C(2685821657736338717)) * limit) >> 64);
+    return random * UINT64_C(2685821657736338717);
+}
+
+static uint64_t random_below(struct generator *generator, uint64_t limit) {
+    return (uint64_t)(((unsigned __int128)random_next(generator) * limit) >> 64);
 }
 
 static void __attribute__((format(printf, 2, 3)))
@@ -74,6 +83,7 @@ static void append_value(struct template *template, const char *value, size_t si
     if (size >= BODY_SIZE_MIN) {
         template->value_size = size;
     } else {
+        template->value_at = template->size;
         append(template, "%.*s\r\n", (int)size, value);
     }
 }
@@ -147,6 +157,28 @@ static void templates_make(struct generator *generator) {
     generator->large_write = template_make(generator, large_write);
 }
 
+static void pool_make(struct generator *generator) {
+    size_t size = POOL_SIZE + BODY_SIZE_MIN;
+    generator->pool = program_allocate(size);
+    if (generator->options->values == VALUES_RANDOM) {
+        for (size_t at = 0; at + sizeof(uint64_t) <= size; at += sizeof(uint64_t)) {
+            uint64_t bytes = random_next(generator);
+            memcpy(generator->pool + at, &bytes, sizeof bytes);
+        }
+        return;
+    }
+    for (size_t at = 0; at < size;) {
+        int length =
+            snprintf(generator->pool + at, size - at,
+                     "{\"id\":%06d,\"name\":\"user%05d\",\"visits\":%03d,"
+                     "\"token\":\"%08x%08x\",\"active\":true},",
+                     (int)random_below(generator, 1000000), (int)random_below(generator, 100000),
+                     (int)random_below(generator, 1000), (unsigned)random_next(generator),
+                     (unsigned)random_next(generator));
+        at += (size_t)length;
+    }
+}
+
 static void values_make(struct generator *generator) {
     size_t size = generator->options->value_size;
     generator->body_size = size >= BODY_SIZE_MIN ? size : LARGE_SIZE;
@@ -159,6 +191,9 @@ static void values_make(struct generator *generator) {
         generator->body[i] = (char)('a' + random_below(generator, 26));
     }
     memcpy(generator->body + generator->body_size, "\r\n", 2);
+    if (generator->options->values != VALUES_ONE) {
+        pool_make(generator);
+    }
 }
 
 static uint64_t divisor_common(uint64_t a, uint64_t b) {
@@ -186,6 +221,10 @@ struct generator *generator_new(const struct options *options) {
     if (options->value_size >= BODY_SIZE_MIN &&
         (options->fields > 1 || options->expiry || options->large_percent > 0)) {
         program_fail("such large values go with plain SET and GET only");
+    }
+    if (options->values != VALUES_ONE &&
+        (options->value_size >= BODY_SIZE_MIN || options->fields > 1)) {
+        program_fail("only small values of plain SET differ from key to key");
     }
     values_make(generator);
     templates_make(generator);
@@ -247,6 +286,10 @@ struct generator_request generator_next(struct generator *generator, char *place
     if (template->field_at > 0) {
         place[template->field_at] =
             (char)('0' + random_below(generator, generator->options->fields));
+    }
+    if (generator->pool != NULL && template->value_at > 0) {
+        memcpy(place + template->value_at, generator->pool + random_below(generator, POOL_SIZE),
+               generator->options->value_size);
     }
     if (template->expiry_at > 0) {
         expiry_write(generator, place + template->expiry_at);

@@ -9,7 +9,8 @@
  *
  * Closed loop: a connection sends its next pipeline when the last reply of the former has come.
  * The latency of a command is the time from the sending of its pipeline to the reading of its
- * reply. One thread; an error reply or a lost connection ends the run with exit code 1.
+ * reply. With --rate, pipelines rest until their time has come: the rate holds as long as the
+ * server keeps up. One thread; an error reply or a lost connection ends the run with exit code 1.
  */
 
 #define _GNU_SOURCE
@@ -72,6 +73,10 @@ struct load {
     clockid_t cpu_clock;
     uint64_t replies;
     bool stopping;
+    int64_t started_ns;
+    uint64_t sent;
+    struct connection **resting; /* with --rate: connections whose next pipeline is not due yet */
+    size_t resting_count;
 };
 
 static int64_t clock_ns(clockid_t clock) {
@@ -170,10 +175,31 @@ static void connection_next(struct load *load, struct connection *connection, in
         }
         place += request.text_size;
         connection->replies_due++;
+        load->sent++;
         load->stopping = generator_ended(load->generator);
     }
     connection->sent_ns = now_ns;
     connection_send(load, connection);
+}
+
+static bool is_due(const struct load *load, int64_t now_ns) {
+    double rate = load->options.rate;
+    return rate == 0 || (double)load->sent < (double)(now_ns - load->started_ns) / 1e9 * rate;
+}
+
+static void connection_rest(struct load *load, struct connection *connection, int64_t now_ns) {
+    if (is_due(load, now_ns)) {
+        connection_next(load, connection, now_ns);
+    } else {
+        load->resting[load->resting_count++] = connection;
+    }
+}
+
+static void resting_wake(struct load *load) {
+    int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+    while (load->resting_count > 0 && is_due(load, now_ns) && !load->stopping) {
+        connection_next(load, load->resting[--load->resting_count], now_ns);
+    }
 }
 
 static void connection_read(struct load *load, struct connection *connection) {
@@ -204,7 +230,7 @@ static void connection_read(struct load *load, struct connection *connection) {
     load->replies += replies;
     histogram_add(load->latency, (uint64_t)(now_ns - connection->sent_ns), replies);
     if (connection->replies_due == 0) {
-        connection_next(load, connection, now_ns);
+        connection_rest(load, connection, now_ns);
     }
 }
 
@@ -220,7 +246,7 @@ static struct snapshot snapshot_take(const struct load *load) {
 
 static void events_serve(struct load *load) {
     struct epoll_event events[EVENTS_MAX];
-    int count = epoll_wait(load->epoll_fd, events, EVENTS_MAX, 100);
+    int count = epoll_wait(load->epoll_fd, events, EVENTS_MAX, load->resting_count > 0 ? 1 : 100);
     if (count < 0 && errno != EINTR) {
         program_fail("epoll_wait: %s", strerror(errno));
     }
@@ -232,6 +258,9 @@ static void events_serve(struct load *load) {
         if ((events[i].events & ~(uint32_t)EPOLLOUT) != 0) {
             connection_read(load, connection);
         }
+    }
+    if (load->resting_count > 0) {
+        resting_wake(load);
     }
 }
 
@@ -265,8 +294,9 @@ static void run(struct load *load) {
     int64_t end_ns = warm_ns + (int64_t)(options->seconds * 1e9);
     bool warm = options->fill;
 
+    load->started_ns = from.wall_ns;
     for (size_t i = 0; i < options->connections; i++) {
-        connection_next(load, &load->connections[i], from.wall_ns);
+        connection_rest(load, &load->connections[i], from.wall_ns);
     }
     while (!load->stopping) {
         events_serve(load);
@@ -309,6 +339,7 @@ int main(int count, char **arguments) {
     load->latency = histogram_new();
     load->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     load->connections = program_allocate(load->options.connections * sizeof *load->connections);
+    load->resting = program_allocate(load->options.connections * sizeof(struct connection *));
     if (load->latency == NULL || load->epoll_fd < 0) {
         program_fail("cannot start");
     }

@@ -27,6 +27,16 @@ static enum command command(const char *text) {
     program_fail("no such command: %s", text);
 }
 
+static enum values values(const char *text) {
+    static const char *const names[] = {"one", "text", "random"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            return (enum values)i;
+        }
+    }
+    program_fail("no such values: %s", text);
+}
+
 static const char *prefix(const char *text) {
     if (strlen(text) != OPTIONS_PREFIX_SIZE) {
         program_fail("--prefix wants %d bytes", OPTIONS_PREFIX_SIZE);
@@ -51,6 +61,8 @@ struct options options_read(int count, char **arguments) {
         {"seconds", required_argument, NULL, 't'},
         {"fill", no_argument, NULL, 'F'},
         {"expiry", no_argument, NULL, 'e'},
+        {"values", required_argument, NULL, 'v'},
+        {"rate", required_argument, NULL, 'R'},
         {"large-percent", required_argument, NULL, 'l'},
         {NULL, 0, NULL, 0},
     };
@@ -117,6 +129,12 @@ struct options options_read(int count, char **arguments) {
             break;
         case 'e':
             options.expiry = true;
+            break;
+        case 'v':
+            options.values = values(optarg);
+            break;
+        case 'R':
+            options.rate = number(name, optarg, 1, 1e9);
             break;
         case 'l':
             options.large_percent = number(name, optarg, 0, 100);

@@ -16,6 +16,10 @@ enum {
     OPTIONS_VALUE_SIZE_MAX = 64 * 1024 * 1024,
 };
 
+/* What values consist of: VALUES_ONE is one text for all of them. The others differ from key to
+ * key: records of text, which compress, or random bytes, which do not. */
+enum values { VALUES_ONE, VALUES_TEXT, VALUES_RANDOM };
+
 enum command { COMMAND_GET, COMMAND_SET, COMMAND_MIXED, COMMAND_HSET, COMMAND_HGET, COMMAND_INCR };
 
 struct options {
@@ -34,6 +38,8 @@ struct options {
     double seconds;
     bool fill;            /* every key once with all its fields, in a scattered order, then end */
     bool expiry;          /* SET has EX */
+    enum values values;   /* of SET, below 16 KiB */
+    double rate;          /* commands per second at most; 0: as many as the server takes */
     double large_percent; /* of the commands, that read or write a value of 1 MiB */
 };
 

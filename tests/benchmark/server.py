@@ -9,6 +9,7 @@ import time
 
 START_SECONDS_MAX = 10
 STOP_SECONDS_MAX = 20
+LOAD_SECONDS_MAX = 120
 
 
 def free_port():
@@ -20,9 +21,10 @@ def free_port():
 class Server:
     """One process that listens on a loopback port. `cores` is the set of cores it may run on."""
 
-    def __init__(self, command, port, cores, directory=None):
+    def __init__(self, command, port, cores, directory=None, keeps_directory=False):
         self.port = port
         self.directory = directory
+        self.keeps_directory = keeps_directory
         self.output = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command,
@@ -55,6 +57,19 @@ class Server:
         text = self.output.read().decode(errors="replace")
         raise RuntimeError(f"{self.process.args[0]} does not answer:\n{text[-2000:]}")
 
+    def wait_until_loaded(self):
+        """A server that loads listens before it answers."""
+        deadline = time.monotonic() + LOAD_SECONDS_MAX
+        while time.monotonic() < deadline:
+            try:
+                if self.ask("PING") == "PONG":
+                    return
+            except RuntimeError as error:
+                if "LOADING" not in str(error):
+                    raise
+            time.sleep(0.005)
+        raise RuntimeError(f"{self.process.args[0]} does not end loading")
+
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
@@ -64,7 +79,7 @@ class Server:
                 self.process.kill()
                 self.process.wait()
         self.output.close()
-        if self.directory:
+        if self.directory and not self.keeps_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def __enter__(self):
@@ -90,18 +105,26 @@ class Server:
         with open(f"/proc/{self.pid}/statm") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def cpu_seconds(self):
+        """What all its threads have used so far."""
+        with open(f"/proc/{self.pid}/stat") as stat:
+            user, system = stat.read().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
-def store_start(binary, cores, workers=1, extra=()):
-    """A Tarn or a redis-server (told apart by the file's name), with nothing on disk."""
+
+def store_start(binary, cores, workers=1, extra=(), directory=None):
+    """A Tarn or a redis-server (told apart by the file's name); unless `extra` says otherwise, with
+    nothing on disk. A directory that is given outlives the server."""
     port = free_port()
-    directory = tempfile.mkdtemp(prefix="tarn-benchmark-")
+    keeps_directory = directory is not None
+    directory = directory or tempfile.mkdtemp(prefix="tarn-benchmark-")
     command = [binary, "--port", str(port), "--dir", directory, "--save", "",
                "--appendonly", "no", "--protected-mode", "no"]
     if "redis" in os.path.basename(binary):
         command += ["--io-threads", "1"]
     else:
         command += ["--workers", str(workers)]
-    return Server(command + list(extra), port, cores, directory)
+    return Server(command + list(extra), port, cores, directory, keeps_directory)
 
 
 def bare_start(binary, cores, arguments):
