@@ -1,6 +1,7 @@
-/* tarn-snapshot: what a snapshot file holds, and whether it is whole. It changes nothing and needs
- * no server. */
+/* tarn-snapshot: what a snapshot file holds, and whether it is whole; and snapshots of the files of
+ * a redis-server, and back. It changes no file that it reads and needs no server. */
 #include "commands/effect_codec.h"
+#include "server/snapshot_conversion.h"
 #include "server/snapshot_summary.h"
 
 #include <errno.h>
@@ -12,6 +13,8 @@
 static const char usage[] = "usage: tarn-snapshot verify FILE\n"
                             "       tarn-snapshot slots FILE\n"
                             "       tarn-snapshot statistics FILE [--biggest COUNT]\n"
+                            "       tarn-snapshot import FILE SNAPSHOT [--databases COUNT]\n"
+                            "       tarn-snapshot export SNAPSHOT FILE\n"
                             "       tarn-snapshot --help | --version\n";
 
 static const char help[] =
@@ -19,9 +22,13 @@ static const char help[] =
     "  verify      reads all of the file, as a restart would: 0 if it is whole\n"
     "  slots       the slots: keys, position in the log, chunks of the file\n"
     "  statistics  keys and bytes by database and type, and the biggest values (10)\n"
+    "  import      makes a snapshot of a dump.rdb of Redis, of the manifest of its append\n"
+    "              only file, or of the one file that it was before 7.0\n"
+    "  export      makes an RDB file, which redis-server 7 loads, of a snapshot\n"
     "\n"
     "Exit codes: 0 done, 64 wrong arguments, 65 the file is damaged or incomplete,\n"
-    "66 there is no such file, 74 it could not be read.\n";
+    "66 there is no such file, 73 no file can be made there, 74 it could not be read\n"
+    "or written.\n";
 
 enum action { ACTION_VERIFY, ACTION_SLOTS, ACTION_STATISTICS };
 
@@ -171,6 +178,13 @@ int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf("tarn-snapshot %s\n", PACKAGE_VERSION);
         return EX_OK;
+    }
+    if (argc > 1 && snapshot_conversion_is(argv[1])) {
+        int code = snapshot_conversion_run(argc, argv);
+        if (code == EX_USAGE) {
+            fprintf(stderr, "%s", usage);
+        }
+        return code;
     }
     struct arguments arguments;
     if (!parse(argc, argv, &arguments)) {

@@ -53,7 +53,7 @@ static inline void redis_start(struct redis *redis, const char *option, ...) {
     char *arguments[SERVER_ARGUMENTS_MAX] = {strdup("redis-server")};
     size_t count = 1;
     char text[256];
-    snprintf(text, sizeof(text), "--port 0 --unixsocket %s/socket --dir %s --logfile log",
+    snprintf(text, sizeof(text), "--port 0 --unixsocket %s/socket --dir %s --logfile redis.log",
              redis->folder, redis->folder);
     server_add_words(arguments, &count, text);
     va_list more;
@@ -99,10 +99,14 @@ static inline void redis_remove_files(const char *path) {
 
 /* Once it has been stopped. */
 static inline void redis_remove_folder(struct redis *redis) {
-    char path[128];
-    snprintf(path, sizeof(path), "%s/appendonlydir", redis->folder);
-    if (access(path, F_OK) == 0) {
-        redis_remove_files(path);
+    /* Of redis-server, and of one of ours that took over. */
+    static const char *const folders[] = {"appendonlydir", "log", "log.old"};
+    for (size_t i = 0; i < UNIT_COUNT(folders); i++) {
+        char path[128];
+        snprintf(path, sizeof(path), "%s/%s", redis->folder, folders[i]);
+        if (access(path, F_OK) == 0) {
+            redis_remove_files(path);
+        }
     }
     redis_remove_files(redis->folder);
 }
