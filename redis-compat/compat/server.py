@@ -41,7 +41,7 @@ class Server:
         self.label = label
         self.port = port_pick()
         self.directory = tempfile.mkdtemp(prefix="redis-compat-")
-        self.log_path = os.path.join(self.directory, "log")
+        self.log_path = os.path.join(self.directory, "server.log")
         self.arguments = [program] + ([config] if config else [])
         self.arguments += ["--port", str(self.port), "--dir", self.directory, "--save", "",
                            "--appendonly", "no", "--enable-debug-command", "yes"]

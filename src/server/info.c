@@ -27,6 +27,7 @@ enum field_form {
     FORM_RATIO,    /* double, 1.50 */
     FORM_PERCENT,  /* double, 1.50% */
     FORM_SECONDS,  /* double, 1.500000 */
+    FORM_BOOL,     /* bool, 0 or 1 */
     FORM_FIXED,    /* the row's own text */
 };
 
@@ -35,10 +36,18 @@ struct field {
     const char *text; /* FORM_FIXED */
     enum field_form form;
     size_t offset;
+    bool is_conditional;
+    size_t condition; /* where the bool is that says whether there is such a field now */
 };
 
 #define FIELD(field_name, field_form, member)                                                      \
     { .name = (field_name), .form = (field_form), .offset = offsetof(struct info_figures, member) }
+#define FIELD_IF(field_name, field_form, member, member_condition)                                 \
+    {                                                                                              \
+        .name = (field_name), .form = (field_form), .is_conditional = true,                        \
+        .offset = offsetof(struct info_figures, member),                                           \
+        .condition = offsetof(struct info_figures, member_condition)                               \
+    }
 #define FIXED(field_name, field_text)                                                              \
     { .name = (field_name), .form = FORM_FIXED, .text = (field_text) }
 
@@ -142,36 +151,68 @@ static const struct field memory_fields[] = {
 };
 
 static const struct field persistence_fields[] = {
-    FIXED("loading", "0"),
+    FIELD("loading", FORM_BOOL, persistence.is_loading),
     FIXED("async_loading", "0"),
     FIXED("current_cow_peak", "0"),
     FIXED("current_cow_size", "0"),
     FIXED("current_cow_size_age", "0"),
-    FIXED("current_fork_perc", "0.00"),
-    FIXED("current_save_keys_processed", "0"),
-    FIXED("current_save_keys_total", "0"),
-    FIELD("rdb_changes_since_last_save", FORM_UNSIGNED, changes),
-    FIXED("rdb_bgsave_in_progress", "0"),
-    FIELD("rdb_last_save_time", FORM_SIGNED, started_seconds),
-    FIXED("rdb_last_bgsave_status", "ok"),
-    FIXED("rdb_last_bgsave_time_sec", "-1"),
-    FIXED("rdb_current_bgsave_time_sec", "-1"),
-    FIXED("rdb_saves", "0"),
+    FIELD("current_fork_perc", FORM_RATIO, persistence.save_percent),
+    FIELD("current_save_keys_processed", FORM_UNSIGNED, persistence.keys_done),
+    FIELD("current_save_keys_total", FORM_UNSIGNED, persistence.keys_total),
+    FIELD("rdb_changes_since_last_save", FORM_UNSIGNED, persistence.changes),
+    FIELD("rdb_bgsave_in_progress", FORM_UNSIGNED, persistence.is_saving),
+    FIELD("rdb_last_save_time", FORM_SIGNED, persistence.last_saved_s),
+    FIELD("rdb_last_bgsave_status", FORM_TEXT, persistence.snapshot_status),
+    FIELD("rdb_last_bgsave_time_sec", FORM_SIGNED, persistence.snapshot_last_s),
+    FIELD("rdb_current_bgsave_time_sec", FORM_SIGNED, persistence.snapshot_current_s),
+    FIELD("rdb_saves", FORM_UNSIGNED, persistence.snapshots),
     FIXED("rdb_last_cow_size", "0"),
     FIXED("rdb_last_load_keys_expired", "0"),
-    FIXED("rdb_last_load_keys_loaded", "0"),
-    FIXED("aof_enabled", "0"),
-    FIXED("aof_rewrite_in_progress", "0"),
-    FIXED("aof_rewrite_scheduled", "0"),
-    FIXED("aof_last_rewrite_time_sec", "-1"),
-    FIXED("aof_current_rewrite_time_sec", "-1"),
-    FIXED("aof_last_bgrewrite_status", "ok"),
-    FIXED("aof_rewrites", "0"),
-    FIXED("aof_rewrites_consecutive_failures", "0"),
-    FIXED("aof_last_write_status", "ok"),
+    FIELD("rdb_last_load_keys_loaded", FORM_UNSIGNED, persistence.loaded_keys),
+    FIELD("aof_enabled", FORM_BOOL, persistence.has_log),
+    FIELD("aof_rewrite_in_progress", FORM_UNSIGNED, persistence.is_rewriting),
+    FIELD("aof_rewrite_scheduled", FORM_UNSIGNED, persistence.rewrite_is_scheduled),
+    FIELD("aof_last_rewrite_time_sec", FORM_SIGNED, persistence.rewrite_last_s),
+    FIELD("aof_current_rewrite_time_sec", FORM_SIGNED, persistence.rewrite_current_s),
+    FIELD("aof_last_bgrewrite_status", FORM_TEXT, persistence.rewrite_status),
+    FIELD("aof_rewrites", FORM_UNSIGNED, persistence.rewrites),
+    FIELD("aof_rewrites_consecutive_failures", FORM_UNSIGNED, persistence.rewrite_failures),
+    FIELD("aof_last_write_status", FORM_TEXT, persistence.write_status),
     FIXED("aof_last_cow_size", "0"),
     FIXED("module_fork_in_progress", "0"),
     FIXED("module_fork_last_cow_size", "0"),
+    FIELD_IF("aof_current_size", FORM_UNSIGNED, persistence.current_bytes, persistence.has_log),
+    FIELD_IF("aof_base_size", FORM_UNSIGNED, persistence.base_bytes, persistence.has_log),
+    FIELD_IF("aof_pending_rewrite", FORM_UNSIGNED, persistence.rewrite_is_scheduled,
+             persistence.has_log),
+    FIELD_IF("aof_buffer_length", FORM_UNSIGNED, persistence.buffer_bytes, persistence.has_log),
+    FIELD_IF("aof_pending_bio_fsync", FORM_UNSIGNED, persistence.pending_sync, persistence.has_log),
+    FIELD_IF("aof_delayed_fsync", FORM_UNSIGNED, persistence.delayed_syncs, persistence.has_log),
+    FIELD_IF("tarn_log_history", FORM_ARRAY, persistence.history, persistence.has_log),
+    FIELD_IF("tarn_log_start", FORM_UNSIGNED, persistence.start, persistence.has_log),
+    FIELD_IF("tarn_log_position", FORM_UNSIGNED, persistence.position, persistence.has_log),
+    FIELD_IF("tarn_log_written", FORM_UNSIGNED, persistence.written, persistence.has_log),
+    FIELD_IF("tarn_log_synced", FORM_UNSIGNED, persistence.synced, persistence.has_log),
+    FIELD_IF("tarn_log_size", FORM_UNSIGNED, persistence.log_bytes, persistence.has_log),
+    FIELD_IF("tarn_log_segments", FORM_UNSIGNED, persistence.segments, persistence.has_log),
+    FIELD_IF("tarn_log_unsynced_bytes", FORM_UNSIGNED, persistence.unsynced_bytes,
+             persistence.has_log),
+    FIELD_IF("tarn_log_appends", FORM_UNSIGNED, persistence.appends, persistence.has_log),
+    FIELD_IF("tarn_log_appends_handed_over", FORM_UNSIGNED, persistence.appends_handed_over,
+             persistence.has_log),
+    FIELD_IF("tarn_log_syncs", FORM_UNSIGNED, persistence.syncs, persistence.has_log),
+    FIELD_IF("tarn_log_failures", FORM_UNSIGNED, persistence.failures, persistence.has_log),
+    FIELD("tarn_cut_early_buckets", FORM_UNSIGNED, persistence.early_buckets),
+    FIELD("tarn_cut_writes_held", FORM_UNSIGNED, persistence.writes_held),
+    FIELD_IF("loading_start_time", FORM_SIGNED, persistence.loading_start_s,
+             persistence.is_loading),
+    FIELD_IF("loading_total_bytes", FORM_UNSIGNED, persistence.loading_total_bytes,
+             persistence.is_loading),
+    FIELD_IF("loading_loaded_bytes", FORM_UNSIGNED, persistence.loading_loaded_bytes,
+             persistence.is_loading),
+    FIELD_IF("loading_loaded_perc", FORM_PERCENT, persistence.loading_percent,
+             persistence.is_loading),
+    FIELD_IF("loading_eta_seconds", FORM_SIGNED, persistence.loading_eta_s, persistence.is_loading),
     {0},
 };
 
@@ -311,15 +352,25 @@ static void append_value(struct buffer *text, const struct field *field,
     case FORM_SECONDS:
         buffer_format(text, "%.6f", *(const double *)place);
         break;
+    case FORM_BOOL:
+        buffer_append_byte(text, *(const bool *)place ? '1' : '0');
+        break;
     case FORM_FIXED:
         buffer_append_string(text, field->text);
         break;
     }
 }
 
+static bool is_shown(const struct field *field, const struct info_figures *figures) {
+    return !field->is_conditional || *(const bool *)((const char *)figures + field->condition);
+}
+
 static void append_fields(struct buffer *text, const struct field *fields,
                           const struct info_figures *figures) {
     for (; fields->name != NULL; fields++) {
+        if (!is_shown(fields, figures)) {
+            continue;
+        }
         buffer_append_string(text, fields->name);
         buffer_append_byte(text, ':');
         append_value(text, fields, figures);

@@ -64,7 +64,6 @@ static void collect_server(struct server *server, struct info_figures *figures) 
     figures->workers = server->node.worker_count;
     figures->clients = atomic_load(&server->node.clients);
     figures->maxclients = server->options->worker.maxclients;
-    figures->started_seconds = server->started_ms / 1000;
     figures->replication_id = server->replication_id;
     figures->connections_received = atomic_load(&server->node.connections_received);
     figures->connections_rejected = atomic_load(&server->node.connections_rejected);
@@ -108,7 +107,6 @@ static void collect_store(const struct store *store, struct info_figures *figure
 static void collect_worker(const struct worker *worker, struct info_figures *figures) {
     const struct executor *executor = &worker->executor;
     figures->commands += executor->commands_processed;
-    figures->changes += executor->changes;
     figures->error_replies += executor->error_replies;
     figures->read_bytes += worker->read_bytes + worker->work.read_bytes;
     figures->written_bytes += worker->written_bytes + worker->work.written_bytes;
@@ -134,6 +132,7 @@ void info_figures_read(struct server *server, struct info_figures *figures) {
     collect_server(server, figures);
     collect_memory(server, figures);
     collect_cpu(figures);
+    persistence_figures_read(server, &figures->persistence);
     for (uint32_t i = 0; i < node->worker_count; i++) {
         collect_worker(node->workers[i], figures);
     }

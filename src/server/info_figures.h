@@ -4,6 +4,7 @@
 #define TARN_SERVER_INFO_FIGURES_H
 
 #include "server/memory_figures.h"
+#include "server/persistence_figures.h"
 #include "server/server_commands.h"
 
 struct info_figures {
@@ -40,8 +41,7 @@ struct info_figures {
     uint64_t lazyfree_pending;
     uint64_t lazyfreed;
 
-    uint64_t changes;
-    int64_t started_seconds;
+    struct persistence_figures persistence;
 
     uint64_t connections_received;
     uint64_t connections_rejected;

@@ -1,6 +1,6 @@
 #include "server/option_changes.h"
 
-#include "server/server.h"
+#include "server/saving.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -45,6 +45,27 @@ static bool change_dir(void *context, struct buffer *error) {
     return true;
 }
 
+/* The log is switched behind the reply, as redis-server does, which rewrites first. */
+static bool change_appendonly(void *context, struct buffer *error) {
+    const struct server *server = context;
+    struct saving *saving = atomic_load(&server->saving);
+    if (saving == NULL || atomic_load(&server->node.is_loading)) {
+        buffer_append_string(error, "The data set is being loaded.");
+        return false;
+    }
+    saving_request(saving, server->options->server.appendonly ? SAVING_LOG_ON : SAVING_LOG_OFF);
+    return true;
+}
+
+static bool change_appendfsync(void *context, struct buffer *error) {
+    const struct server *server = context;
+    (void)error;
+    if (server->node.log != NULL && server->node.log_gates) {
+        oplog_set_sync(server->node.log, saving_sync(&server->options->server));
+    }
+    return true;
+}
+
 static bool change_title(void *context, struct buffer *error) {
     const struct server *server = context;
     (void)error;
@@ -83,6 +104,8 @@ void option_changes_register(struct server *server) {
         {"maxclients", change_maxclients},
         {"loglevel", change_log},
         {"dir", change_dir},
+        {"appendonly", change_appendonly},
+        {"appendfsync", change_appendfsync},
         {"proc-title-template", change_title},
         {"port", change_listeners},
         {"bind", change_listeners},

@@ -143,18 +143,6 @@ bool persistence_is_loaded(struct server *server, int64_t timeout_ms) {
 
 /* ---- from loaded to running ---- */
 
-static enum oplog_sync sync_of(const struct server *server) {
-    switch (server->options->server.appendfsync) {
-    case APPEND_FSYNC_ALWAYS:
-        return OPLOG_SYNC_ALWAYS;
-    case APPEND_FSYNC_NO:
-        return OPLOG_SYNC_NO;
-    case APPEND_FSYNC_EVERYSEC:
-        break;
-    }
-    return OPLOG_SYNC_EVERYSEC;
-}
-
 static int open_log(struct server *server, struct saving_plan *plan) {
     struct persistence *persistence = server->persistence;
     struct oplog_plan log = {
@@ -162,7 +150,7 @@ static int open_log(struct server *server, struct saving_plan *plan) {
         .history = history_fork(&persistence->history),
         .parent = persistence->history,
         .begin = persistence->end,
-        .sync = sync_of(server),
+        .sync = saving_sync(&server->options->server),
         .progress = gate_progress,
         .context = &server->node,
     };

@@ -35,14 +35,13 @@ struct saving {
     uint64_t ended;
     bool is_stopping;
     bool last_job_failed;
-    bool has_failed;  /* the last snapshot */
-    bool is_snapshot; /* a snapshot is being taken */
+    bool has_failed;         /* the last snapshot */
+    enum saving_job running; /* SAVING_JOBS: none */
     int64_t started_ms;
     int64_t tried_ms;
     int64_t last_saved_s;
-    int64_t last_duration_s;
-    uint64_t snapshots;
-    uint64_t failures_in_a_row;
+    struct saving_tally snapshots;
+    struct saving_tally rewrites;
     uint64_t changes_base; /* the node's changes when the last good one began */
     uint64_t base_bytes;
     uint64_t raw_bytes; /* of the data in it, not compressed */
@@ -74,6 +73,18 @@ void saving_file_name(const char *dbfilename, char *name) {
         length -= strlen(suffix);
     }
     snprintf(name, DISK_NAME_BYTES_MAX, "%.*s" SAVING_FILE_SUFFIX, (int)length, dbfilename);
+}
+
+enum oplog_sync saving_sync(const struct server_options *options) {
+    switch (options->appendfsync) {
+    case APPEND_FSYNC_ALWAYS:
+        return OPLOG_SYNC_ALWAYS;
+    case APPEND_FSYNC_NO:
+        return OPLOG_SYNC_NO;
+    case APPEND_FSYNC_EVERYSEC:
+        break;
+    }
+    return OPLOG_SYNC_EVERYSEC;
 }
 
 static uint64_t node_changes(const struct node *node) {
@@ -417,24 +428,14 @@ static bool take_snapshot(struct saving *saving, bool keeps_log, struct buffer *
 
 /* ---- jobs ---- */
 
+/* CONFIG SET appendfsync changes a log that gates. */
 static void let_log_gate(void *context) {
     struct saving *saving = context;
+    oplog_set_sync(saving->log, saving_sync(options_of(saving)));
     saving->server->node.log_gates = true;
     for (uint32_t i = 0; i < saving->server->node.worker_count; i++) {
         gate_follow(saving->server->node.workers[i]);
     }
-}
-
-static enum oplog_sync sync_of(const struct saving *saving) {
-    switch (options_of(saving)->appendfsync) {
-    case APPEND_FSYNC_ALWAYS:
-        return OPLOG_SYNC_ALWAYS;
-    case APPEND_FSYNC_NO:
-        return OPLOG_SYNC_NO;
-    case APPEND_FSYNC_EVERYSEC:
-        break;
-    }
-    return OPLOG_SYNC_EVERYSEC;
 }
 
 /* The temporary log becomes the log. */
@@ -444,7 +445,6 @@ static bool log_keep(struct saving *saving, struct buffer *report) {
         return false;
     }
     saving->is_log_temporary = false;
-    oplog_set_sync(saving->log, sync_of(saving));
     stop_visit(&saving->server->node, let_log_gate, saving);
     return true;
 }
@@ -477,6 +477,7 @@ static bool switch_log_on(struct saving *saving, struct buffer *report) {
 static bool run_job(struct saving *saving, enum saving_job job, struct buffer *report) {
     switch (job) {
     case SAVING_SNAPSHOT:
+    case SAVING_REWRITE:
         return take_snapshot(saving, false, report);
     case SAVING_LOG_ON:
         return switch_log_on(saving, report);
@@ -488,36 +489,62 @@ static bool run_job(struct saving *saving, enum saving_job job, struct buffer *r
     return true;
 }
 
+/* NULL: this job takes no snapshot. */
+static struct saving_tally *tally_of(struct saving *saving, enum saving_job job) {
+    switch (job) {
+    case SAVING_SNAPSHOT:
+        return &saving->snapshots;
+    case SAVING_REWRITE:
+    case SAVING_LOG_ON:
+        return &saving->rewrites;
+    case SAVING_LOG_OFF:
+    case SAVING_JOBS:
+        break;
+    }
+    return NULL;
+}
+
 /* With the mutex. */
 static void job_begins(struct saving *saving, enum saving_job job) {
+    struct saving_tally *tally = tally_of(saving, job);
     saving->begun++;
+    saving->running = job;
     saving->started_ms = clock_wall_ms();
     saving->tried_ms = saving->started_ms;
-    saving->is_snapshot = job != SAVING_LOG_OFF;
-    if (saving->is_snapshot) {
+    if (tally != NULL) {
+        tally->is_running = true;
         log_notice("Background saving started");
     }
 }
 
+static void snapshot_ends(struct saving *saving, struct saving_tally *tally, bool is_done) {
+    int64_t now_ms = clock_wall_ms();
+    saving->has_failed = !is_done;
+    tally->is_running = false;
+    tally->has_failed = !is_done;
+    tally->last_duration_s = (now_ms - saving->started_ms) / 1000;
+    if (!is_done) {
+        tally->failures_in_a_row++;
+        return;
+    }
+    tally->failures_in_a_row = 0;
+    tally->count++;
+    saving->last_saved_s = now_ms / 1000;
+    saving->changes_base = saving->changes_at_begin;
+    saving->base_bytes = saving->new_base_bytes;
+    saving->raw_bytes = saving->new_raw_bytes;
+    log_notice("DB saved on disk");
+    log_notice("Background saving terminated with success");
+}
+
 /* With the mutex. */
 static void job_ends(struct saving *saving, enum saving_job job, bool is_done) {
-    int64_t now_ms = clock_wall_ms();
+    struct saving_tally *tally = tally_of(saving, job);
     saving->last_job_failed = !is_done;
     saving->ended = saving->begun;
-    if (job != SAVING_LOG_OFF) {
-        saving->is_snapshot = false;
-        saving->has_failed = !is_done;
-        saving->last_duration_s = (now_ms - saving->started_ms) / 1000;
-        saving->failures_in_a_row = is_done ? 0 : saving->failures_in_a_row + 1;
-    }
-    if (job != SAVING_LOG_OFF && is_done) {
-        saving->last_saved_s = now_ms / 1000;
-        saving->snapshots++;
-        saving->changes_base = saving->changes_at_begin;
-        saving->base_bytes = saving->new_base_bytes;
-        saving->raw_bytes = saving->new_raw_bytes;
-        log_notice("DB saved on disk");
-        log_notice("Background saving terminated with success");
+    saving->running = SAVING_JOBS;
+    if (tally != NULL) {
+        snapshot_ends(saving, tally, is_done);
     }
     pthread_cond_broadcast(&saving->changed);
 }
@@ -569,7 +596,8 @@ uint64_t saving_request(struct saving *saving, enum saving_job job) {
     }
     /* What waits is what is asked for: it will show all that is there now. A switch of the log goes
      * behind the last one. */
-    if (at == saving->queued || (job != SAVING_SNAPSHOT && at + 1 != saving->queued)) {
+    bool is_switch = job == SAVING_LOG_ON || job == SAVING_LOG_OFF;
+    if (at == saving->queued || (is_switch && at + 1 != saving->queued)) {
         at = saving->queued < QUEUE_MAX ? saving->queued++ : QUEUE_MAX - 1;
         saving->queue[at] = job;
         pthread_cond_broadcast(&saving->changed);
@@ -592,6 +620,16 @@ bool saving_is_running(struct saving *saving) {
     bool is_running = saving->ended != saving->begun || saving->queued > 0;
     pthread_mutex_unlock(&saving->mutex);
     return is_running;
+}
+
+enum saving_job saving_running_job(struct saving *saving) {
+    pthread_mutex_lock(&saving->mutex);
+    enum saving_job job = saving->running;
+    if (job == SAVING_JOBS && saving->queued > 0) {
+        job = saving->queue[0];
+    }
+    pthread_mutex_unlock(&saving->mutex);
+    return job;
 }
 
 int64_t saving_last_saved_s(struct saving *saving) {
@@ -628,6 +666,13 @@ static bool rules_ask(const struct saving *saving, uint64_t changes, int64_t now
     return false;
 }
 
+/* Switching the log on failed: it is tried again. */
+static bool switch_asks(const struct saving *saving, int64_t now_ms) {
+    const struct node *node = &saving->server->node;
+    return options_of(saving)->appendonly && (node->log == NULL || !node->log_gates) &&
+           now_ms - saving->tried_ms >= SAVING_RETRY_MS;
+}
+
 /* True when the log has grown beyond what the options allow over the last snapshot. */
 static bool growth_asks(const struct saving *saving, int64_t now_ms) {
     const struct server_options *options = options_of(saving);
@@ -659,31 +704,44 @@ void saving_cron(struct saving *saving) {
     pthread_mutex_lock(&saving->mutex);
     /* What is published may be older than the base. */
     changes = changes > saving->changes_base ? changes - saving->changes_base : 0;
-    bool is_wanted = saving->ended == saving->begun && saving->queued == 0 &&
-                     (rules_ask(saving, changes, now_ms) || growth_asks(saving, now_ms));
+    bool is_idle = saving->ended == saving->begun && saving->queued == 0;
+    bool rules_want = is_idle && rules_ask(saving, changes, now_ms);
+    bool growth_wants = is_idle && growth_asks(saving, now_ms);
+    bool switch_wants = is_idle && switch_asks(saving, now_ms);
     atomic_store(&node->refuses_writes, saving->has_failed && options_of(saving)->save.count > 0 &&
                                             options_of(saving)->stop_writes_on_bgsave_error);
     pthread_mutex_unlock(&saving->mutex);
-    if (is_wanted) {
-        saving_request(saving, SAVING_SNAPSHOT);
+    if (switch_wants) {
+        saving_request(saving, SAVING_LOG_ON);
+    } else if (rules_want || growth_wants) {
+        saving_request(saving, rules_want ? SAVING_SNAPSHOT : SAVING_REWRITE);
     }
+}
+
+static struct saving_tally tally_now(struct saving *saving, enum saving_job one,
+                                     enum saving_job other) {
+    struct saving_tally tally = *tally_of(saving, one);
+    for (uint32_t i = 0; i < saving->queued; i++) {
+        tally.is_scheduled |= saving->queue[i] == one || saving->queue[i] == other;
+    }
+    if (tally.is_running) {
+        tally.current_duration_s = (clock_wall_ms() - saving->started_ms) / 1000;
+    }
+    return tally;
 }
 
 void saving_status_read(struct saving *saving, struct saving_status *status) {
     const struct node *node = &saving->server->node;
     pthread_mutex_lock(&saving->mutex);
-    bool is_running = saving->is_snapshot;
+    struct saving_tally snapshots = tally_now(saving, SAVING_SNAPSHOT, SAVING_SNAPSHOT);
+    struct saving_tally rewrites = tally_now(saving, SAVING_REWRITE, SAVING_LOG_ON);
     *status = (struct saving_status){
-        .is_running = is_running,
-        .is_scheduled = saving->queued > 0,
+        .snapshots = snapshots,
+        .rewrites = rewrites,
         .has_failed = saving->has_failed,
         .last_saved_s = saving->last_saved_s,
-        .last_duration_s = saving->last_duration_s,
-        .current_duration_s = is_running ? (clock_wall_ms() - saving->started_ms) / 1000 : -1,
-        .snapshots = saving->snapshots,
-        .failures_in_a_row = saving->failures_in_a_row,
         .changes = node_changes(node) - saving->changes_base,
-        .keys_total = is_running ? saving->keys_total : 0,
+        .keys_total = snapshots.is_running || rewrites.is_running ? saving->keys_total : 0,
         .early_buckets = saving->early_buckets,
         .writes_held = saving->writes_held,
         .base_bytes = saving->base_bytes,
@@ -712,7 +770,9 @@ struct saving *saving_new(const struct saving_plan *plan) {
     saving->raw_bytes = plan->raw_bytes;
     memcpy(saving->node_id, plan->node_id, sizeof(saving->node_id));
     saving->last_saved_s = clock_wall_ms() / 1000;
-    saving->last_duration_s = -1;
+    saving->running = SAVING_JOBS;
+    saving->snapshots = (struct saving_tally){.last_duration_s = -1, .current_duration_s = -1};
+    saving->rewrites = saving->snapshots;
     int failed = pthread_mutex_init(&saving->mutex, NULL);
     failed |= pthread_cond_init(&saving->changed, NULL);
     failed |= pthread_create(&saving->thread, NULL, thread_main, saving);

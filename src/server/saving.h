@@ -26,6 +26,7 @@
 
 enum saving_job {
     SAVING_SNAPSHOT,
+    SAVING_REWRITE, /* the same, for the log's sake: BGREWRITEAOF, growth */
     SAVING_LOG_ON,  /* appendonly yes: a new history, on top of a snapshot */
     SAVING_LOG_OFF, /* appendonly no */
     SAVING_JOBS,
@@ -56,8 +57,10 @@ int saving_free(struct saving *saving);
 /* Asks for a job, behind those that were asked for before. Answers its number. */
 uint64_t saving_request(struct saving *saving, enum saving_job job);
 bool saving_is_done(struct saving *saving, uint64_t number, bool *has_failed);
-/* A snapshot is being taken, or waits to be. */
+/* A job runs, or waits. */
 bool saving_is_running(struct saving *saving);
+/* The job that runs, or is about to; SAVING_JOBS: there is none. */
+enum saving_job saving_running_job(struct saving *saving);
 /* Wall clock seconds: of the last good snapshot, or the start. */
 int64_t saving_last_saved_s(struct saving *saving); /* NULL: 0 */
 /* Waits for its end; true if it went well. Not on workers. */
@@ -66,17 +69,28 @@ bool saving_wait(struct saving *saving, uint64_t number);
  * HOUSEKEEPING_PERIOD_MS. */
 void saving_cron(struct saving *saving);
 
-struct saving_status {
-    bool is_running;            /* a snapshot is being taken */
-    bool is_scheduled;          /* another one waits */
+/* appendfsync, as the log knows it. */
+enum oplog_sync saving_sync(const struct server_options *options);
+
+/* Of the snapshots that were asked for as such, or of those for the log's sake: for it to go on
+ * from, or to let its old segments go. */
+struct saving_tally {
+    bool is_running;
+    bool is_scheduled;
     bool has_failed;            /* the last one */
-    int64_t last_saved_s;       /* wall clock: of the last good one, or the start */
     int64_t last_duration_s;    /* -1: there was none */
     int64_t current_duration_s; /* -1: none is running */
-    uint64_t snapshots;         /* good ones so far */
+    uint64_t count;             /* good ones so far */
     uint64_t failures_in_a_row;
-    uint64_t changes;   /* since the last good one began */
-    uint64_t keys_done; /* of the running one */
+};
+
+struct saving_status {
+    struct saving_tally snapshots;
+    struct saving_tally rewrites;
+    bool has_failed;      /* the last one of either kind */
+    int64_t last_saved_s; /* wall clock: of the last good one, or the start */
+    uint64_t changes;     /* since the last good one began */
+    uint64_t keys_done;   /* of the running one */
     uint64_t keys_total;
     uint64_t early_buckets; /* of the running or last one: serialised before their turn */
     uint64_t writes_held;   /* likewise: held back for room */

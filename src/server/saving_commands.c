@@ -9,15 +9,11 @@ static struct saving *saving_of(const struct session *session) {
     return atomic_load(&session_server(session)->saving);
 }
 
-static bool is_running(const struct session *session) {
-    return saving_is_running(saving_of(session));
-}
-
 static void save_command(struct session *session) {
     struct saving *saving = saving_of(session);
     struct connection *connection = session->connection;
     if (connection->ticket == 0) {
-        if (saving_is_running(saving)) {
+        if (saving_running_job(saving) == SAVING_SNAPSHOT) {
             reply_error(session->reply, IN_PROGRESS);
             return;
         }
@@ -35,27 +31,43 @@ static void save_command(struct session *session) {
     }
 }
 
-/* BGSAVE [SCHEDULE] */
+/* BGSAVE [SCHEDULE]. What is scheduled inside a transaction begins behind it. */
 static void bgsave_command(struct session *session) {
     bool is_scheduled = session->args_count == 2 && span_is(session->args[1], "schedule");
     if (session->args_count > 1 && !is_scheduled) {
         session_reply_syntax_error(session);
         return;
     }
-    bool waits = is_running(session);
-    if (waits && !is_scheduled) {
+    struct saving *saving = saving_of(session);
+    bool in_exec = (session->connection->flags & CONNECTION_IN_EXEC) != 0;
+    bool waits = saving_is_running(saving);
+    if (waits && saving_running_job(saving) == SAVING_SNAPSHOT) {
         reply_error(session->reply, IN_PROGRESS);
         return;
     }
-    saving_request(saving_of(session), SAVING_SNAPSHOT);
+    if (waits && !is_scheduled && !in_exec) {
+        reply_error(session->reply,
+                    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use "
+                    "BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.");
+        return;
+    }
+    saving_request(saving, SAVING_SNAPSHOT);
     reply_status(session->reply,
-                 waits ? "Background saving scheduled" : "Background saving started");
+                 waits || in_exec ? "Background saving scheduled" : "Background saving started");
 }
 
 /* A snapshot is what lets the log's old segments go. */
 static void bgrewriteaof_command(struct session *session) {
-    bool waits = is_running(session);
-    saving_request(saving_of(session), SAVING_SNAPSHOT);
+    struct saving *saving = saving_of(session);
+    enum saving_job job = saving_running_job(saving);
+    if (job == SAVING_REWRITE || job == SAVING_LOG_ON) {
+        reply_error(session->reply,
+                    "ERR Background append only file rewriting already in progress");
+        return;
+    }
+    bool waits =
+        saving_is_running(saving) || (session->connection->flags & CONNECTION_IN_EXEC) != 0;
+    saving_request(saving, SAVING_REWRITE);
     reply_status(session->reply, waits ? "Background append only file rewriting scheduled"
                                        : "Background append only file rewriting started");
 }

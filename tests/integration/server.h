@@ -105,28 +105,23 @@ static inline void server_wait_ready(const struct server *server) {
     ck_abort_msg("the server does not answer");
 }
 
-/* The options, each "--name value ...", end with NULL. */
-static inline struct server server_start(const char *option, ...) {
-    struct server server = {.port = server_free_port(), .folder = "/tmp/tarn-test-XXXXXX"};
+/* Starts it in server->folder, on server->port. */
+static inline void server_run(struct server *server, const char *option, va_list more) {
     const char *program = getenv("TARN_SERVER");
     ck_assert_msg(program != NULL, "TARN_SERVER does not name a server");
-    ck_assert_ptr_nonnull(mkdtemp(server.folder));
     char *arguments[SERVER_ARGUMENTS_MAX] = {strdup(program)};
     size_t count = 1;
     char text[256];
     snprintf(text, sizeof(text),
-             "--port %d --dir %s --logfile %s/server.log --unixsocket %s/socket", server.port,
-             server.folder, server.folder, server.folder);
+             "--port %d --dir %s --logfile %s/server.log --unixsocket %s/socket", server->port,
+             server->folder, server->folder, server->folder);
     server_add_words(arguments, &count, text);
-    va_list more;
-    va_start(more, option);
     for (const char *next = option; next != NULL; next = va_arg(more, const char *)) {
         server_add_words(arguments, &count, next);
     }
-    va_end(more);
-    server.pid = fork();
-    ck_assert_int_ge(server.pid, 0);
-    if (server.pid == 0) {
+    server->pid = fork();
+    ck_assert_int_ge(server->pid, 0);
+    if (server->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         execv(program, arguments);
         _exit(127);
@@ -134,8 +129,34 @@ static inline struct server server_start(const char *option, ...) {
     for (size_t i = 0; i < count; i++) {
         free(arguments[i]);
     }
-    server_wait_ready(&server);
+    server_wait_ready(server);
+}
+
+/* The options, each "--name value ...", end with NULL. */
+static inline struct server server_start(const char *option, ...) {
+    struct server server = {.port = server_free_port(), .folder = "/tmp/tarn-test-XXXXXX"};
+    ck_assert_ptr_nonnull(mkdtemp(server.folder));
+    va_list more;
+    va_start(more, option);
+    server_run(&server, option, more);
+    va_end(more);
     return server;
+}
+
+/* Kills it, and starts another one on what it left. */
+static inline void server_restart(struct server *server, const char *option, ...) {
+    kill(server->pid, SIGKILL);
+    ck_assert_int_eq(waitpid(server->pid, NULL, 0), server->pid);
+    va_list more;
+    va_start(more, option);
+    server_run(server, option, more);
+    va_end(more);
+}
+
+static inline bool server_has(const struct server *server, const char *name) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", server->folder, name);
+    return access(path, F_OK) == 0;
 }
 
 /* Everything that the log says so far; the caller frees it. */
@@ -164,7 +185,8 @@ static inline void server_expect_log(const struct server *server, const char *pa
 
 /* What a server is known to leave behind. */
 static inline void server_remove_folder(const char *folder) {
-    static const char *const patterns[] = {"log/*", "log", "server.log", "socket", "dump.snapshot"};
+    static const char *const patterns[] = {"log/*",      "log",    "log.old/*",    "log.old",
+                                           "server.log", "socket", "dump.snapshot"};
     char path[128];
     for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", folder, patterns[i]);

@@ -1,0 +1,149 @@
+/* What clients see of persistence: INFO, CONFIG SET of the log's options, SAVE and its like. */
+#include "tests/integration/server.h"
+
+#include <sys/stat.h>
+
+static void expect_field(redisContext *client, const char *field) {
+    char line[128];
+    snprintf(line, sizeof(line), "\r\n%s\r\n", field);
+    EXPECT_PART(client, line, "INFO persistence");
+}
+
+static void wait_for_field(redisContext *client, const char *field) {
+    char line[128];
+    snprintf(line, sizeof(line), "\r\n%s\r\n", field);
+    for (int i = 0; i < SERVER_PATIENCE_SECONDS * 100; i++) {
+        struct reply_text text = client_ask(client, "INFO persistence");
+        if (strstr(text.bytes, line) != NULL) {
+            return;
+        }
+        server_sleep_ms(10);
+    }
+    ck_abort_msg("INFO never says %s", field);
+}
+
+START_TEST(a_log_that_is_switched_on_keeps_what_was_there_and_what_comes) {
+    struct server server = server_start(server_worker_options[_i], "--appendonly no --save", NULL);
+    redisContext *client = server_connect(&server);
+    EXPECT(client, "+OK", "SET before 1");
+    expect_field(client, "aof_enabled:0");
+    EXPECT(client, "+OK", "CONFIG SET appendonly yes");
+    wait_for_field(client, "aof_rewrites:1");
+    expect_field(client, "aof_enabled:1");
+    EXPECT(client, "+OK", "SET behind 2");
+    expect_field(client, "tarn_log_appends:1");
+    redisFree(client);
+    server_restart(&server, server_worker_options[_i], NULL);
+    client = server_connect(&server);
+    EXPECT(client, "[1 2]", "MGET before behind");
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_log_that_is_switched_off_is_put_away) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    redisContext *client = server_connect(&server);
+    EXPECT(client, "+OK", "SET key 1");
+    EXPECT(client, "+OK", "CONFIG SET appendonly no");
+    for (int i = 0; server_has(&server, "log"); i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+    expect_field(client, "aof_enabled:0");
+    EXPECT(client, "1", "GET key");
+    EXPECT(client, "+OK", "SET key 2");
+    ck_assert(server_has(&server, "log.old"));
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+/* With always, each write waits for its sync; with no, none is done. */
+START_TEST(appendfsync_changes_how_the_log_syncs_from_then_on) {
+    struct server server = server_start("--appendfsync no", NULL);
+    redisContext *client = server_connect(&server);
+    EXPECT(client, "+OK", "SET key 1");
+    expect_field(client, "tarn_log_syncs:0");
+    EXPECT(client, "+OK", "CONFIG SET appendfsync always");
+    EXPECT(client, "+OK", "SET key 2");
+    expect_field(client, "tarn_log_unsynced_bytes:0");
+    EXPECT(client, "+OK", "CONFIG SET appendfsync no");
+    EXPECT(client, "+OK", "SET key 3");
+    struct reply_text text = client_ask(client, "INFO persistence");
+    ck_assert_ptr_null(strstr(text.bytes, "tarn_log_unsynced_bytes:0"));
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(changes_are_counted_since_the_last_save) {
+    struct server server = server_start(server_worker_options[_i], "--save", NULL);
+    redisContext *client = server_connect(&server);
+    EXPECT(client, "+OK", "SET a 1");
+    EXPECT(client, "+OK", "SET b 1 PX 1");
+    EXPECT(client, ":2", "HSET h f 1 g 2");
+    server_sleep_ms(5);
+    EXPECT(client, "nil", "GET b");
+    struct reply_text text = client_ask(client, "INFO persistence");
+    const char *found = strstr(text.bytes, "rdb_changes_since_last_save:");
+    ck_assert_ptr_nonnull(found);
+    /* The expiry counts too, once it took place. */
+    ck_assert_int_ge(atoi(found + strlen("rdb_changes_since_last_save:")), 4);
+    EXPECT(client, "+OK", "SAVE");
+    expect_field(client, "rdb_changes_since_last_save:0");
+    expect_field(client, "rdb_saves:1");
+    expect_field(client, "aof_rewrites:0");
+    expect_field(client, "rdb_last_bgsave_status:ok");
+    EXPECT(client, "+OK", "SET a 2");
+    expect_field(client, "rdb_changes_since_last_save:1");
+    EXPECT(client, "+Background append only file rewriting started", "BGREWRITEAOF");
+    wait_for_field(client, "aof_rewrites:1");
+    expect_field(client, "rdb_saves:1");
+    redisFree(client);
+    server_restart(&server, server_worker_options[_i], NULL);
+    client = server_connect(&server);
+    expect_field(client, "rdb_last_load_keys_loaded:2");
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+/* A folder stands where the file would be renamed to. */
+START_TEST(a_save_that_fails_is_told_and_refuses_writes_until_one_succeeds) {
+    struct server server = server_start("--save 3600 1000", NULL);
+    redisContext *client = server_connect(&server);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/dump.snapshot", server.folder);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    EXPECT(client, "+OK", "SET key 1");
+    EXPECT(client, "-ERR", "SAVE");
+    expect_field(client, "rdb_last_bgsave_status:err");
+    for (int i = 0; strncmp(client_ask(client, "SET key 2").bytes, "-MISCONF Redis", 14) != 0;
+         i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+    EXPECT(client, ":1", "EXISTS key");
+    ck_assert_int_eq(rmdir(path), 0);
+    EXPECT(client, "+OK", "SAVE");
+    expect_field(client, "rdb_last_bgsave_status:ok");
+    for (int i = 0; strcmp(client_ask(client, "SET key 2").bytes, "+OK") != 0; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+int main(void) {
+    const TTest *tests[] = {
+        a_log_that_is_switched_on_keeps_what_was_there_and_what_comes,
+        a_log_that_is_switched_off_is_put_away,
+        appendfsync_changes_how_the_log_syncs_from_then_on,
+        changes_are_counted_since_the_last_save,
+        a_save_that_fails_is_told_and_refuses_writes_until_one_succeeds,
+    };
+    return unit_run(server_suite("persistence", tests, UNIT_COUNT(tests)));
+}
