@@ -25,7 +25,7 @@ static bool load_images(struct snapshot_load *load, uint32_t index, struct buffe
             if (status != IMAGE_DONE) {
                 break;
             }
-            load->figures.keys += !record.is_more && record.offset == 0;
+            load->keys += !record.is_more && record.offset == 0;
         }
         at = images.rest.bytes;
     }
@@ -45,8 +45,16 @@ static bool load_images(struct snapshot_load *load, uint32_t index, struct buffe
 
 /* ---- the tail ---- */
 
+/* The frame is from before the snapshot's end: some images may hold it. */
+static bool is_in_tail(const struct snapshot_load *load, uint64_t position) {
+    return load->reader != NULL && position < load->reader->end.end;
+}
+
 /* The image of this slot is from after the frame: it holds what the frame does. */
 static bool is_in_image(const struct snapshot_load *load, uint16_t slot, uint64_t position) {
+    if (!is_in_tail(load, position)) {
+        return false;
+    }
     const struct snapshot_slot *row = snapshot_reader_slot(load->reader, slot);
     return row != NULL && position < row->position;
 }
@@ -79,7 +87,8 @@ replay_to_slots(struct snapshot_load *load, const struct effect_record *record, 
 static enum effect_replay_status replay(struct snapshot_load *load,
                                         const struct effect_record *record, uint64_t position) {
     if (record->slot == EFFECT_NODE_SLOT) {
-        return replay_to_slots(load, record, position);
+        return is_in_tail(load, position) ? replay_to_slots(load, record, position)
+                                          : effect_replay_to_store(load->store, record);
     }
     if (!store_owns(load->store, record->slot) || is_in_image(load, record->slot, position)) {
         return EFFECT_REPLAY_DONE;
@@ -87,19 +96,30 @@ static enum effect_replay_status replay(struct snapshot_load *load,
     return effect_replay_to_store(load->store, record);
 }
 
-/* NULL, or what was found in place of an effect that fits. */
-static const char *load_frame(struct snapshot_load *load, const struct snapshot_frame *frame) {
-    struct span content = frame->content;
+bool snapshot_load_frame(struct snapshot_load *load, uint64_t position, struct span content,
+                         struct buffer *report) {
+    const char *start = content.bytes;
+    const char *at = start;
+    const char *found = "bytes that are none";
     struct effect_record record;
     enum effect_read_status status;
     while ((status = effect_read(&content, &record)) == EFFECT_READ_DONE) {
-        enum effect_replay_status replayed = replay(load, &record, frame->position);
+        enum effect_replay_status replayed = replay(load, &record, position);
         if (replayed != EFFECT_REPLAY_DONE) {
-            return effect_replay_reason(replayed);
+            found = effect_replay_reason(replayed);
+            break;
         }
-        load->figures.effects++;
+        load->effects++;
+        at = content.bytes;
     }
-    return status == EFFECT_READ_END ? NULL : "bytes that are none";
+    if (status == EFFECT_READ_END) {
+        return true;
+    }
+    buffer_format(report,
+                  "the log's frame at position %llu: expected an effect that fits the data at byte "
+                  "%zu of its content, found: %s",
+                  (unsigned long long)position, (size_t)(at - start), found);
+    return false;
 }
 
 static bool load_frames(struct snapshot_load *load, uint32_t index, struct buffer *report) {
@@ -107,12 +127,7 @@ static bool load_frames(struct snapshot_load *load, uint32_t index, struct buffe
     struct snapshot_frame frame;
     enum snapshot_section_status status;
     while ((status = snapshot_frame_read(&rest, &frame)) == SNAPSHOT_SECTION_DONE) {
-        const char *found = load_frame(load, &frame);
-        if (found != NULL) {
-            report_place(load, index, report);
-            buffer_format(report,
-                          "expected effects that fit in the frame of position %llu, found: %s",
-                          (unsigned long long)frame.position, found);
+        if (!snapshot_load_frame(load, frame.position, frame.content, report)) {
             return false;
         }
     }

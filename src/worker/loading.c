@@ -1,10 +1,8 @@
 #include "worker/loading.h"
 
 #include "base/memory.h"
-#include "commands/effect_codec.h"
+#include "execute/snapshot_load.h"
 #include "io/clock.h"
-#include "snapshot/snapshot_section.h"
-#include "store/image.h"
 
 #include <time.h>
 
@@ -18,8 +16,7 @@ struct loader {
     struct loading *loading;
     enum stage stage;
     uint32_t chunk_next;
-    bool is_tail; /* what is replayed may be in images already */
-    struct buffer content;
+    struct snapshot_load load;
     struct oplog_reader *reader;
     struct buffer report;
 };
@@ -38,6 +35,8 @@ struct loading *loading_begin(const struct loading_plan *plan) {
     for (uint32_t i = 0; i < node->worker_count; i++) {
         struct loader *loader = memory_alloc_zeroed(sizeof(*loader));
         loader->loading = loading;
+        loader->load = (struct snapshot_load){
+            .reader = plan->snapshot, .store = node->workers[i]->store, .content = BUFFER_EMPTY};
         node->workers[i]->loader = loader;
     }
     return loading;
@@ -73,7 +72,7 @@ void loading_forget(struct worker *worker) {
     struct loader *loader = worker->loader;
     if (loader != NULL) {
         oplog_reader_close(loader->reader);
-        buffer_free(&loader->content);
+        buffer_free(&loader->load.content);
         buffer_free(&loader->report);
         memory_free(loader);
         worker->loader = NULL;
@@ -91,144 +90,6 @@ static void finish(struct worker *worker, bool has_failed) {
     pthread_cond_broadcast(&loading->changed);
     pthread_mutex_unlock(&loading->mutex);
     loading_forget(worker);
-}
-
-/* ---- images ---- */
-
-static bool fail_record(struct loader *loader, const struct snapshot_reader *snapshot,
-                        enum image_status status, size_t at) {
-    if (status == IMAGE_NO_MEMORY) {
-        buffer_append_string(&loader->report, "there is no memory for a value of the snapshot");
-    } else {
-        buffer_format(&loader->report,
-                      "%s: the chunk at offset %llu: byte %zu of its content: expected a record "
-                      "of an image that fits what was before, found something else",
-                      snapshot->name,
-                      (unsigned long long)snapshot->chunks[loader->chunk_next].offset, at);
-    }
-    return false;
-}
-
-static bool load_image(struct worker *worker, const struct snapshot_reader *snapshot) {
-    struct loader *loader = worker->loader;
-    struct image_reader reader;
-    image_reader_init(&reader, buffer_span(&loader->content));
-    struct image_record record;
-    uint64_t keys = 0;
-    enum image_status status;
-    const char *at = reader.rest.bytes;
-    while ((status = image_read(&reader, &record)) == IMAGE_DONE) {
-        if (store_owns(worker->store, record.slot)) {
-            status = image_load(worker->store, &record);
-            if (status != IMAGE_DONE) {
-                break;
-            }
-            keys++;
-        }
-        at = reader.rest.bytes;
-    }
-    atomic_fetch_add_explicit(&loader->loading->keys, keys, memory_order_relaxed);
-    return status == IMAGE_END ||
-           fail_record(loader, snapshot, status, (size_t)(at - loader->content.bytes));
-}
-
-/* ---- frames ---- */
-
-/* True if the image of this slot is from after the frame: it holds what the frame does. */
-static bool is_in_image(const struct loader *loader, uint16_t slot, uint64_t position) {
-    if (!loader->is_tail) {
-        return false;
-    }
-    const struct snapshot_slot *row = snapshot_reader_slot(loader->loading->plan.snapshot, slot);
-    return row != NULL && position < row->position;
-}
-
-/* A flush or swap in the tail: slot by slot, for those whose image is older. */
-static enum effect_replay_status replay_to_slots(const struct worker *worker,
-                                                 const struct effect_record *record,
-                                                 uint64_t position) {
-    struct store *store = worker->store;
-    uint64_t number = (uint64_t)record->effect.number;
-    bool is_flush = record->effect.kind == EFFECT_DATABASE_FLUSH;
-    uint64_t first = is_flush ? number : number >> 32;
-    uint64_t second = is_flush ? 0 : number & UINT32_MAX;
-    if (first >= store->database_count || second >= store->database_count) {
-        return EFFECT_REPLAY_WRONG_DATABASE;
-    }
-    for (uint32_t i = 0; i < store->slot_count; i++) {
-        uint16_t slot = (uint16_t)(store->slot_first + i);
-        if (is_in_image(worker->loader, slot, position)) {
-            continue;
-        }
-        if (is_flush) {
-            store_flush_slot(store, (uint32_t)first, slot);
-        } else {
-            store_swap_slot(store, (uint32_t)first, (uint32_t)second, slot);
-        }
-    }
-    return EFFECT_REPLAY_DONE;
-}
-
-static enum effect_replay_status replay(struct worker *worker, const struct effect_record *record,
-                                        uint64_t position) {
-    if (record->slot == EFFECT_NODE_SLOT) {
-        return worker->loader->is_tail ? replay_to_slots(worker, record, position)
-                                       : effect_replay_to_store(worker->store, record);
-    }
-    if (!store_owns(worker->store, record->slot) ||
-        is_in_image(worker->loader, record->slot, position)) {
-        return EFFECT_REPLAY_DONE;
-    }
-    return effect_replay_to_store(worker->store, record);
-}
-
-/* Applies the effects of one frame that concern this worker. */
-static bool load_frame(struct worker *worker, struct span content, uint64_t position) {
-    struct loader *loader = worker->loader;
-    const char *start = content.bytes;
-    struct effect_record record;
-    enum effect_read_status status;
-    uint64_t effects = 0;
-    const char *reason = "bytes that are no effect";
-    const char *at = content.bytes;
-    while ((status = effect_read(&content, &record)) == EFFECT_READ_DONE) {
-        enum effect_replay_status replayed = replay(worker, &record, position);
-        if (replayed != EFFECT_REPLAY_DONE) {
-            reason = effect_replay_reason(replayed);
-            break;
-        }
-        effects++;
-        at = content.bytes;
-    }
-    atomic_fetch_add_explicit(&loader->loading->effects, effects, memory_order_relaxed);
-    if (status == EFFECT_READ_END) {
-        return true;
-    }
-    buffer_format(&loader->report,
-                  "the log's frame at position %llu: byte %zu of its content: expected an effect "
-                  "that fits the data, found: %s",
-                  (unsigned long long)position, (size_t)(at - start), reason);
-    return false;
-}
-
-static bool load_tail(struct worker *worker, const struct snapshot_reader *snapshot) {
-    struct loader *loader = worker->loader;
-    struct span rest = buffer_span(&loader->content);
-    struct snapshot_frame frame;
-    enum snapshot_section_status status;
-    while ((status = snapshot_frame_read(&rest, &frame)) == SNAPSHOT_SECTION_DONE) {
-        if (!load_frame(worker, frame.content, frame.position)) {
-            return false;
-        }
-    }
-    if (status == SNAPSHOT_SECTION_END) {
-        return true;
-    }
-    buffer_format(&loader->report,
-                  "%s: the chunk at offset %llu: expected frames of the log, found lengths that do "
-                  "not fit",
-                  snapshot->name, (unsigned long long)snapshot->chunks[loader->chunk_next].offset);
-    return false;
 }
 
 /* ---- steps ---- */
@@ -257,19 +118,10 @@ static bool chunk_step(struct worker *worker) {
         const struct snapshot_chunk *chunk = &snapshot->chunks[loader->chunk_next];
         note_progress(worker, chunk->stored_bytes);
         if (concerns(worker, chunk)) {
-            if (snapshot_reader_chunk(snapshot, loader->chunk_next, &loader->content,
-                                      &loader->report) != SNAPSHOT_READ_DONE) {
-                return false;
-            }
-            loader->is_tail = true;
-            bool is_loaded = chunk->kind == SNAPSHOT_TAIL ? load_tail(worker, snapshot)
-                                                          : load_image(worker, snapshot);
-            loader->chunk_next++;
-            return is_loaded;
+            return snapshot_load_chunk(&loader->load, loader->chunk_next++, &loader->report);
         }
         loader->chunk_next++;
     }
-    loader->is_tail = false;
     loader->stage = STAGE_LOG;
     return true;
 }
@@ -303,7 +155,7 @@ static bool log_step(struct worker *worker, bool *is_done) {
             *is_done = status == OPLOG_READ_END;
             return *is_done;
         }
-        if (!load_frame(worker, frame.content, frame.position)) {
+        if (!snapshot_load_frame(&loader->load, frame.position, frame.content, &loader->report)) {
             return false;
         }
         bytes += frame.content.length;
@@ -322,8 +174,12 @@ void loading_step(struct worker *worker) {
         return;
     }
     bool is_done = false;
+    uint64_t keys = loader->load.keys;
+    uint64_t effects = loader->load.effects;
     bool is_loaded =
         loader->stage == STAGE_CHUNKS ? chunk_step(worker) : log_step(worker, &is_done);
+    atomic_fetch_add(&loader->loading->keys, loader->load.keys - keys);
+    atomic_fetch_add(&loader->loading->effects, loader->load.effects - effects);
     if (!is_loaded || is_done) {
         finish(worker, !is_loaded);
     }
