@@ -128,7 +128,7 @@ START_TEST(restore_makes_the_key_that_was_dumped) {
 }
 END_TEST
 
-START_TEST(large_values_are_dumped_and_restored_by_blocks) {
+START_TEST(large_values_are_dumped_and_restored_as_blocks) {
     open_harness();
     char *bytes = memory_alloc(100000);
     struct random random;
@@ -299,7 +299,7 @@ int main(void) {
         dump_answers_the_payload_with_version_and_checksum,
         dump_of_a_missing_key_answers_null,
         restore_makes_the_key_that_was_dumped,
-        large_values_are_dumped_and_restored_by_blocks,
+        large_values_are_dumped_and_restored_as_blocks,
         large_hashes_are_dumped_and_restored,
         restore_does_not_touch_a_key_that_is_there_unless_told,
         restore_sets_the_expiry_in_place_of_an_old_one,

@@ -122,6 +122,19 @@ START_TEST(conversion_takes_append_only_files_by_their_names) {
 }
 END_TEST
 
+START_TEST(conversion_takes_the_commands_behind_an_rdb_file_that_an_append_only_file_begins_with) {
+    static const char file[] = "REDIS0010\x00\x01k\x01v\xff\x00\x00\x00\x00\x00\x00\x00\x00"
+                               "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n";
+    struct fixture fixture;
+    open_fixture(&fixture);
+    put_file(&fixture, "appendonly.aof", span_of(file, sizeof(file) - 1));
+    ck_assert_int_eq(to_snapshot(&fixture, "appendonly.aof"), IMPORT_DONE);
+    ck_assert_uint_eq(fixture.result.keys, 1);
+    ck_assert_uint_eq(fixture.result.commands, 1);
+    close_fixture(&fixture);
+}
+END_TEST
+
 START_TEST(conversion_makes_a_snapshot_of_what_stands_before_a_cut_off_end) {
     static const char commands[] = "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n*2\r\n";
     struct fixture fixture;
@@ -342,6 +355,7 @@ int main(void) {
     const TTest *tests[] = {
         conversion_of_an_rdb_file_to_a_snapshot_and_back_loses_nothing,
         conversion_takes_append_only_files_by_their_names,
+        conversion_takes_the_commands_behind_an_rdb_file_that_an_append_only_file_begins_with,
         conversion_makes_a_snapshot_of_what_stands_before_a_cut_off_end,
         conversion_leaves_no_file_of_what_it_refuses,
         conversion_reports_a_disk_that_fails,

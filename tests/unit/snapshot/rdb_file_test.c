@@ -140,6 +140,24 @@ START_TEST(rdb_file_with_more_behind_its_end_is_damaged_unless_that_is_asked_for
 }
 END_TEST
 
+START_TEST(rdb_file_is_synced_on_the_way_so_that_no_sync_is_long) {
+    enum { PIECE_BYTES = 1024 * 1024, PIECES = 70, SYNCS_EXPECTED = 2 };
+    struct memory_disk memory;
+    struct rdb_file file;
+    memory_disk_init(&memory);
+    ck_assert_int_eq(rdb_file_open(&file, &memory.disk, "temporary.rdb"), 0);
+    struct rdb_target target = rdb_file_target(&file);
+    char *piece = memory_alloc_zeroed(PIECE_BYTES);
+    for (int i = 0; i < PIECES; i++) {
+        ck_assert_int_eq(target.write(target.context, span_of(piece, PIECE_BYTES)), 0);
+    }
+    ck_assert_int_eq(memory.syncs, SYNCS_EXPECTED);
+    memory_free(piece);
+    rdb_file_abandon(&file);
+    memory_disk_free(&memory);
+}
+END_TEST
+
 START_TEST(rdb_file_that_is_not_there_is_reported) {
     struct memory_disk memory;
     memory_disk_init(&memory);
@@ -158,6 +176,7 @@ int main(void) {
         rdb_file_keeps_the_access_data_that_the_policy_looks_at,
         rdb_file_is_the_old_one_until_the_new_one_is_safe,
         rdb_file_with_more_behind_its_end_is_damaged_unless_that_is_asked_for,
+        rdb_file_is_synced_on_the_way_so_that_no_sync_is_long,
         rdb_file_that_is_not_there_is_reported,
     };
     return unit_run(unit_suite("rdb_file", tests, UNIT_COUNT(tests)));
