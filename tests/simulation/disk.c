@@ -59,6 +59,8 @@ struct simulated_disk {
     uint64_t fail_count;
     int fail_error;
     bool is_stopped;
+    simulated_disk_meanwhile meanwhile;
+    void *meanwhile_context;
 };
 
 /* ---- names ---- */
@@ -255,6 +257,9 @@ static int file_sync(struct disk_file *file) {
     if (status == 0 || random_below(&file->disk->random, 2) == 0) {
         inode->durable_size = inode->live_size;
     }
+    if (file->disk->meanwhile != NULL) {
+        file->disk->meanwhile(file->disk->meanwhile_context);
+    }
     return status;
 }
 
@@ -370,6 +375,12 @@ void simulated_disk_fail(struct simulated_disk *disk, uint64_t skip, uint64_t co
 
 void simulated_disk_heal(struct simulated_disk *disk) {
     disk->fail_count = 0;
+}
+
+void simulated_disk_set_meanwhile(struct simulated_disk *disk, simulated_disk_meanwhile meanwhile,
+                                  void *context) {
+    disk->meanwhile = meanwhile;
+    disk->meanwhile_context = context;
 }
 
 void simulated_disk_stop(struct simulated_disk *disk) {

@@ -32,6 +32,12 @@ uint64_t simulated_disk_calls(const struct simulated_disk *disk);
 void simulated_disk_fail(struct simulated_disk *disk, uint64_t skip, uint64_t count, int error);
 void simulated_disk_heal(struct simulated_disk *disk);
 
+/* Calls it at the end of each sync of a file, when nothing that is written from then on is covered:
+ * what another thread would do meanwhile. NULL: no more. */
+typedef void (*simulated_disk_meanwhile)(void *context);
+void simulated_disk_set_meanwhile(struct simulated_disk *disk, simulated_disk_meanwhile meanwhile,
+                                  void *context);
+
 /* All calls fail and change nothing, until the start. */
 void simulated_disk_stop(struct simulated_disk *disk);
 void simulated_disk_start(struct simulated_disk *disk);

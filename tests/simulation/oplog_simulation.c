@@ -27,7 +27,7 @@
 #define SEEDS_DEFAULT 3000
 #define LIVES_MAX 6
 #define STEPS_MAX 120
-#define FRAMES_MAX (LIVES_MAX * STEPS_MAX + 1)
+#define FRAMES_MAX (2 * LIVES_MAX * STEPS_MAX + 1)
 #define CONTENT_BYTES_MAX 1500
 
 /* What a frame's content must be follows from its number here: see content_make(). */
@@ -35,6 +35,7 @@ struct appended {
     uint64_t number;
     uint64_t position;
     uint64_t end;
+    uint64_t synced; /* what its header says */
 };
 
 struct simulation {
@@ -48,7 +49,8 @@ struct simulation {
     size_t count;
     uint64_t next_number;
     uint64_t life_begin;
-    uint64_t written; /* promises of this life */
+    uint64_t appends_meanwhile; /* that this life may still have */
+    uint64_t written;           /* promises of this life */
     uint64_t synced;
     bool was_power_lost;
     bool was_bit_flipped;
@@ -102,10 +104,11 @@ static void append(struct simulation *simulation) {
         block_release(block);
     }
     uint64_t position = oplog_end_position(simulation->oplog);
+    uint64_t synced = oplog_synced_position(simulation->oplog);
     uint64_t end = oplog_append(simulation->oplog, batch, (int64_t)number);
     ASSERT(simulation->count < FRAMES_MAX);
     simulation->appended[simulation->count++] =
-        (struct appended){.number = number, .position = position, .end = end};
+        (struct appended){.number = number, .position = position, .end = end, .synced = synced};
     check(simulation, end == position + OPLOG_FRAME_HEADER_BYTES + length,
           "an append moves the end by its frame's size");
 }
@@ -141,12 +144,27 @@ static bool apply(void *context, const struct oplog_frame *frame) {
     return true;
 }
 
+/* Whether a frame that must be on the disk says that the place had been synced. The bit that was
+ * flipped stands at that place, so it is not in that frame. */
+static bool is_proven(const struct simulation *simulation, size_t place, uint64_t promised) {
+    for (size_t i = place + 1; i < simulation->count; i++) {
+        if (simulation->appended[i].end <= promised &&
+            simulation->appended[i].synced > simulation->appended[place].position) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_recovery(struct simulation *simulation, const struct oplog_recovery *recovery) {
     uint64_t promised = simulation->was_power_lost ? simulation->synced : simulation->written;
     if (!simulation->was_bit_flipped) {
         check(simulation, recovery->end >= promised, "nothing that was promised is lost");
         check(simulation, !recovery->is_behind || simulation->was_power_lost,
               "a log ends before its snapshot only after a loss of power");
+    } else {
+        check(simulation, !is_proven(simulation, simulation->recovered, promised),
+              "what a later frame says to be synced is not cut off as torn");
     }
     uint64_t end = simulation->recovered == 0 ? simulation->snapshot_position
                                               : simulation->appended[simulation->recovered - 1].end;
@@ -217,6 +235,17 @@ static struct oplog *open_log(struct simulation *simulation, const struct histor
 }
 
 /* ---- a life ---- */
+
+/* Another thread's work during a sync. */
+static void append_meanwhile(void *context) {
+    struct simulation *simulation = context;
+    if (simulation->oplog != NULL && simulation->appends_meanwhile > 0 &&
+        below(simulation, 3) == 0) {
+        simulation->appends_meanwhile--;
+        append(simulation);
+        oplog_step_write(simulation->oplog);
+    }
+}
 
 static void promises_note(struct simulation *simulation) {
     uint64_t written = oplog_written_position(simulation->oplog);
@@ -381,9 +410,11 @@ static void live(struct simulation *simulation) {
         }
     } while (simulation->oplog == NULL);
     uint64_t steps = below(simulation, STEPS_MAX);
+    simulation->appends_meanwhile = STEPS_MAX - 1;
     for (uint64_t i = 0; i < steps && simulation->broken == NULL; i++) {
         step(simulation);
     }
+    simulation->appends_meanwhile = 0;
     end_life(simulation);
 }
 
@@ -394,6 +425,7 @@ static bool run(uint64_t seed) {
     random_seed(&simulation->random, seed);
     simulation->simulated = simulated_disk_new(seed);
     simulation->disk = simulated_disk_interface(simulation->simulated);
+    simulated_disk_set_meanwhile(simulation->simulated, append_meanwhile, simulation);
     uint64_t lives = 1 + below(simulation, LIVES_MAX);
     for (uint64_t i = 0; i < lives && simulation->broken == NULL; i++) {
         live(simulation);
