@@ -422,6 +422,13 @@ static enum oplog_read newer_segment(struct oplog_reader *reader) {
                : file_open(reader, index);
 }
 
+static enum oplog_read ends_early(struct oplog_reader *reader, uint64_t offset) {
+    struct problem problem = {.offset = offset};
+    problem_set(&problem, "frames up to position", "the end of the log at");
+    problem_count(&problem, reader->plan.to, reader->position);
+    return damaged(reader, &problem);
+}
+
 /* No frame at the position: the end, another segment that came meanwhile, or broken. FRAME: go
  * on. */
 static enum oplog_read no_frame(struct oplog_reader *reader, const struct problem *problem) {
@@ -433,7 +440,10 @@ static enum oplog_read no_frame(struct oplog_reader *reader, const struct proble
     if (end < 0) {
         return fail(reader, "read", (int)end);
     }
-    return (uint64_t)end == problem->offset ? OPLOG_READ_END : broken(reader, problem);
+    if ((uint64_t)end != problem->offset) {
+        return broken(reader, problem);
+    }
+    return reader->plan.to == OPLOG_READ_ALL ? OPLOG_READ_END : ends_early(reader, problem->offset);
 }
 
 /* A whole frame, but perhaps not where one may be. */

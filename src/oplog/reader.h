@@ -36,7 +36,7 @@ struct oplog_frame {
 
 enum oplog_read {
     OPLOG_READ_FRAME,
-    OPLOG_READ_END,     /* of the log, or `to` */
+    OPLOG_READ_END,     /* `to`, or, without one, the end of the log */
     OPLOG_READ_TORN,    /* the report says where */
     OPLOG_READ_DAMAGED, /* the report says file, offset, expected and found */
     OPLOG_READ_FAILED,  /* the disk, or no memory for a frame; the report says what */
@@ -45,7 +45,8 @@ enum oplog_read {
 struct oplog_reader_plan {
     const struct disk *disk;
     uint64_t from;         /* where a frame begins */
-    uint64_t to;           /* nothing from here on; OPLOG_READ_ALL, or what has been written */
+    uint64_t to;           /* nothing from here on; OPLOG_READ_ALL, or what has been written: a log
+                            * that ends before is damaged */
     struct buffer *report; /* sentences for the user are appended */
 };
 

@@ -72,7 +72,7 @@ struct walk {
 /* ---- reading ---- */
 
 static int report_code(struct walk *walk, enum oplog_read read) {
-    if (read == OPLOG_READ_END) {
+    if (read == OPLOG_READ_END || read == OPLOG_READ_FRAME) {
         return EX_OK;
     }
     fprintf(stderr, "tarn-log: %.*s\n", (int)walk->report.length, walk->report.bytes);
@@ -110,9 +110,10 @@ static bool frame_take(struct walk *walk, const struct oplog_frame *frame) {
     return status == EFFECT_READ_END;
 }
 
+/* The frames from `from` on that begin before `to`. */
 static int walk_frames(struct walk *walk, uint64_t from, uint64_t to) {
     struct oplog_reader_plan plan = {
-        .disk = walk->disk, .from = from, .to = to, .report = &walk->report};
+        .disk = walk->disk, .from = from, .to = OPLOG_READ_ALL, .report = &walk->report};
     struct oplog_reader *reader = NULL;
     enum oplog_read read = oplog_reader_open(&plan, &reader);
     if (reader == NULL) {
@@ -120,7 +121,8 @@ static int walk_frames(struct walk *walk, uint64_t from, uint64_t to) {
     }
     struct oplog_frame frame;
     bool is_readable = true;
-    while (is_readable && (read = oplog_reader_next(reader, &frame)) == OPLOG_READ_FRAME) {
+    while (is_readable && oplog_reader_position(reader) < to &&
+           (read = oplog_reader_next(reader, &frame)) == OPLOG_READ_FRAME) {
         walk->frames++;
         is_readable = frame_take(walk, &frame);
     }

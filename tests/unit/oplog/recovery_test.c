@@ -281,6 +281,25 @@ START_TEST(reader_follows_a_log_that_is_appended_to) {
 }
 END_TEST
 
+START_TEST(log_that_ends_before_what_was_wanted_is_damaged) {
+    struct log_place place;
+    place_open(&place);
+    struct history history;
+    uint64_t end = write_log(&place, &history, 1, "content");
+    struct buffer report = BUFFER_EMPTY;
+    struct oplog_reader_plan plan = {.disk = &place.disk, .to = end + 100, .report = &report};
+    struct oplog_reader *reader = NULL;
+    ck_assert_int_eq(oplog_reader_open(&plan, &reader), OPLOG_READ_END);
+    struct oplog_frame frame;
+    ck_assert_int_eq(oplog_reader_next(reader, &frame), OPLOG_READ_FRAME);
+    ck_assert_int_eq(oplog_reader_next(reader, &frame), OPLOG_READ_DAMAGED);
+    ck_assert_uint_gt(report.length, 0);
+    oplog_reader_close(reader);
+    buffer_free(&report);
+    place_close(&place);
+}
+END_TEST
+
 START_TEST(frame_larger_than_the_read_buffer_is_read) {
     struct log_place place;
     place_open(&place);
@@ -313,6 +332,7 @@ int main(void) {
         snapshot_of_another_history_is_refused,
         snapshot_newer_than_the_log_replaces_it,
         reader_follows_a_log_that_is_appended_to,
+        log_that_ends_before_what_was_wanted_is_damaged,
         frame_larger_than_the_read_buffer_is_read,
     };
     return unit_run(unit_suite("recovery", tests, UNIT_COUNT(tests)));
