@@ -13,6 +13,23 @@ static void report_place(const struct snapshot_load *load, uint32_t index, struc
 
 /* ---- images ---- */
 
+static bool begins_key(const struct image_record *record) {
+    return !record->is_more && record->offset == 0;
+}
+
+/* The key that the record begins goes, if it is there. */
+static void make_way(struct store *store, const struct image_record *record) {
+    if (record->database >= store->database_count) {
+        return;
+    }
+    struct span key = record->key.key;
+    uint64_t hash = store_hash(store, key);
+    uint64_t *cell = store_find(store, record->database, record->slot, hash, key);
+    if (cell != NULL) {
+        store_remove(store, record->database, record->slot, hash, cell);
+    }
+}
+
 static bool load_images(struct snapshot_load *load, uint32_t index, struct buffer *report) {
     struct image_reader images;
     struct image_record record;
@@ -21,11 +38,14 @@ static bool load_images(struct snapshot_load *load, uint32_t index, struct buffe
     const char *at = images.rest.bytes;
     while ((status = image_read(&images, &record)) == IMAGE_DONE) {
         if (store_owns(load->store, record.slot)) {
+            if (load->replaces && begins_key(&record)) {
+                make_way(load->store, &record);
+            }
             status = image_load(load->store, &record);
             if (status != IMAGE_DONE) {
                 break;
             }
-            load->keys += !record.is_more && record.offset == 0;
+            load->keys += begins_key(&record);
         }
         at = images.rest.bytes;
     }

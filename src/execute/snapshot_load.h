@@ -14,6 +14,7 @@
 struct snapshot_load {
     const struct snapshot_reader *reader; /* NULL: no snapshot, only the log */
     struct store *store;
+    bool replaces;         /* a key of an image takes the place of one that is there */
     struct buffer content; /* room that is kept from chunk to chunk; the owner frees it */
     uint64_t keys;         /* taken from images so far */
     uint64_t effects;      /* of the tail and the log */

@@ -7,6 +7,7 @@
 #include "base/glob.h"
 #include "base/logger.h"
 #include "base/memory.h"
+#include "server/debug_data.h"
 #include "server/server_commands.h"
 #include "store/hash_value.h"
 
@@ -393,12 +394,18 @@ static void help_command(struct session *session) {
         "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "CHANGE-REPL-ID",
         "    Draw a new replication id.",
+        "DIGEST",
+        "    Answer a digest of all data, the one that redis-server has for the same data.",
+        "DIGEST-VALUE <key> [<key> ...]",
+        "    Answer a digest of each key's value.",
         "ERROR <string>",
         "    Answer this error.",
         "HTSTATS <dbid>",
         "    Show statistics of a database's hash tables.",
         "HTSTATS-KEY <key>",
         "    Show statistics of the hash table that a key holds.",
+        "LOADAOF",
+        "    Load the last snapshot and the log again, as at the start.",
         "LOG <message>",
         "    Write a line to the log.",
         "OBJECT <key>",
@@ -412,6 +419,9 @@ static void help_command(struct session *session) {
         "    attrib, push, verbatim, true, false.",
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Accepted; changes nothing.",
+        "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
+        "    Save all data, drop it, load it again. NOSAVE loads the last snapshot, NOFLUSH",
+        "    drops nothing, MERGE has what is loaded take the place of keys that are there.",
         "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|time>",
         "REPLYBUFFER RESIZING <0|1>",
         "    Accepted; change nothing.",
@@ -439,16 +449,20 @@ static const struct subcommand {
     void (*run)(struct session *session);
 } subcommands[] = {
     {"change-repl-id", 2, 2, change_replication_id_command},
+    {"digest", 2, 2, debug_digest},
+    {"digest-value", 2, UINT32_MAX, debug_digest_values},
     {"error", 3, 3, error_command},
     {"help", 2, 2, help_command},
     {"htstats", 3, 3, htstats_command},
     {"htstats-key", 3, 3, htstats_key_command},
+    {"loadaof", 2, 2, debug_load_log},
     {"log", 3, 3, log_command},
     {"object", 3, 4, object_command},
     {"pause-cron", 3, 3, accept_command},
     {"populate", 3, 5, populate_command},
     {"protocol", 3, 3, protocol_command},
     {"quicklist-packed-threshold", 3, 3, packed_threshold_command},
+    {"reload", 2, UINT32_MAX, debug_reload},
     {"replybuffer", 4, 4, reply_buffer_command},
     {"set-active-expire", 3, 3, set_active_expire_command},
     {"set-disable-deny-scripts", 3, 3, accept_command},

@@ -35,8 +35,10 @@ struct loading *loading_begin(const struct loading_plan *plan) {
     for (uint32_t i = 0; i < node->worker_count; i++) {
         struct loader *loader = memory_alloc_zeroed(sizeof(*loader));
         loader->loading = loading;
-        loader->load = (struct snapshot_load){
-            .reader = plan->snapshot, .store = node->workers[i]->store, .content = BUFFER_EMPTY};
+        loader->load = (struct snapshot_load){.reader = plan->snapshot,
+                                              .store = node->workers[i]->store,
+                                              .replaces = plan->replaces,
+                                              .content = BUFFER_EMPTY};
         node->workers[i]->loader = loader;
     }
     return loading;

@@ -24,6 +24,7 @@ struct loading_plan {
     uint64_t log_from;                      /* position from which on the log is read ... */
     uint64_t log_to;                        /* ... and up to which */
     uint64_t bytes;                         /* of all that will be read, for progress */
+    bool replaces; /* a key of an image takes the place of one that is there */
 };
 
 struct loading {

@@ -137,6 +137,81 @@ START_TEST(a_save_that_fails_is_told_and_refuses_writes_until_one_succeeds) {
 }
 END_TEST
 
+/* A data set that needs several chunks, with all that values may be. */
+static void fill(redisContext *client) {
+    EXPECT(client, "+OK", "DEBUG POPULATE 5000 key 300");
+    EXPECT(client, ":5", "APPEND raw 12345");
+    EXPECT(client, "+OK", "SET number 12345 PX 10000000");
+    EXPECT(client, ":3", "HSET small a 1 b 2 c 3");
+    ck_assert_str_eq(client_ask_with(client, "HSET wide field", 5000).bytes, ":1");
+    ck_assert_str_eq(client_ask_with(client, "SET large", 300000).bytes, "+OK");
+    for (int i = 0; i < 1000; i++) {
+        char command[64];
+        snprintf(command, sizeof(command), "HSET wide field%d %d", i, i);
+        EXPECT(client, ":1", command);
+    }
+    EXPECT(client, "+OK", "SELECT 5");
+    EXPECT(client, "+OK", "SET elsewhere 1");
+    EXPECT(client, "+OK", "SELECT 0");
+}
+
+#define DEBUG_OPTIONS "--enable-debug-command yes --databases 8"
+
+START_TEST(a_reload_changes_nothing_and_neither_does_a_restart) {
+    struct server server = server_start(server_worker_options[_i], DEBUG_OPTIONS, NULL);
+    redisContext *client = server_connect(&server);
+    fill(client);
+    struct reply_text digest = client_ask(client, "DEBUG DIGEST");
+    EXPECT(client, "+OK", "DEBUG RELOAD");
+    EXPECT(client, digest.bytes, "DEBUG DIGEST");
+    EXPECT(client, ":5005", "DBSIZE");
+    EXPECT(client, "+OK", "DEBUG LOADAOF");
+    EXPECT(client, digest.bytes, "DEBUG DIGEST");
+    EXPECT(client, "+Background saving started", "BGSAVE");
+    EXPECT(client, "+OK", "DEBUG RELOAD");
+    EXPECT(client, digest.bytes, "DEBUG DIGEST");
+    EXPECT(client, ":4", "HSET small d 4 e 5 f 6 g 7");
+    wait_for_field(client, "rdb_saves:1");
+    digest = client_ask(client, "DEBUG DIGEST");
+    EXPECT(client, "+OK", "DEBUG LOADAOF");
+    EXPECT(client, digest.bytes, "DEBUG DIGEST");
+    redisFree(client);
+    server_restart(&server, server_worker_options[_i], DEBUG_OPTIONS, NULL);
+    client = server_connect(&server);
+    EXPECT(client, digest.bytes, "DEBUG DIGEST");
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_reload_of_the_last_snapshot_is_what_a_restart_finds) {
+    struct server server = server_start(server_worker_options[_i], DEBUG_OPTIONS, NULL);
+    redisContext *client = server_connect(&server);
+    EXPECT(client, "+OK", "SET key saved");
+    EXPECT(client, "+OK", "SAVE");
+    EXPECT(client, "+OK", "SET key lost");
+    EXPECT(client, ":1", "HSET lost f v");
+    EXPECT(client, "+OK", "DEBUG RELOAD NOSAVE");
+    EXPECT(client, "saved", "GET key");
+    EXPECT(client, ":0", "EXISTS lost");
+    EXPECT(client, "-ERR Error trying to load the RDB dump, check server logs.",
+           "DEBUG RELOAD NOSAVE NOFLUSH");
+    EXPECT(client, "+OK", "SET mine 1");
+    EXPECT(client, "+OK", "DEBUG RELOAD NOSAVE NOFLUSH MERGE");
+    EXPECT(client, "[saved 1]", "MGET key mine");
+    EXPECT(client, ":1", "HSET lost g w");
+    wait_for_field(client, "aof_rewrite_in_progress:0");
+    wait_for_field(client, "aof_rewrite_scheduled:0");
+    redisFree(client);
+    server_restart(&server, server_worker_options[_i], DEBUG_OPTIONS, NULL);
+    client = server_connect(&server);
+    EXPECT(client, "[saved 1]", "MGET key mine");
+    EXPECT(client, "[g w]", "HGETALL lost");
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         a_log_that_is_switched_on_keeps_what_was_there_and_what_comes,
@@ -144,6 +219,8 @@ int main(void) {
         appendfsync_changes_how_the_log_syncs_from_then_on,
         changes_are_counted_since_the_last_save,
         a_save_that_fails_is_told_and_refuses_writes_until_one_succeeds,
+        a_reload_changes_nothing_and_neither_does_a_restart,
+        a_reload_of_the_last_snapshot_is_what_a_restart_finds,
     };
     return unit_run(server_suite("persistence", tests, UNIT_COUNT(tests)));
 }
