@@ -49,6 +49,12 @@ bool gate_holds(struct worker *worker, struct connection *connection) {
         connection->gate = 0;
         return false;
     }
+    /* Asks to be woken, then looks again: the log may have gone on in between. */
+    atomic_store(&worker->awaits_log, true);
+    if (is_safe(worker, connection->gate)) {
+        connection->gate = 0;
+        return false;
+    }
     connection->is_gated = true;
     list_push_back(&worker->gated, &connection->write_link);
     return true;
@@ -89,6 +95,8 @@ void gate_open_step(struct worker *worker) {
 
 void gate_progress(void *context) {
     const struct node *node = context;
+    /* The progress must be seen by a worker whose wish to be woken is not seen here. */
+    atomic_thread_fence(memory_order_seq_cst);
     for (uint32_t i = 0; i < node->worker_count; i++) {
         struct worker *worker = node->workers[i];
         if (worker != NULL && atomic_load_explicit(&worker->awaits_log, memory_order_relaxed) &&
