@@ -92,7 +92,8 @@ enum effect_replay_status {
     EFFECT_REPLAY_WRONG_DATABASE, /* there are not so many */
     EFFECT_REPLAY_WRONG_SLOT,     /* the key, or the new one, does not live there */
     EFFECT_REPLAY_WRONG_TYPE,     /* the key holds a value that the effect does not fit */
-    EFFECT_REPLAY_OUT_OF_RANGE, /* a key or string would be too long, or the patch is before its start */
+    /* A key or string would be too long, or the patch is before its start. */
+    EFFECT_REPLAY_OUT_OF_RANGE,
     EFFECT_REPLAY_DAMAGED_VALUE, /* value_restore: no payload of a type that is known */
     EFFECT_REPLAY_OUT_OF_MEMORY,
 };

@@ -10,9 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The version of Redis whose form it is. */
-#define REDIS_VERSION "7.2.4"
-
 static struct keyspace *keyspace_open(const struct conversion_plan *plan, uint32_t databases) {
     uint64_t seeds[2];
     random_seed_bytes(seeds, sizeof(seeds));
@@ -209,7 +206,7 @@ static int write_rdb(const struct conversion_plan *plan, const struct keyspace *
         .store = keyspace->stores[0],
     };
     rdb_writer_head(walk.writer,
-                    &(struct rdb_head){.redis_version = REDIS_VERSION,
+                    &(struct rdb_head){.redis_version = plan->redis_version,
                                        .time_ms = plan->now_ms,
                                        .used_memory = keyspace->stores[0]->heap.used_bytes});
     for (uint32_t i = 0; i < keyspace->database_count; i++) {

@@ -19,6 +19,7 @@ struct conversion_plan {
     int64_t now_ms;
     bool takes_truncated; /* aof-load-truncated */
     bool compresses;
+    const char *redis_version; /* that an RDB file names */
 };
 
 /* Of an RDB file, the manifest of an append only file, or one that stands alone: what its first

@@ -123,6 +123,7 @@ static int convert(const struct arguments *arguments, const struct file_place *s
         .now_ms = clock_wall_ms(),
         .takes_truncated = true,
         .compresses = true,
+        .redis_version = NODE_REDIS_VERSION,
     };
     enum import_status status =
         arguments->is_import ? import(&plan, &report) : export(&plan, &report);

@@ -49,6 +49,7 @@ static struct conversion_plan plan_of(const struct fixture *fixture, const char 
         .now_ms = FIXTURE_NOW_MS,
         .takes_truncated = true,
         .compresses = true,
+        .redis_version = "7.2.4",
     };
 }
 
