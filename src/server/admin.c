@@ -2,8 +2,7 @@
 #include "base/logger.h"
 #include "io/clock.h"
 #include "server/server_commands.h"
-
-#include <sysexits.h>
+#include "server/shutdown.h"
 
 #define US_PER_SECOND 1000000
 
@@ -88,8 +87,17 @@ static bool shutdown_flags(const struct session *session, int *flags) {
     return !saves_and_not && !(aborts && *flags != SHUTDOWN_FLAG_ABORT);
 }
 
+/* Nothing is replied but a refusal: the connection ends with the server. */
 static void shutdown_command(struct session *session) {
     struct server *server = session_server(session);
+    struct connection *connection = session->connection;
+    if (connection->ticket != 0) {
+        session->waits = !shutdown_is_refused(server, connection->ticket);
+        if (!session->waits) {
+            reply_error(session->reply, "ERR Errors trying to SHUTDOWN. Check logs.");
+        }
+        return;
+    }
     int flags = 0;
     if (!shutdown_flags(session, &flags)) {
         session_reply_syntax_error(session);
@@ -100,9 +108,8 @@ static void shutdown_command(struct session *session) {
         reply_error(session->reply, "ERR No shutdown in progress.");
         return;
     }
-    atomic_store(&server->shutdown_flags, flags);
-    session->connection->flags |= CONNECTION_CLOSE_AFTER_REPLY;
-    server_request_shutdown(server, EX_OK);
+    connection->ticket = shutdown_request(server, flags);
+    session->waits = true;
 }
 
 /* ---- what a primary without replicas says of itself ---- */
@@ -191,7 +198,7 @@ const struct command admin_commands[] = {
         .name = "shutdown",
         .arity = -1,
         .flags = COMMAND_ADMIN | COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE |
-                 COMMAND_NO_MULTI | COMMAND_ALLOW_BUSY,
+                 COMMAND_NO_MULTI | COMMAND_ALLOW_BUSY | COMMAND_WAITS,
         .session = shutdown_command,
         .group = "server",
         .since = "1.0.0",

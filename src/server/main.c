@@ -75,7 +75,7 @@ static int serve(struct config *config, struct options *options, const struct bu
         code = server_stop(server);
     }
     server_free(server);
-    return code;
+    return code == SERVER_ENDED ? EX_OK : code;
 }
 
 int main(int argc, char **argv) {

@@ -7,6 +7,7 @@
 #include "io/signals.h"
 #include "server/option_changes.h"
 #include "server/persistence.h"
+#include "server/shutdown.h"
 #include "worker/listeners.h"
 #include "worker/worker.h"
 
@@ -271,8 +272,8 @@ static int load(struct server *server) {
     while (!persistence_is_loaded(server, LOADING_LOOK_MS)) {
         int signal_number = signals_wait(0);
         if (signal_number == SIGTERM || signal_number == SIGINT) {
-            log_warning("Received a signal to end while the data was loaded.");
-            return EX_TEMPFAIL;
+            log_warning("Asked to end while the data is loaded.");
+            return SERVER_ENDED;
         }
     }
     return persistence_start(server);
@@ -339,12 +340,6 @@ fail_after_background:
 
 /* ---- until the end ---- */
 
-void server_request_shutdown(struct server *server, int exit_code) {
-    atomic_store(&server->exit_code, exit_code);
-    atomic_store(&server->is_shutting_down, true);
-    kill(getpid(), SIGTERM); /* Wakes the main thread from its wait. */
-}
-
 struct reload {
     struct server *server;
     struct buffer notes;
@@ -383,36 +378,16 @@ void server_wait(struct server *server) {
         int signal_number = signals_wait(UINT64_MAX);
         if (signal_number == SIGHUP) {
             reload(server);
-        } else if (signal_number == SIGTERM || signal_number == SIGINT) {
-            if (atomic_load(&server->is_shutting_down)) {
-                log_warning("User requested shutdown...");
-            } else {
-                log_warning("Received %s scheduling shutdown...",
-                            signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
-                const struct server_options *options = &server->options->server;
-                atomic_store(&server->shutdown_flags, signal_number == SIGTERM
-                                                          ? options->shutdown_on_sigterm
-                                                          : options->shutdown_on_sigint);
-            }
+        } else if ((signal_number == SIGTERM || signal_number == SIGINT) &&
+                   shutdown_prepare(server, signal_number)) {
             return;
         }
-    }
-}
-
-/* As Redis does: when there are save rules, or SHUTDOWN says so. */
-static void save_at_end(struct server *server) {
-    int flags = atomic_load(&server->shutdown_flags);
-    bool has_rules = server->options->server.save.count > 0;
-    if ((flags & SHUTDOWN_FLAG_SAVE) != 0 || (has_rules && (flags & SHUTDOWN_FLAG_NOSAVE) == 0)) {
-        log_notice("Saving the final snapshot before exiting.");
-        persistence_save_last(server);
     }
 }
 
 int server_stop(struct server *server) {
     struct node *node = &server->node;
     readiness_notify(getenv("NOTIFY_SOCKET"), READINESS_STOPPING);
-    save_at_end(server);
     persistence_end_saving(server);
     join_workers(node, node->worker_count);
     persistence_stop(server);
@@ -421,5 +396,5 @@ int server_stop(struct server *server) {
     free_workers(node, node->worker_count);
     background_free(node->background);
     log_warning("Tarn is now ready to exit, bye bye...");
-    return atomic_load(&server->exit_code);
+    return EX_OK;
 }

@@ -41,9 +41,11 @@ struct server {
     struct persistence *persistence; /* the main thread's */
     _Atomic(struct saving *) saving; /* NULL until all is loaded */
     uint64_t loaded_keys;            /* from the snapshot's images */
-    atomic_bool is_shutting_down;    /* SHUTDOWN */
-    atomic_int shutdown_flags; /* enum shutdown_flag: of SHUTDOWN, or of the signal's option */
-    atomic_int exit_code;
+    /* SHUTDOWN: see shutdown.h. */
+    atomic_bool is_shutting_down;
+    atomic_int shutdown_flags; /* enum shutdown_flag */
+    atomic_uint_least64_t shutdowns_asked;
+    atomic_uint_least64_t shutdowns_refused; /* all up to this one */
 };
 
 /* config, options and title stay the caller's. */
@@ -51,15 +53,17 @@ struct server *server_new(struct config *config, struct options *options,
                           const struct process_title *title);
 void server_free(struct server *server);
 
-/* Opens sockets, starts the workers. 0, or an exit code of sysexits(3); the log says why. */
+/* server_start(): it was asked to end before it was ready. */
+#define SERVER_ENDED (-1)
+
+/* Opens sockets, starts the workers, loads. 0, an exit code of sysexits(3), or SERVER_ENDED; the
+ * log says why. */
 int server_start(struct server *server);
-/* Until SIGTERM, SIGINT or SHUTDOWN. SIGHUP reopens the log and reloads the configuration. */
+/* Until SIGTERM, SIGINT or SHUTDOWN is not refused. SIGHUP reopens the log and reloads the
+ * configuration. */
 void server_wait(struct server *server);
 /* Stops accepting, lets the workers end, closes everything. Answers the exit code. */
 int server_stop(struct server *server);
-
-/* Ends server_wait(). Any thread. */
-void server_request_shutdown(struct server *server, int exit_code);
 
 /* Opens the sockets that the options ask for and gives them to worker 0, before it starts or while
  * it stands still. False: the log says why, and none is open. */

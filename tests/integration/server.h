@@ -143,6 +143,14 @@ static inline struct server server_start(const char *option, ...) {
     return server;
 }
 
+/* It has ended: starts another one on what it left. */
+static inline void server_run_again(struct server *server, const char *option, ...) {
+    va_list more;
+    va_start(more, option);
+    server_run(server, option, more);
+    va_end(more);
+}
+
 /* Kills it, and starts another one on what it left. */
 static inline void server_restart(struct server *server, const char *option, ...) {
     kill(server->pid, SIGKILL);
