@@ -530,6 +530,16 @@ static const struct option rows[] = {
         .help = "But not before it has this size.",
     },
     {
+        .name = "log-segment-size",
+        .type = OPTION_MEMORY,
+        .flags = OPTION_IMMUTABLE,
+        .offset = offsetof(struct server_options, log_segment_size),
+        .min = 4096,
+        .max = INT64_C(1) << 40,
+        .default_text = "64mb",
+        .help = "Size from which on the log goes on in a new file; old files go one by one.",
+    },
+    {
         .name = "log-size-max",
         .type = OPTION_MEMORY,
         .offset = offsetof(struct server_options, log_size_max),

@@ -86,6 +86,7 @@ struct server_options {
     int64_t auto_aof_rewrite_percentage;
     int64_t auto_aof_rewrite_min_size; /* bytes */
     int64_t log_size_max;              /* bytes; 0 is none */
+    int64_t log_segment_size;          /* bytes */
 };
 
 extern const struct option_table server_option_table;

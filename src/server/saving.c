@@ -172,6 +172,7 @@ static bool log_open_temporary(struct saving *saving, struct buffer *report) {
         .parent = saving->history,
         .begin = saving->end,
         .sync = OPLOG_SYNC_NO,
+        .segment_bytes = (uint64_t)options_of(saving)->log_segment_size,
         .progress = gate_progress,
         .context = &saving->server->node,
     };
