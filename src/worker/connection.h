@@ -85,10 +85,11 @@ enum connection_flag {
     CONNECTION_REPLY_SKIP = 1 << 8,
     CONNECTION_PARSE_FAILED =
         1 << 9, /* an error follows the pending requests; nothing is read any more */
-    CONNECTION_LOCAL = 1 << 10,      /* the peer is on this machine */
-    CONNECTION_INPUT_LEFT = 1 << 11, /* there may be a complete request in the input */
-    CONNECTION_PUSHED = 1 << 12,     /* pushes wait in `deferred` for the command's end */
-    CONNECTION_IN_EXEC = 1 << 13,    /* its queued commands run */
+    CONNECTION_LOCAL = 1 << 10,       /* the peer is on this machine */
+    CONNECTION_INPUT_LEFT = 1 << 11,  /* there may be a complete request in the input */
+    CONNECTION_PUSHED = 1 << 12,      /* pushes wait in `deferred` for the command's end */
+    CONNECTION_IN_EXEC = 1 << 13,     /* its queued commands run */
+    CONNECTION_HAS_WRITTEN = 1 << 14, /* its output answers changes that may not be safe: gate.h */
 };
 
 struct connection {

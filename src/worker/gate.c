@@ -2,10 +2,18 @@
 
 #include "commands/effect_codec.h"
 
+/* A read may change something too: it lets go of what has expired. */
+static bool is_write(const struct call *call) {
+    return call->command != NULL &&
+           (call->command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE)) != 0;
+}
+
 static void record(void *context, const struct call *call, const struct place *place,
                    const struct effect *effect) {
-    (void)call;
     struct worker *worker = context;
+    if (worker->running != NULL && is_write(call)) {
+        worker->running->flags |= CONNECTION_HAS_WRITTEN;
+    }
     struct effect_record entry = {.effect = *effect, .slot = EFFECT_NODE_SLOT};
     if (place != NULL) {
         entry.key = place->key;
@@ -29,14 +37,21 @@ void gate_append(struct worker *worker) {
     }
 }
 
-static bool is_safe(const struct worker *worker, uint64_t position) {
-    return oplog_safe_position(worker->node->log) >= position;
+static bool may_leave(const struct worker *worker, const struct connection *connection) {
+    const struct oplog *log = worker->node->log;
+    return LIKELY(oplog_safe_position(log) >= connection->gate) ||
+           ((connection->flags & CONNECTION_HAS_WRITTEN) == 0 && oplog_error(log) != 0);
+}
+
+static void let_pass(struct connection *connection) {
+    connection->gate = 0;
+    connection->flags &= ~(unsigned)CONNECTION_HAS_WRITTEN;
 }
 
 bool gate_holds(struct worker *worker, struct connection *connection) {
     const struct node *node = worker->node;
     if (node->log == NULL || !node->log_gates) {
-        connection->gate = 0;
+        let_pass(connection);
         return false;
     }
     /* What was let go before and did not fit into the socket goes on. */
@@ -45,14 +60,14 @@ bool gate_holds(struct worker *worker, struct connection *connection) {
         return false;
     }
     gate_carry(worker, connection);
-    if (LIKELY(is_safe(worker, connection->gate))) {
-        connection->gate = 0;
+    if (LIKELY(may_leave(worker, connection))) {
+        let_pass(connection);
         return false;
     }
     /* Asks to be woken, then looks again: the log may have gone on in between. */
     atomic_store(&worker->awaits_log, true);
-    if (is_safe(worker, connection->gate)) {
-        connection->gate = 0;
+    if (may_leave(worker, connection)) {
+        let_pass(connection);
         return false;
     }
     connection->is_gated = true;
@@ -63,7 +78,7 @@ bool gate_holds(struct worker *worker, struct connection *connection) {
 static void let_go(struct connection *connection) {
     list_remove(&connection->write_link);
     connection->is_gated = false;
-    connection->gate = 0;
+    let_pass(connection);
     connection->passed_bytes = connection_output_bytes(connection);
     if (connection->closes) {
         return;
@@ -84,7 +99,7 @@ void gate_open_step(struct worker *worker) {
         struct connection *connection = LIST_ENTRY(link, struct connection, write_link);
         link = link->next;
         if (connection->closes || node->log == NULL || !node->log_gates ||
-            is_safe(worker, connection->gate)) {
+            may_leave(worker, connection)) {
             let_go(connection);
         }
     }

@@ -8,6 +8,9 @@
  * changes alike: so a read shows nothing that a crash could take back. While its output waits, a
  * connection runs no further requests, and pushes for it are deferred.
  *
+ * While the log cannot be written or synced, only answers to changes wait: new changes are refused,
+ * and reads go on, with what they would show had the disk not failed.
+ *
  * node->log is NULL while nothing reads a log. It is set and cleared under a stop of all workers.
  */
 #ifndef TARN_WORKER_GATE_H

@@ -382,7 +382,9 @@ void worker_run_stopped(struct worker *worker, struct connection *connection) {
     struct dispatch dispatch = {0};
     enum dispatch_outcome outcome = DISPATCH_DONE;
     if (connection->home != worker || !connection->closes) {
+        worker->running = connection;
         outcome = dispatch_request(worker, connection, &list->items[list->next], true, &dispatch);
+        worker->running = NULL;
     }
     /* A CLIENT PAUSE that was served by this same stop holds it: it waits at home. */
     if (outcome != DISPATCH_SUSPEND) {

@@ -62,11 +62,266 @@ START_TEST(a_worker_whose_replies_wait_is_woken_by_the_log) {
 }
 END_TEST
 
+/* What a read shows, and the errors beside it, may not be taken back by a crash either. */
+START_TEST(a_read_of_another_client_waits_as_well) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct peer writer = peer_at(&logged, 0);
+    struct peer reader = peer_at(&logged, 0);
+    peer_say(&reader, "GET a\r\n");
+    settle(&logged);
+    peer_expect(&reader, "$-1\r\n");
+    peer_say(&writer, "SET a 1\r\n");
+    settle(&logged);
+    peer_say(&reader, "GET a\r\nINCR\r\n");
+    settle(&logged);
+    peer_expect(&reader, "");
+    logged_write(&logged);
+    settle(&logged);
+    peer_expect(&reader, "$1\r\n1\r\n-ERR wrong number of arguments for 'incr' command\r\n");
+    logged_free(&logged);
+    close(writer.fd);
+    close(reader.fd);
+}
+END_TEST
+
+START_TEST(a_message_waits_for_what_was_changed_before_it) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct peer listener = peer_at(&logged, 0);
+    struct peer speaker = peer_at(&logged, 0);
+    peer_say(&listener, "SUBSCRIBE x\r\n");
+    settle(&logged);
+    peer_expect(&listener, "*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n");
+    peer_say(&speaker, "SET a 1\r\nPUBLISH x hello\r\n");
+    settle(&logged);
+    peer_expect(&listener, "");
+    logged_write(&logged);
+    settle(&logged);
+    peer_expect(&listener, "*3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$5\r\nhello\r\n");
+    peer_expect(&speaker, "+OK\r\n:1\r\n");
+    logged_free(&logged);
+    close(listener.fd);
+    close(speaker.fd);
+}
+END_TEST
+
+START_TEST(messages_for_a_connection_whose_reply_waits_come_behind_it) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct peer listener = peer_at(&logged, 0);
+    struct peer speaker = peer_at(&logged, 0);
+    peer_say(&listener, "HELLO 3\r\nSUBSCRIBE x\r\n");
+    settle(&logged);
+    char greeting[4096];
+    ck_assert_int_gt(recv(listener.fd, greeting, sizeof(greeting), 0), 0);
+    peer_say(&listener, "SET a 1\r\n");
+    settle(&logged);
+    peer_say(&speaker, "PUBLISH x one\r\nPUBLISH x two\r\n");
+    settle(&logged);
+    peer_expect(&listener, "");
+    logged_write(&logged);
+    settle(&logged);
+    peer_expect(&listener, "+OK\r\n>3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$3\r\none\r\n"
+                           ">3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$3\r\ntwo\r\n");
+    logged_free(&logged);
+    close(listener.fd);
+    close(speaker.fd);
+}
+END_TEST
+
+/* A key that this worker owns. */
+static void key_of(const struct logged *logged, uint32_t owner, char key[2]) {
+    key[1] = '\0';
+    for (key[0] = 'a'; key[0] <= 'z'; key[0]++) {
+        if (logged->workers->node.keyspace->owners[slot_of_key(span_of_string(key))] == owner) {
+            return;
+        }
+    }
+    ck_abort();
+}
+
+START_TEST(a_reply_from_another_worker_waits_for_that_workers_append) {
+    struct logged logged;
+    logged_new(&logged, 2, OPLOG_SYNC_EVERYSEC);
+    struct peer peer = peer_at(&logged, 0);
+    char key[2];
+    char text[32];
+    key_of(&logged, 1, key);
+    snprintf(text, sizeof(text), "SET %s 1\r\n", key);
+    peer_say(&peer, text);
+    settle(&logged);
+    ck_assert(!peer.connection->is_away);
+    ck_assert_uint_eq(workers_at(logged.workers, 0)->appended, 0);
+    peer_expect(&peer, "");
+    logged_write(&logged);
+    settle(&logged);
+    peer_expect(&peer, "+OK\r\n");
+    logged_free(&logged);
+    close(peer.fd);
+}
+END_TEST
+
+START_TEST(what_one_worker_appends_holds_no_reply_of_another) {
+    struct logged logged;
+    logged_new(&logged, 2, OPLOG_SYNC_EVERYSEC);
+    struct peer writer = peer_at(&logged, 0);
+    struct peer other = peer_at(&logged, 1);
+    char key[2];
+    char text[32];
+    key_of(&logged, 0, key);
+    snprintf(text, sizeof(text), "SET %s 1\r\n", key);
+    peer_say(&writer, text);
+    settle(&logged);
+    key_of(&logged, 1, key);
+    snprintf(text, sizeof(text), "GET %s\r\n", key);
+    peer_say(&other, text);
+    settle(&logged);
+    peer_expect(&writer, "");
+    peer_expect(&other, "$-1\r\n");
+    logged_free(&logged);
+    close(writer.fd);
+    close(other.fd);
+}
+END_TEST
+
+START_TEST(requests_behind_a_reply_that_waits_do_not_run) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct peer peer = peer_at(&logged, 0);
+    peer_say(&peer, "SET a 1\r\n");
+    settle(&logged);
+    peer_say(&peer, "SET a 2\r\nGET a\r\n");
+    settle(&logged);
+    ck_assert_uint_eq(peer.connection->commands, 1);
+    logged_write(&logged);
+    settle(&logged);
+    peer_expect(&peer, "+OK\r\n");
+    ck_assert_uint_eq(peer.connection->commands, 3);
+    logged_write(&logged);
+    settle(&logged);
+    peer_expect(&peer, "+OK\r\n$1\r\n2\r\n");
+    logged_free(&logged);
+    close(peer.fd);
+}
+END_TEST
+
+START_TEST(who_leaves_while_its_reply_waits_goes_at_once) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct peer peer = peer_at(&logged, 0);
+    peer_say(&peer, "SET a 1\r\n");
+    settle(&logged);
+    close(peer.fd);
+    settle(&logged);
+    ck_assert_uint_eq(atomic_load(&logged.workers->node.clients), 0);
+    logged_free(&logged);
+}
+END_TEST
+
+/* A log that is on for a snapshot's sake alone. */
+START_TEST(nothing_waits_for_a_log_that_does_not_gate) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    logged_attach(&logged, logged.oplog, false);
+    uint64_t before = oplog_end_position(logged.oplog);
+    struct peer peer = peer_at(&logged, 0);
+    peer_say(&peer, "SET a 1\r\n");
+    settle(&logged);
+    peer_expect(&peer, "+OK\r\n");
+    ck_assert_uint_gt(oplog_end_position(logged.oplog), before);
+    ck_assert_uint_eq(oplog_written_position(logged.oplog), before);
+    logged_free(&logged);
+    close(peer.fd);
+}
+END_TEST
+
+static void fill(const struct logged *logged) {
+    struct block *block = block_try_new(OPLOG_PENDING_BYTES_MAX);
+    ck_assert_ptr_nonnull(block);
+    memset(block->bytes, 'x', OPLOG_PENDING_BYTES_MAX);
+    block->length = OPLOG_PENDING_BYTES_MAX;
+    struct oplog_batch batch = OPLOG_BATCH_EMPTY;
+    oplog_batch_add_block(&batch, block);
+    oplog_append(logged->oplog, &batch, 0);
+    oplog_batch_free(&batch);
+    block_release(block);
+    ck_assert(oplog_is_full(logged->oplog));
+}
+
+START_TEST(a_full_log_holds_writes_and_lets_reads_go) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct peer writer = peer_at(&logged, 0);
+    struct peer committer = peer_at(&logged, 0);
+    struct peer reader = peer_at(&logged, 0);
+    fill(&logged);
+    uint64_t before = oplog_end_position(logged.oplog);
+    peer_say(&writer, "SET a 1\r\n");
+    peer_say(&committer, "MULTI\r\nSET b 1\r\nEXEC\r\n");
+    peer_say(&reader, "GET a\r\nMULTI\r\nGET b\r\nEXEC\r\n");
+    settle(&logged);
+    ck_assert_uint_eq(oplog_end_position(logged.oplog), before);
+    ck_assert_uint_eq(writer.connection->commands, 0);
+    peer_expect(&reader, "$-1\r\n+OK\r\n+QUEUED\r\n*1\r\n$-1\r\n");
+    logged_sync(&logged);
+    settle(&logged);
+    logged_sync(&logged);
+    settle(&logged);
+    peer_expect(&writer, "+OK\r\n");
+    peer_expect(&committer, "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+    logged_free(&logged);
+    close(writer.fd);
+    close(committer.fd);
+    close(reader.fd);
+}
+END_TEST
+
+START_TEST(a_log_that_fails_refuses_writes_and_lets_reads_go) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct peer writer = peer_at(&logged, 0);
+    struct peer late = peer_at(&logged, 0);
+    struct peer reader = peer_at(&logged, 0);
+    simulated_disk_fail(logged.simulated, 0, UINT64_MAX, ENOSPC);
+    peer_say(&writer, "SET a 1\r\n");
+    workers_tick(logged.workers, 0);
+    peer_say(&reader, "GET b\r\n");
+    workers_tick(logged.workers, 0);
+    ck_assert(reader.connection->is_gated);
+    oplog_step_write(logged.oplog);
+    peer_say(&late, "SET b 2\r\nGET b\r\n");
+    settle(&logged);
+    peer_expect(&writer, "");
+    peer_expect(&reader, "$-1\r\n");
+    peer_expect(&late, "-MISCONF Errors writing to the AOF file: No space left on device\r\n"
+                       "$-1\r\n");
+    simulated_disk_heal(logged.simulated);
+    logged_write(&logged);
+    settle(&logged);
+    peer_expect(&writer, "+OK\r\n");
+    logged_free(&logged);
+    close(writer.fd);
+    close(late.fd);
+    close(reader.fd);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         a_reply_waits_until_its_write_is_written,
         a_reply_waits_until_its_write_is_synced_where_each_is,
         a_worker_whose_replies_wait_is_woken_by_the_log,
+        a_read_of_another_client_waits_as_well,
+        a_message_waits_for_what_was_changed_before_it,
+        messages_for_a_connection_whose_reply_waits_come_behind_it,
+        a_reply_from_another_worker_waits_for_that_workers_append,
+        what_one_worker_appends_holds_no_reply_of_another,
+        requests_behind_a_reply_that_waits_do_not_run,
+        who_leaves_while_its_reply_waits_goes_at_once,
+        nothing_waits_for_a_log_that_does_not_gate,
+        a_full_log_holds_writes_and_lets_reads_go,
+        a_log_that_fails_refuses_writes_and_lets_reads_go,
     };
     return unit_run(unit_suite("gate", tests, UNIT_COUNT(tests)));
 }
