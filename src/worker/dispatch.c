@@ -222,8 +222,7 @@ uint64_t dispatch_key_owners(const struct node *node, const struct command *comm
     return owners;
 }
 
-/* The only key is the first one. */
-static bool has_one_key(const struct request *request) {
+bool request_has_one_key(const struct request *request) {
     const struct command *command = request->command->command;
     return request->first_key != 0 && command->keys[0].last == 0 && command->keys[1].flags == 0 &&
            command->find_keys == NULL;
@@ -306,7 +305,7 @@ static enum dispatch_outcome locate(const struct worker *worker,
         uint16_t slot = is_cursor ? scan_cursor_slot(cursor) : 0;
         return locate_owners(worker, UINT64_C(1) << node->keyspace->owners[slot], dispatch);
     }
-    uint64_t owners = has_one_key(request)
+    uint64_t owners = request_has_one_key(request)
                           ? UINT64_C(1) << node->keyspace->owners[request->first_slot]
                           : dispatch_key_owners(node, command, args, request->args_count);
     return locate_owners(worker, owners, dispatch);

@@ -29,6 +29,9 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
 uint64_t dispatch_key_owners(const struct node *node, const struct command *command,
                              const struct span *args, uint32_t args_count);
 
+/* The request's only key is the first one: first_key, first_slot. */
+bool request_has_one_key(const struct request *request);
+
 /* Runs one command as part of EXEC: no checks but those at run time; the reply goes to the
  * connection. */
 void dispatch_queued(struct worker *worker, struct connection *connection,

@@ -319,7 +319,7 @@ static bool must_hold(struct worker *worker, const struct connection *connection
         return oplog_is_full(worker->node->log);
     }
     return worker->cut != NULL &&
-           cutting_holds(worker, request->first_key == 0 ? SLOTS : request->first_slot);
+           cutting_holds(worker, request_has_one_key(request) ? request->first_slot : SLOTS);
 }
 
 /* Runs the parsed requests for as long as they may run here. */

@@ -1,0 +1,222 @@
+#include "worker/cutting.h"
+
+#include "tests/unit/worker/logged.h"
+
+#define KEYS 2400
+#define VALUE_BYTES ((size_t)10 * 1024)
+/* What a step may add to the queue beyond where it may begin. */
+#define STEP_BYTES_MAX (2 * IMAGE_CHUNK_BYTES)
+
+struct cut_node {
+    struct logged logged;
+    struct worker *worker;
+    struct cutting *cutting;
+};
+
+static void put(const struct cut_node *node, const char *name) {
+    static const char value[VALUE_BYTES];
+    struct worker *worker = node->worker;
+    struct call call = {
+        .environment = &worker->executor.environment,
+        .now_ms = worker->now_ms,
+        .reply = &(struct reply){.protocol = 2},
+    };
+    struct place place = call_place(&call, span_of_string(name));
+    call_emit(&call, &place,
+              &(struct effect){
+                  .kind = EFFECT_VALUE_PUT,
+                  .value = span_of(value, sizeof(value)),
+                  .expiry_ms = ENTRY_NO_EXPIRY,
+              });
+}
+
+static void begin(struct cut_node *node, const char *prefix) {
+    logged_new(&node->logged, 1, OPLOG_SYNC_NO);
+    logged_attach(&node->logged, NULL, false);
+    node->worker = workers_at(node->logged.workers, 0);
+    char name[32];
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(name, sizeof(name), "%s%d", prefix, i);
+        put(node, name);
+    }
+    logged_attach(&node->logged, node->logged.oplog, false);
+    node->cutting = cutting_begin(&node->logged.workers->node, false);
+}
+
+static size_t queued(const struct cut_node *node) {
+    return atomic_load(&node->cutting->queued);
+}
+
+/* Stores what is there. */
+static void store_all(const struct cut_node *node) {
+    while (!list_is_empty(&node->cutting->chunks)) {
+        struct image_chunk *chunk = cutting_take(node->cutting);
+        cutting_stored(node->cutting, image_chunk_bytes(chunk));
+        image_chunk_free(chunk);
+    }
+}
+
+static void end(struct cut_node *node) {
+    while (node->cutting->working > 0) {
+        store_all(node);
+        workers_tick(node->logged.workers, 0);
+    }
+    store_all(node);
+    ck_assert_ptr_null(cutting_take(node->cutting));
+    ck_assert_uint_eq(queued(node), 0);
+    cutting_end(node->cutting);
+    logged_free(&node->logged);
+}
+
+static void settle(const struct cut_node *node) {
+    for (int i = 0; i < 20; i++) {
+        workers_settle(node->logged.workers);
+    }
+}
+
+START_TEST(no_step_is_taken_while_the_queue_is_full) {
+    struct cut_node node;
+    begin(&node, "key:");
+    settle(&node);
+    ck_assert(node.worker->cut_waits);
+    ck_assert_uint_ge(queued(&node), CUTTING_QUEUE_BYTES_MAX);
+    ck_assert_uint_lt(queued(&node), CUTTING_QUEUE_BYTES_MAX + STEP_BYTES_MAX);
+    uint64_t done = atomic_load(&node.cutting->keys_done);
+    settle(&node);
+    ck_assert_uint_eq(atomic_load(&node.cutting->keys_done), done);
+    /* Room wakes the worker: else this tick would wait without end. */
+    store_all(&node);
+    worker_tick(node.worker);
+    ck_assert_uint_gt(atomic_load(&node.cutting->keys_done), done);
+    struct cutting *cutting = node.cutting;
+    while (cutting->working > 0) {
+        store_all(&node);
+        workers_tick(node.logged.workers, 0);
+    }
+    ck_assert_uint_eq(atomic_load(&cutting->keys_done), KEYS);
+    end(&node);
+}
+END_TEST
+
+/* Overwrites keys of the slot that is half done until the queue takes no more of that. */
+static void overfill(const struct cut_node *node, const struct peer *peer) {
+    char text[64];
+    char got[16];
+    int next = 0;
+    while (queued(node) < CUTTING_HOLD_BYTES) {
+        ck_assert_int_lt(next, KEYS);
+        int length = snprintf(text, sizeof(text), "SET {x}%d 1\r\n", next++);
+        peer_send(peer, text, (size_t)length);
+        workers_tick(node->logged.workers, 0);
+        workers_tick(node->logged.workers, 0);
+        ck_assert_int_eq(recv(peer->fd, got, sizeof(got), 0), 5);
+    }
+    ck_assert_uint_lt(queued(node), CUTTING_HOLD_BYTES + STEP_BYTES_MAX);
+}
+
+START_TEST(writes_to_a_half_done_slot_wait_when_the_queue_is_over_full) {
+    struct cut_node node;
+    begin(&node, "{x}");
+    settle(&node);
+    ck_assert(node.worker->cut_waits);
+    struct peer peer = peer_new(node.logged.workers, 0);
+    overfill(&node, &peer);
+    ck_assert_uint_eq(atomic_load(&node.cutting->writes_held), 0);
+    size_t full = queued(&node);
+    static const char *const writes[] = {
+        "SET {x}1 2\r\n",
+        "APPEND {x}2399 2\r\n",
+        "MSET other 2 {x}2398 2\r\n",
+        "MULTI\r\nSET {x}2397 2\r\nEXEC\r\n",
+    };
+    struct peer writers[UNIT_COUNT(writes)];
+    for (size_t i = 0; i < UNIT_COUNT(writes); i++) {
+        writers[i] = peer_new(node.logged.workers, 0);
+        peer_say(&writers[i], writes[i]);
+        uint64_t held = atomic_load(&node.cutting->writes_held);
+        workers_settle(node.logged.workers);
+        ck_assert_uint_gt(atomic_load(&node.cutting->writes_held), held);
+    }
+    peer_say(&peer, "SET other 1\r\nSTRLEN {x}2399\r\nMULTI\r\nGET other\r\nEXEC\r\n");
+    settle(&node);
+    peer_expect(&peer, "+OK\r\n:10240\r\n+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n");
+    for (size_t i = 0; i < 3; i++) {
+        peer_expect(&writers[i], "");
+    }
+    ck_assert_uint_eq(queued(&node), full);
+    store_all(&node);
+    worker_tick(node.worker);
+    workers_settle(node.logged.workers);
+    peer_expect(&writers[0], "+OK\r\n");
+    peer_expect(&writers[1], ":10241\r\n");
+    peer_expect(&writers[2], "+OK\r\n");
+    peer_expect(&writers[3], "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+    ck_assert_uint_gt(cut_early_buckets(node.worker->cut), 0);
+    end(&node);
+    close(peer.fd);
+    for (size_t i = 0; i < UNIT_COUNT(writes); i++) {
+        close(writers[i].fd);
+    }
+}
+END_TEST
+
+/* Housekeeping changes data too, between a tick's append and the step. */
+START_TEST(a_slots_image_stands_behind_all_that_it_holds) {
+    struct cut_node node;
+    begin(&node, "{x}");
+    uint64_t before = oplog_end_position(node.logged.oplog);
+    put(&node, "{x}new");
+    ck_assert_uint_gt(oplog_batch_bytes(&node.worker->batch), 0);
+    for (uint16_t slot = 0; !cut_is_inside(node.worker->cut, &slot);) {
+        cutting_step(node.worker);
+    }
+    uint64_t after = oplog_end_position(node.logged.oplog);
+    ck_assert_uint_gt(after, before);
+    put(&node, "{x}later");
+    while (node.cutting->working > 0) {
+        store_all(&node);
+        workers_tick(node.logged.workers, 0);
+    }
+    const struct cutting_slot *slot = &node.cutting->slots[slot_of_key(span_of_string("{x}"))];
+    ck_assert_uint_eq(slot->keys, KEYS + 1);
+    ck_assert_uint_eq(slot->position, after);
+    end(&node);
+}
+END_TEST
+
+START_TEST(an_image_that_is_given_up_ends_with_the_next_tick) {
+    struct cut_node node;
+    begin(&node, "{x}");
+    workers_tick(node.logged.workers, 0);
+    ck_assert_ptr_nonnull(node.worker->cut);
+    cutting_give_up(node.cutting);
+    worker_tick(node.worker);
+    ck_assert_ptr_null(node.worker->cut);
+    ck_assert_uint_eq(node.cutting->working, 0);
+    end(&node);
+}
+END_TEST
+
+START_TEST(an_image_may_end_with_chunks_that_nobody_took) {
+    struct cut_node node;
+    begin(&node, "key:");
+    settle(&node);
+    ck_assert(!list_is_empty(&node.cutting->chunks));
+    cutting_end(node.cutting);
+    ck_assert_ptr_null(node.worker->cut);
+    ck_assert_ptr_null(node.logged.workers->node.cutting);
+    workers_settle(node.logged.workers);
+    logged_free(&node.logged);
+}
+END_TEST
+
+int main(void) {
+    const TTest *tests[] = {
+        no_step_is_taken_while_the_queue_is_full,
+        writes_to_a_half_done_slot_wait_when_the_queue_is_over_full,
+        a_slots_image_stands_behind_all_that_it_holds,
+        an_image_that_is_given_up_ends_with_the_next_tick,
+        an_image_may_end_with_chunks_that_nobody_took,
+    };
+    return unit_run(unit_suite("cutting", tests, UNIT_COUNT(tests)));
+}
