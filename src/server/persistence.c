@@ -184,8 +184,12 @@ static void attach_log(void *context) {
     }
 }
 
+/* Under a stop: whoever is asked may have looked at the loading until now. */
 static void serve(void *context) {
-    struct node *node = context;
+    struct server *server = context;
+    struct node *node = &server->node;
+    loading_end(server->persistence->loading);
+    server->persistence->loading = NULL;
     atomic_store(&node->is_loading, false);
     for (uint32_t i = 0; i < node->worker_count; i++) {
         loop_wake(node->workers[i]->loop);
@@ -350,9 +354,7 @@ int persistence_start(struct server *server) {
     if (code != 0) {
         return code;
     }
-    stop_visit(&server->node, serve, &server->node);
-    loading_end(persistence->loading);
-    persistence->loading = NULL;
+    stop_visit(&server->node, serve, server);
     if (persistence->snapshot != NULL) {
         snapshot_reader_close(persistence->snapshot);
         persistence->snapshot = NULL;

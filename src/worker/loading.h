@@ -44,7 +44,7 @@ struct loading {
 struct loading *loading_begin(const struct loading_plan *plan);
 /* Waits up to so long; true when all workers are done, or one failed. */
 bool loading_wait(struct loading *loading, int64_t timeout_ms);
-/* Once it is done, or all workers' threads have ended. */
+/* Once it is done, under a stop; or when all workers' threads have ended. */
 void loading_end(struct loading *loading);
 
 /* A worker's step. */
