@@ -33,13 +33,13 @@
 #define OPLOG_SEGMENT_BYTES ((uint64_t)64 * 1024 * 1024)
 #define OPLOG_RETRY_MS 200
 #define OPLOG_SYNC_PERIOD_MS 1000
-#define OPLOG_SYNC_BYTES ((uint64_t)16 * 1024 * 1024)
+#define OPLOG_SYNC_BYTES ((uint64_t)4 * 1024 * 1024)
 /* Frames in memory: written ones that no sync has covered; beyond it nothing more is written. */
 #define OPLOG_UNSYNCED_BYTES_MAX ((uint64_t)64 * 1024 * 1024)
 /* Frames in memory that are not written yet; from it on the log is full. */
 #define OPLOG_PENDING_BYTES_MAX ((uint64_t)64 * 1024 * 1024)
 /* Empty frames kept for the next appends. */
-#define OPLOG_SPARE_BYTES_MAX ((uint64_t)2 * 1024 * 1024)
+#define OPLOG_SPARE_BYTES_MAX OPLOG_SYNC_BYTES
 
 enum oplog_sync { OPLOG_SYNC_NO, OPLOG_SYNC_EVERYSEC, OPLOG_SYNC_ALWAYS };
 
