@@ -470,26 +470,29 @@ static const struct subcommand {
     {"stringmatch-len", 4, 4, stringmatch_command},
 };
 
-static bool is_allowed(const struct session *session) {
-    switch (session_server(session)->options->server.enable_debug_command) {
+static bool is_allowed(const struct server *server, const struct connection *connection) {
+    switch (server->options->server.enable_debug_command) {
     case ACCESS_NOBODY:
         return false;
     case ACCESS_LOCAL:
-        return (session->connection->flags & (CONNECTION_LOCAL | CONNECTION_UNIX)) != 0;
+        return (connection->flags & (CONNECTION_LOCAL | CONNECTION_UNIX)) != 0;
     case ACCESS_ANYBODY:
         return true;
     }
     return false;
 }
 
-static void debug_command(struct session *session) {
-    if (!is_allowed(session)) {
-        reply_error(session->reply,
-                    "ERR DEBUG command not allowed. If the enable-debug-command option is set to "
-                    "\"local\", you can run it from a local connection, otherwise you need to set "
-                    "this option in the configuration file, and then restart the server.");
-        return;
+const char *debug_refusal(const struct node *node, const struct connection *connection,
+                          const struct command *command) {
+    if (command != &debug_commands[0] || is_allowed(node->server, connection)) {
+        return NULL;
     }
+    return "ERR DEBUG command not allowed. If the enable-debug-command option is set to "
+           "\"local\", you can run it from a local connection, otherwise you need to set "
+           "this option in the configuration file, and then restart the server.";
+}
+
+static void debug_command(struct session *session) {
     for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++) {
         const struct subcommand *row = &subcommands[i];
         if (span_is(session->args[1], row->name) && session->args_count >= row->args_min &&

@@ -7,6 +7,7 @@
 #include "io/signals.h"
 #include "server/option_changes.h"
 #include "server/persistence.h"
+#include "server/server_commands.h"
 #include "server/shutdown.h"
 #include "worker/listeners.h"
 #include "worker/worker.h"
@@ -65,6 +66,7 @@ static void node_init(struct server *server) {
     node->protected_mode = options->server.protected_mode;
     node->cron = cron;
     node->latency_event = note_latency;
+    node->protected_refusal = debug_refusal;
     stop_init(&node->stop);
     slow_log_init(&node->slow_log);
 }

@@ -17,6 +17,10 @@ extern const struct command admin_commands[];   /* TIME, LOLWUT, SHUTDOWN, MODUL
 extern const struct command saving_commands[];  /* SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE */
 extern const struct command debug_commands[];   /* DEBUG */
 
+/* For node.protected_refusal: whether enable-debug-command lets this connection use DEBUG. */
+const char *debug_refusal(const struct node *node, const struct connection *connection,
+                          const struct command *command);
+
 static inline struct server *session_server(const struct session *session) {
     return session_node(session)->server;
 }

@@ -133,6 +133,19 @@ static bool is_allowed_while_subscribed(const struct command_slot *slot) {
     return false;
 }
 
+/* DEBUG and its like. False: the reply says why not. */
+static bool authorise_protected(struct worker *worker, struct connection *connection,
+                                const struct command_slot *slot) {
+    const struct node *node = worker->node;
+    const char *refusal = node->protected_refusal == NULL
+                              ? NULL
+                              : node->protected_refusal(node, connection, slot->command);
+    if (refusal != NULL) {
+        dispatch_reject(worker, connection, slot, refusal);
+    }
+    return refusal == NULL;
+}
+
 /* For a connection that is not logged in, or a monitor. False: the reply says why not. */
 static bool authorise_unusual(struct worker *worker, struct connection *connection,
                               const struct command_slot *slot) {
@@ -163,6 +176,10 @@ static bool authorise(struct worker *worker, struct connection *connection,
         reply_error_format(&connection->reply, "ERR wrong number of arguments for '%s' command",
                            slot->full_name);
         refused(worker, connection, slot, reply_at);
+        return false;
+    }
+    if (UNLIKELY((slot->command->flags & COMMAND_PROTECTED) != 0) &&
+        !authorise_protected(worker, connection, slot)) {
         return false;
     }
     const unsigned unusual = CONNECTION_AUTHENTICATED | CONNECTION_MONITOR;

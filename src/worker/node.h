@@ -13,6 +13,8 @@
 
 #include <stdatomic.h>
 
+struct command;
+struct connection;
 struct server;
 struct worker;
 struct oplog;
@@ -43,6 +45,10 @@ struct node {
     /* A command or another event took long enough for latency-monitor-threshold: for the server
      * layer's LATENCY; or NULL. Called by any worker, at any time. */
     void (*latency_event)(struct node *node, const char *event, int64_t duration_ms);
+    /* Why the connection may not run this COMMAND_PROTECTED command, or NULL: the server layer's
+     * answer; NULL allows all. Called by any worker, at any time. */
+    const char *(*protected_refusal)(const struct node *node, const struct connection *connection,
+                                     const struct command *command);
     /* Called by worker 0 each HOUSEKEEPING_PERIOD_MS, for the server layer; or NULL. */
     void (*cron)(struct node *node);
 

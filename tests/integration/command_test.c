@@ -93,6 +93,9 @@ START_TEST(debug_needs_leave) {
     struct server server = server_start(server_worker_options[_i], NULL);
     redisContext *client = server_connect(&server);
     EXPECT_PART(client, "-ERR DEBUG command not allowed.", "DEBUG SLEEP 0");
+    EXPECT(client, "+OK", "MULTI");
+    EXPECT_PART(client, "-ERR DEBUG command not allowed.", "DEBUG SLEEP 0");
+    EXPECT_PART(client, "-EXECABORT", "EXEC");
     redisFree(client);
     server_stop(&server);
     server = server_start(server_worker_options[_i], "--enable-debug-command local", NULL);
