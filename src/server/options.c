@@ -546,8 +546,8 @@ static const struct option rows[] = {
         .min = 0,
         .max = INT64_MAX,
         .default_text = "0",
-        .help = "Disk that the log may take: a snapshot is taken when it is reached, and writes "
-                "are refused until it has made room; 0 is no maximum.",
+        .help = "How far the log may grow beyond the last snapshot: at half of it the next one is "
+                "taken, at all of it writes are refused until that has made room; 0 is no maximum.",
     },
 };
 

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "execute/import.h"
 #include "io/clock.h"
+#include "io/files.h"
 #include "oplog/recovery.h"
 #include "worker/gate.h"
 #include "worker/loading.h"
@@ -75,6 +76,7 @@ static int find_log(const struct server *server, struct persistence *persistence
         return EX_CANTCREAT;
     }
     persistence->log_folder = folder;
+    file_sync_directory(".");
     error = folder->lock(folder->context);
     if (error != 0) {
         log_warning("The folder " SAVING_LOG " in %s belongs to another server: %s",
@@ -321,6 +323,7 @@ static int begin_saving(struct server *server, bool has_imported) {
         .history = persistence->history,
         .end = persistence->end,
         .base_bytes = persistence->snapshot_bytes,
+        .base_end = snapshot_end(persistence),
         .raw_bytes = persistence->snapshot == NULL ? 0 : persistence->snapshot->end.raw_bytes,
     };
     random_seed_bytes(plan.node_id, sizeof(plan.node_id));
@@ -366,7 +369,16 @@ int persistence_start(struct server *server) {
 
 bool persistence_save_last(struct server *server) {
     struct saving *saving = atomic_load(&server->saving);
-    return saving == NULL || saving_wait(saving, saving_request(saving, SAVING_SNAPSHOT));
+    /* Nothing that is acknowledged from here on would be in the snapshot. */
+    atomic_store(&server->node.holds_writes, true);
+    bool is_done = saving == NULL || saving_wait(saving, saving_request(saving, SAVING_SNAPSHOT));
+    if (!is_done) {
+        atomic_store(&server->node.holds_writes, false);
+        for (uint32_t i = 0; i < server->node.worker_count; i++) {
+            loop_wake(server->node.workers[i]->loop);
+        }
+    }
+    return is_done;
 }
 
 void persistence_end_saving(struct server *server) {

@@ -3,6 +3,7 @@
 #include "base/logger.h"
 #include "base/memory.h"
 #include "io/clock.h"
+#include "io/files.h"
 #include "io/signals.h"
 #include "oplog/reader.h"
 #include "snapshot/snapshot_section.h"
@@ -19,6 +20,8 @@
 
 /* Jobs that wait. More are not asked for: each kind waits once. */
 #define QUEUE_MAX 8
+/* Jobs whose outcome is remembered. */
+#define OUTCOMES 64
 /* Raw bytes of a chunk of the tail. */
 #define TAIL_CHUNK_BYTES ((size_t)512 * 1024)
 
@@ -34,7 +37,7 @@ struct saving {
     uint64_t begun; /* number of the job that runs, or that ran last */
     uint64_t ended;
     bool is_stopping;
-    bool last_job_failed;
+    uint64_t failures;       /* a bit for each of the last OUTCOMES jobs, by number */
     bool has_failed;         /* the last snapshot */
     enum saving_job running; /* SAVING_JOBS: none */
     int64_t started_ms;
@@ -45,6 +48,7 @@ struct saving {
     uint64_t changes_base; /* the node's changes when the last good one began */
     uint64_t base_bytes;
     uint64_t raw_bytes; /* of the data in it, not compressed */
+    uint64_t last_end;  /* the log up to here is in the last good one */
     uint64_t early_buckets;
     uint64_t writes_held;
     uint64_t keys_total;
@@ -61,6 +65,11 @@ struct saving {
     struct cutting *cutting;
     uint64_t begin;                 /* where the log stood when the image was begun */
     char name[DISK_NAME_BYTES_MAX]; /* of the file, as the options said then */
+    char *dir;                      /* likewise */
+    uint64_t new_end;               /* the moment of the snapshot */
+    /* Where the next start looks for a snapshot: only one that stands there lets the log go. */
+    char start_name[DISK_NAME_BYTES_MAX];
+    char *start_dir;
     bool is_compressed;
     uint64_t new_base_bytes;
     uint64_t new_raw_bytes;
@@ -222,6 +231,8 @@ static void begin_image(void *context) {
     }
     saving->begin = oplog_end_position(saving->log);
     saving_file_name(options_of(saving)->dbfilename, saving->name);
+    memory_free(saving->dir);
+    saving->dir = memory_copy_string(options_of(saving)->dir);
     saving->is_compressed = options_of(saving)->rdbcompression;
     saving->changes_at_begin = node_changes(node);
     saving->keys_total = node_keys(node);
@@ -371,8 +382,11 @@ static int write_file(struct saving *saving, struct snapshot_writer *writer,
     }
     saving->new_base_bytes = snapshot_writer_bytes(writer);
     struct snapshot_finish finish = {.name = saving->name, .end = end, .end_ms = clock_wall_ms()};
+    saving->new_end = end;
     error = snapshot_writer_finish(writer, &finish);
-    if (error == 0 && !saving->is_log_temporary) {
+    bool is_for_start = strcmp(saving->name, saving->start_name) == 0 &&
+                        strcmp(saving->dir, saving->start_dir) == 0;
+    if (error == 0 && !saving->is_log_temporary && is_for_start) {
         oplog_trim(saving->log, end);
     }
     return error;
@@ -439,29 +453,51 @@ static void let_log_gate(void *context) {
     }
 }
 
+static bool names_sync(struct buffer *report) {
+    int error = file_sync_directory(".");
+    if (error != 0) {
+        buffer_format(report, "cannot sync the folder: %s", strerror(error));
+    }
+    return error == 0;
+}
+
+/* A log that is not gone on with is kept under another name, in place of an older such one. */
+static bool log_put_away(struct buffer *report) {
+    if (access(SAVING_LOG, F_OK) != 0) {
+        return true;
+    }
+    folder_remove(SAVING_LOG_OLD);
+    if (rename(SAVING_LOG, SAVING_LOG_OLD) != 0) {
+        buffer_format(report, "cannot rename " SAVING_LOG ": %s", strerror(errno));
+        return false;
+    }
+    return names_sync(report);
+}
+
 /* The temporary log becomes the log. */
 static bool log_keep(struct saving *saving, struct buffer *report) {
+    if (!log_put_away(report)) {
+        return false;
+    }
     if (rename(SAVING_LOG_TEMPORARY, SAVING_LOG) != 0) {
         buffer_format(report, "cannot rename " SAVING_LOG_TEMPORARY ": %s", strerror(errno));
         return false;
     }
     saving->is_log_temporary = false;
-    stop_visit(&saving->server->node, let_log_gate, saving);
-    return true;
-}
-
-static bool log_put_away(struct buffer *report) {
-    folder_remove(SAVING_LOG_OLD);
-    if (rename(SAVING_LOG, SAVING_LOG_OLD) != 0 && errno != ENOENT) {
-        buffer_format(report, "cannot rename " SAVING_LOG ": %s", strerror(errno));
-        return false;
+    if (!names_sync(report)) {
+        log_warning("Power loss may take the log that was just switched on with it.");
     }
+    stop_visit(&saving->server->node, let_log_gate, saving);
     return true;
 }
 
 static bool switch_log_off(struct saving *saving, struct buffer *report) {
     if (saving->log == NULL) {
         return true;
+    }
+    /* What the log holds is in the snapshot before it goes. */
+    if (!take_snapshot(saving, false, report)) {
+        return false;
     }
     stop_visit(&saving->server->node, log_detach, saving);
     int error = log_close(saving);
@@ -472,7 +508,7 @@ static bool switch_log_off(struct saving *saving, struct buffer *report) {
 }
 
 static bool switch_log_on(struct saving *saving, struct buffer *report) {
-    return saving->log != NULL || (log_put_away(report) && take_snapshot(saving, true, report));
+    return saving->log != NULL || take_snapshot(saving, true, report);
 }
 
 static bool run_job(struct saving *saving, enum saving_job job, struct buffer *report) {
@@ -534,6 +570,7 @@ static void snapshot_ends(struct saving *saving, struct saving_tally *tally, boo
     saving->changes_base = saving->changes_at_begin;
     saving->base_bytes = saving->new_base_bytes;
     saving->raw_bytes = saving->new_raw_bytes;
+    saving->last_end = saving->new_end;
     log_notice("DB saved on disk");
     log_notice("Background saving terminated with success");
 }
@@ -541,7 +578,8 @@ static void snapshot_ends(struct saving *saving, struct saving_tally *tally, boo
 /* With the mutex. */
 static void job_ends(struct saving *saving, enum saving_job job, bool is_done) {
     struct saving_tally *tally = tally_of(saving, job);
-    saving->last_job_failed = !is_done;
+    uint64_t bit = UINT64_C(1) << saving->begun % OUTCOMES;
+    saving->failures = is_done ? saving->failures & ~bit : saving->failures | bit;
     saving->ended = saving->begun;
     saving->running = SAVING_JOBS;
     if (tally != NULL) {
@@ -611,7 +649,7 @@ uint64_t saving_request(struct saving *saving, enum saving_job job) {
 bool saving_is_done(struct saving *saving, uint64_t number, bool *has_failed) {
     pthread_mutex_lock(&saving->mutex);
     bool is_done = saving->ended >= number;
-    *has_failed = saving->last_job_failed;
+    *has_failed = (saving->failures >> number % OUTCOMES & 1) != 0;
     pthread_mutex_unlock(&saving->mutex);
     return is_done;
 }
@@ -648,7 +686,7 @@ bool saving_wait(struct saving *saving, uint64_t number) {
     while (saving->ended < number) {
         pthread_cond_wait(&saving->changed, &saving->mutex);
     }
-    bool has_failed = saving->last_job_failed;
+    bool has_failed = (saving->failures >> number % OUTCOMES & 1) != 0;
     pthread_mutex_unlock(&saving->mutex);
     return !has_failed;
 }
@@ -674,18 +712,24 @@ static bool switch_asks(const struct saving *saving, int64_t now_ms) {
            now_ms - saving->tried_ms >= SAVING_RETRY_MS;
 }
 
+/* Bytes of the log that the last snapshot does not hold. */
+static uint64_t log_grown(const struct saving *saving) {
+    const struct oplog *log = saving->server->node.log;
+    if (log == NULL || !saving->server->node.log_gates) {
+        return 0;
+    }
+    uint64_t end = oplog_end_position(log);
+    return end > saving->last_end ? end - saving->last_end : 0;
+}
+
 /* True when the log has grown beyond what the options allow over the last snapshot. */
 static bool growth_asks(const struct saving *saving, int64_t now_ms) {
     const struct server_options *options = options_of(saving);
-    struct oplog *log = saving->server->node.log;
-    if (log == NULL || !saving->server->node.log_gates ||
-        (saving->has_failed && now_ms - saving->tried_ms < SAVING_RETRY_MS)) {
+    uint64_t grown = log_grown(saving);
+    if (saving->has_failed && now_ms - saving->tried_ms < SAVING_RETRY_MS) {
         return false;
     }
-    struct oplog_figures figures;
-    oplog_figures_read(log, &figures);
-    uint64_t grown = figures.size_bytes;
-    if (options->log_size_max > 0 && grown >= (uint64_t)options->log_size_max) {
+    if (options->log_size_max > 0 && grown >= (uint64_t)options->log_size_max / 2) {
         return true;
     }
     /* A log of data that compresses well is no larger than it has to be. */
@@ -711,6 +755,8 @@ void saving_cron(struct saving *saving) {
     bool switch_wants = is_idle && switch_asks(saving, now_ms);
     atomic_store(&node->refuses_writes, saving->has_failed && options_of(saving)->save.count > 0 &&
                                             options_of(saving)->stop_writes_on_bgsave_error);
+    int64_t log_max = options_of(saving)->log_size_max;
+    atomic_store(&node->log_is_at_max, log_max > 0 && log_grown(saving) >= (uint64_t)log_max);
     pthread_mutex_unlock(&saving->mutex);
     if (switch_wants) {
         saving_request(saving, SAVING_LOG_ON);
@@ -769,6 +815,9 @@ struct saving *saving_new(const struct saving_plan *plan) {
     saving->end = plan->end;
     saving->base_bytes = plan->base_bytes;
     saving->raw_bytes = plan->raw_bytes;
+    saving->last_end = plan->base_end;
+    saving_file_name(options_of(saving)->dbfilename, saving->start_name);
+    saving->start_dir = memory_copy_string(options_of(saving)->dir);
     memcpy(saving->node_id, plan->node_id, sizeof(saving->node_id));
     saving->last_saved_s = clock_wall_ms() / 1000;
     saving->running = SAVING_JOBS;
@@ -795,6 +844,8 @@ int saving_free(struct saving *saving) {
     int error = saving->log == NULL ? 0 : log_close(saving);
     pthread_mutex_destroy(&saving->mutex);
     pthread_cond_destroy(&saving->changed);
+    memory_free(saving->dir);
+    memory_free(saving->start_dir);
     memory_free(saving);
     return error;
 }

@@ -42,6 +42,7 @@ struct saving_plan {
     struct history history;  /* the log's, or the recovered one, which a log would go on from */
     uint64_t end;            /* position where it stands */
     uint64_t base_bytes;     /* of the snapshot that was loaded */
+    uint64_t base_end;       /* the log up to here is in it */
     uint64_t raw_bytes;      /* of the data in it, not compressed */
     unsigned char node_id[OPLOG_NODE_ID_BYTES];
 };

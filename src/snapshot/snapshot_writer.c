@@ -317,11 +317,8 @@ static int publish(struct snapshot_writer *writer, const char *name) {
         return fail(writer, status, "cannot rename");
     }
     status = writer->disk.sync_names(context);
-    if (status != 0) {
-        writer->disk.remove(context, name);
-        return fail(writer, status, "cannot sync the folder");
-    }
-    return 0;
+    /* What stood under that name is gone: this one, which is whole, must stay whatever happens. */
+    return status == 0 ? 0 : fail(writer, status, "cannot sync the folder");
 }
 
 int snapshot_writer_finish(struct snapshot_writer *writer, const struct snapshot_finish *finish) {

@@ -60,8 +60,9 @@ struct snapshot_finish {
     int64_t end_ms;
 };
 
-/* Completes the file and gives it its name. 0: it is durable. Else a negative errno, and neither
- * name is left behind. */
+/* Completes the file and gives it its name. 0: it is durable. Else a negative errno, and the
+ * temporary name is gone; the final one is what it was, or, if only the folder could not be synced,
+ * the new file. */
 int snapshot_writer_finish(struct snapshot_writer *writer, const struct snapshot_finish *finish);
 
 /* Removes the file. */

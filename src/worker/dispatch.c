@@ -339,7 +339,7 @@ static struct call call_of(struct worker *worker, struct connection *connection,
         .reply = &connection->reply,
         .now_ms = worker->now_ms,
         .no_touch = (connection->flags & CONNECTION_NO_TOUCH) != 0,
-        .keeps_expired = worker->is_paused,
+        .keeps_expired = worker->is_paused || worker->log_has_failed,
     };
 }
 
@@ -588,6 +588,10 @@ static bool refuse_for_memory(struct worker *worker, struct connection *connecti
     "(stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB " \
     "error."
 
+#define LOG_AT_MAX                                                                                 \
+    "MISCONF The log has grown to log-size-max. Writes are refused until a snapshot has made "     \
+    "room."
+
 static bool is_write(const struct connection *connection, const struct command_slot *slot) {
     return (slot->command->flags & COMMAND_WRITE) != 0 ||
            (is_command(slot, "exec") && transaction_has_flag(connection, COMMAND_WRITE));
@@ -620,7 +624,11 @@ static bool refuse_for_state(struct worker *worker, struct connection *connectio
         dispatch_reject(worker, connection, slot, SNAPSHOT_FAILED);
         return true;
     }
-    int error = node->log == NULL ? 0 : oplog_error(node->log);
+    if (atomic_load(&node->log_is_at_max)) {
+        dispatch_reject(worker, connection, slot, LOG_AT_MAX);
+        return true;
+    }
+    int error = node->log == NULL || !node->log_gates ? 0 : oplog_error(node->log);
     if (error == 0) {
         return false;
     }

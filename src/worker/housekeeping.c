@@ -94,7 +94,7 @@ void housekeeping_tick(struct worker *worker) {
     }
     if (UNLIKELY(atomic_load_explicit(&worker->node->is_loading, memory_order_relaxed))) {
         loading_step(worker);
-    } else {
+    } else if (LIKELY(!worker->log_has_failed)) {
         removal_expire_step(worker);
         removal_evict_step(worker);
     }

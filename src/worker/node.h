@@ -67,6 +67,8 @@ struct node {
     atomic_uint_least64_t memory_other_bytes; /* in use and not held by stores: set by the cron */
     atomic_bool active_expire_is_off;         /* DEBUG SET-ACTIVE-EXPIRE 0 */
     atomic_bool is_loading;                   /* the data is not whole yet: LOADING */
+    atomic_bool holds_writes;                 /* the last snapshot is taken: writes wait */
+    atomic_bool log_is_at_max;                /* log-size-max: MISCONF */
     atomic_bool refuses_writes;               /* the last snapshot failed: MISCONF */
 };
 

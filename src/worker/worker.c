@@ -314,6 +314,9 @@ static bool must_hold(struct worker *worker, const struct connection *connection
          (slot->command->session == NULL || !transaction_has_flag(connection, writes)))) {
         return false;
     }
+    if (atomic_load(&worker->node->holds_writes)) {
+        return true;
+    }
     if (worker->node->log != NULL && oplog_is_full(worker->node->log)) {
         atomic_store(&worker->awaits_log, true);
         return oplog_is_full(worker->node->log);
@@ -429,9 +432,14 @@ static void run_stage(struct worker *worker) {
 /* Those that are held go on, if what they wait for may have come. */
 static void release_stage(struct worker *worker) {
     const struct node *node = worker->node;
-    worker->may_hold = worker->cut != NULL || (node->log != NULL && oplog_is_full(node->log));
+    bool is_full = node->log != NULL && oplog_is_full(node->log);
+    worker->log_has_failed =
+        node->log != NULL && node->log_gates && (is_full || oplog_error(node->log) != 0);
+    worker->may_hold = worker->cut != NULL || is_full ||
+                       atomic_load_explicit(&node->holds_writes, memory_order_relaxed);
     worker->may_refuse = atomic_load_explicit(&node->is_loading, memory_order_relaxed) ||
                          atomic_load_explicit(&node->refuses_writes, memory_order_relaxed) ||
+                         atomic_load_explicit(&node->log_is_at_max, memory_order_relaxed) ||
                          (node->log != NULL && oplog_error(node->log) != 0);
     gate_open_step(worker);
     if (LIKELY(list_is_empty(&worker->held))) {

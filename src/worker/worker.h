@@ -77,10 +77,11 @@ struct worker {
     struct list closing;   /* by link */
     struct list leaving[KEYSPACE_STORES_MAX]; /* by run_link: to be sent to that worker */
     bool has_leaving;
-    struct list gated; /* by write_link: output that waits for the log: gate.h */
-    struct list held;  /* by run_link: requests that wait for a gate, for room in log or image */
-    bool may_hold;     /* log or image may have no room in this tick */
-    bool may_refuse;   /* the node's state may forbid commands in this tick */
+    struct list gated;   /* by write_link: output that waits for the log: gate.h */
+    struct list held;    /* by run_link: requests that wait for a gate, for room in log or image */
+    bool may_hold;       /* log or image may have no room in this tick */
+    bool log_has_failed; /* at the tick's begin: nothing new can be appended for now */
+    bool may_refuse;     /* the node's state may forbid commands in this tick */
     struct oplog_batch batch;   /* effects that are not appended yet */
     uint64_t appended;          /* log position that the replies of this worker wait for */
     atomic_bool awaits_log;     /* the log's progress is to wake this worker */
