@@ -65,6 +65,7 @@ void memory_figures_read(struct server *server, struct memory_figures *figures) 
     memory_totals_read(&figures->allocator);
     figures->used = measure_used(node, &figures->allocator);
     figures_note_memory(&server->samples, figures->used);
+    figures->log = node_log_memory(node);
     figures->peak = server->samples.memory_peak_bytes;
     for (uint32_t i = 0; i < node->worker_count; i++) {
         read_connections(node->workers[i], figures);

@@ -14,6 +14,7 @@ struct server;
 
 struct memory_figures {
     struct memory_totals allocator;
+    uint64_t log;       /* buffers of the log, which eviction does not count */
     uint64_t used;      /* what maxmemory limits */
     uint64_t resident;  /* of the process */
     uint64_t peak;      /* of used */

@@ -369,16 +369,7 @@ int persistence_start(struct server *server) {
 
 bool persistence_save_last(struct server *server) {
     struct saving *saving = atomic_load(&server->saving);
-    /* Nothing that is acknowledged from here on would be in the snapshot. */
-    atomic_store(&server->node.holds_writes, true);
-    bool is_done = saving == NULL || saving_wait(saving, saving_request(saving, SAVING_SNAPSHOT));
-    if (!is_done) {
-        atomic_store(&server->node.holds_writes, false);
-        for (uint32_t i = 0; i < server->node.worker_count; i++) {
-            loop_wake(server->node.workers[i]->loop);
-        }
-    }
-    return is_done;
+    return saving == NULL || saving_wait(saving, saving_request(saving, SAVING_SNAPSHOT));
 }
 
 void persistence_end_saving(struct server *server) {

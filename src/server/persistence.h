@@ -28,8 +28,7 @@ int persistence_prepare(struct server *server);
 bool persistence_is_loaded(struct server *server, int64_t timeout_ms);
 /* All is loaded, or loading failed: then an exit code. Opens the log, begins to save. */
 int persistence_start(struct server *server);
-/* While the workers run: a last snapshot, behind which writes wait for the end. False: it failed,
- * and all goes on. */
+/* While the workers run: a last snapshot, if it is asked for. False: it failed. */
 bool persistence_save_last(struct server *server);
 /* Likewise: no snapshot is taken any more. */
 void persistence_end_saving(struct server *server);

@@ -83,9 +83,10 @@ static void measure_memory(struct node *node) {
     for (uint32_t i = 0; i < node->worker_count; i++) {
         held += atomic_load_explicit(&node->workers[i]->heap_held_bytes, memory_order_relaxed);
     }
-    atomic_store_explicit(&node->memory_other_bytes,
-                          totals.allocated > held ? totals.allocated - held : 0,
-                          memory_order_relaxed);
+    uint64_t other = totals.allocated > held ? totals.allocated - held : 0;
+    uint64_t log = node_log_memory(node);
+    atomic_store_explicit(&node->memory_other_bytes, other, memory_order_relaxed);
+    atomic_store_explicit(&node->memory_log_bytes, log < other ? log : other, memory_order_relaxed);
 }
 
 void housekeeping_tick(struct worker *worker) {

@@ -65,9 +65,9 @@ struct node {
     atomic_int pause_mode;                     /* enum pause_mode */
     atomic_int_least64_t pause_until_ms;
     atomic_uint_least64_t memory_other_bytes; /* in use and not held by stores: set by the cron */
+    atomic_uint_least64_t memory_log_bytes;   /* part of that, for the log: no reason to evict */
     atomic_bool active_expire_is_off;         /* DEBUG SET-ACTIVE-EXPIRE 0 */
     atomic_bool is_loading;                   /* the data is not whole yet: LOADING */
-    atomic_bool holds_writes;                 /* the last snapshot is taken: writes wait */
     atomic_bool log_is_at_max;                /* log-size-max: MISCONF */
     atomic_bool refuses_writes;               /* the last snapshot failed: MISCONF */
 };
@@ -77,5 +77,7 @@ struct node {
 
 /* Bytes in use: what INFO calls used_memory and maxmemory limits. */
 uint64_t node_used_memory(const struct node *node);
+/* Bytes in use by the log and by an image that is being taken: they go by themselves. */
+uint64_t node_log_memory(const struct node *node);
 
 #endif

@@ -76,7 +76,10 @@ void removal_expire_step(struct worker *worker) {
 static bool is_short_of_memory(struct worker *worker) {
     atomic_store_explicit(&worker->heap_bytes, worker->store->heap.used_bytes,
                           memory_order_relaxed);
-    return node_used_memory(worker->node) > (uint64_t)worker->node->store_options->maxmemory;
+    /* As Redis, which does not count its append only buffers either. */
+    uint64_t log = atomic_load_explicit(&worker->node->memory_log_bytes, memory_order_relaxed);
+    uint64_t used = node_used_memory(worker->node);
+    return used > log && used - log > (uint64_t)worker->node->store_options->maxmemory;
 }
 
 /* As in Redis, where it is a time: linear, then exponential. */

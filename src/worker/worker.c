@@ -314,9 +314,6 @@ static bool must_hold(struct worker *worker, const struct connection *connection
          (slot->command->session == NULL || !transaction_has_flag(connection, writes)))) {
         return false;
     }
-    if (atomic_load(&worker->node->holds_writes)) {
-        return true;
-    }
     if (worker->node->log != NULL && oplog_is_full(worker->node->log)) {
         atomic_store(&worker->awaits_log, true);
         return oplog_is_full(worker->node->log);
@@ -435,8 +432,7 @@ static void release_stage(struct worker *worker) {
     bool is_full = node->log != NULL && oplog_is_full(node->log);
     worker->log_has_failed =
         node->log != NULL && node->log_gates && (is_full || oplog_error(node->log) != 0);
-    worker->may_hold = worker->cut != NULL || is_full ||
-                       atomic_load_explicit(&node->holds_writes, memory_order_relaxed);
+    worker->may_hold = worker->cut != NULL || is_full;
     worker->may_refuse = atomic_load_explicit(&node->is_loading, memory_order_relaxed) ||
                          atomic_load_explicit(&node->refuses_writes, memory_order_relaxed) ||
                          atomic_load_explicit(&node->log_is_at_max, memory_order_relaxed) ||
