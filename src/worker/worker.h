@@ -82,10 +82,10 @@ struct worker {
     bool may_hold;       /* log or image may have no room in this tick */
     bool log_has_failed; /* at the tick's begin: nothing new can be appended for now */
     bool may_refuse;     /* the node's state may forbid commands in this tick */
-    struct oplog_batch batch; /* effects that are not appended yet */
-    uint64_t appended;        /* log position that the replies of this worker wait for */
-    atomic_bool awaits_log;               /* the log's progress is to wake this worker */
-    atomic_bool awaits_room;              /* room for chunks likewise */
+    struct oplog_batch batch;   /* effects that are not appended yet */
+    uint64_t appended;          /* log position that the replies of this worker wait for */
+    atomic_bool awaits_log;     /* the log's progress is to wake this worker */
+    atomic_bool awaits_room;    /* room for chunks likewise */
     struct loader *loader;      /* this worker's part of node->loading, until it is done */
     struct cut *cut;            /* this worker's part of node->cutting, until it is done */
     bool cut_waits;             /* for room */
