@@ -80,14 +80,13 @@ static bool parse_options(const struct session *session, struct reload_options *
 
 void debug_reload(struct session *session) {
     struct server *server = session_server(session);
-    struct saving *saving = atomic_load(&server->saving);
     struct reload_options options = {.no_save = false};
     if (!parse_options(session, &options)) {
         reply_error(session->reply,
                     "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
         return;
     }
-    if (saving == NULL || atomic_load(&server->node.is_loading)) {
+    if (atomic_load(&server->node.is_loading)) {
         reply_error(session->reply, "LOADING Redis is loading the dataset in memory");
         return;
     }
@@ -96,10 +95,6 @@ void debug_reload(struct session *session) {
     reply_reloaded(session, status, &report,
                    "ERR Error trying to load the RDB dump, check server logs.");
     buffer_free(&report);
-    /* The log knows nothing of what came from elsewhere: it goes on from a snapshot. */
-    if (options.no_save && server->node.log != NULL) {
-        saving_request(saving, SAVING_REWRITE);
-    }
 }
 
 void debug_load_log(struct session *session) {

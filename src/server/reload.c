@@ -6,6 +6,7 @@
 #include "server/saving.h"
 #include "snapshot/snapshot_reader.h"
 #include "snapshot/snapshot_writer.h"
+#include "store/value_codec.h"
 #include "worker/cutting.h"
 #include "worker/gate.h"
 #include "worker/loading.h"
@@ -179,6 +180,77 @@ static bool load_file(struct server *server, const struct disk *folder, const ch
     return is_loaded;
 }
 
+/* ---- what came from elsewhere goes into the log ---- */
+
+/* Bytes of effects that one frame takes, and the effect that passes them. */
+#define RECORD_FRAME_BYTES ((size_t)1024 * 1024)
+
+struct recording {
+    struct worker *worker; /* records for all */
+    const struct oplog *log;
+    struct place place; /* database and slot of what is visited */
+    struct buffer payload;
+};
+
+static void record(const struct recording *recording, const struct place *place,
+                   const struct effect *effect) {
+    struct call_environment *environment = &recording->worker->executor.environment;
+    const struct call call = {.environment = environment}; /* of no command */
+    environment->observer.effect(environment->observer.context, &call, place, effect);
+    if (oplog_batch_bytes(&recording->worker->batch) >= RECORD_FRAME_BYTES) {
+        gate_append(recording->worker);
+        while (oplog_is_full(recording->log) && oplog_error(recording->log) == 0) {
+            pause_a_moment();
+        }
+    }
+}
+
+static void record_visit(void *element, void *context) {
+    const struct entry *entry = element;
+    struct recording *recording = context;
+    buffer_clear(&recording->payload);
+    value_encode(entry, false, &recording->payload);
+    recording->place.key = entry_key(entry);
+    const struct effect effect = {
+        .kind = EFFECT_VALUE_RESTORE,
+        .value = buffer_span(&recording->payload),
+        .number = VALUE_ACCESS_NEW,
+        .expiry_ms = entry_expiry(entry),
+    };
+    record(recording, &recording->place, &effect);
+}
+
+static void record_store(struct recording *recording, const struct store *store) {
+    uint32_t database = recording->place.database;
+    for (uint32_t slot = store_next_slot(store, database, store->slot_first); slot < SLOTS;
+         slot = store_next_slot(store, database, slot + 1)) {
+        const struct table *table = store_table(store, database, (uint16_t)slot);
+        recording->place.slot = (uint16_t)slot;
+        for (uint32_t i = 0; i < table->bucket_count; i++) {
+            table_visit_bucket(table, i, record_visit, recording);
+        }
+    }
+}
+
+/* All data, in place of what the log has told so far. Several frames: a crash meanwhile leaves a
+ * part of it. */
+static void record_all(const struct server *server) {
+    const struct node *node = &server->node;
+    const struct keyspace *keyspace = node->keyspace;
+    struct recording recording = {
+        .worker = node->workers[0], .log = node->log, .payload = BUFFER_EMPTY};
+    for (uint32_t database = 0; database < keyspace->database_count; database++) {
+        const struct effect flush = {.kind = EFFECT_DATABASE_FLUSH, .number = database};
+        record(&recording, NULL, &flush);
+        recording.place.database = database;
+        for (uint32_t i = 0; i < keyspace->store_count; i++) {
+            record_store(&recording, keyspace->stores[i]);
+        }
+    }
+    gate_append(recording.worker);
+    buffer_free(&recording.payload);
+}
+
 enum reload_status reload_snapshot(struct server *server, const struct reload_options *options,
                                    struct buffer *report) {
     struct node *node = &server->node;
@@ -203,6 +275,8 @@ enum reload_status reload_snapshot(struct server *server, const struct reload_op
     }
     if (error == 0 && !options->no_save) {
         folder.remove(folder.context, name);
+    } else if (error == 0 && node->log != NULL) {
+        record_all(server);
     }
     disk_close(&folder);
     return status;

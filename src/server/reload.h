@@ -21,7 +21,8 @@ enum reload_status {
     RELOAD_NOT_LOADED, /* the data may be there in part */
 };
 
-/* Unless DONE, `report` says why. */
+/* Unless DONE, `report` says why. What came from another file goes into the log, if there is
+ * one. */
 enum reload_status reload_snapshot(struct server *server, const struct reload_options *options,
                                    struct buffer *report);
 /* The last snapshot and the log, as at the start. A log is open, and no snapshot under way. */

@@ -200,8 +200,6 @@ START_TEST(a_reload_of_the_last_snapshot_is_what_a_restart_finds) {
     EXPECT(client, "+OK", "DEBUG RELOAD NOSAVE NOFLUSH MERGE");
     EXPECT(client, "[saved 1]", "MGET key mine");
     EXPECT(client, ":1", "HSET lost g w");
-    wait_for_field(client, "aof_rewrite_in_progress:0");
-    wait_for_field(client, "aof_rewrite_scheduled:0");
     redisFree(client);
     server_restart(&server, server_worker_options[_i], DEBUG_OPTIONS, NULL);
     client = server_connect(&server);
