@@ -161,6 +161,13 @@ void memory_totals_read(struct memory_totals *totals) {
     };
 }
 
+void memory_give_back(void) {
+    bool is_on = true;
+    if (mallctl("background_thread", NULL, NULL, &is_on, sizeof(is_on)) != 0) {
+        log_verbose("The allocator cannot give memory back by itself; MEMORY PURGE does.");
+    }
+}
+
 void memory_purge(void) {
     mallctl("arena." TEXT_OF_VALUE(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
 }
@@ -206,6 +213,9 @@ void memory_totals_read(struct memory_totals *totals) {
         .active = allocator.arena + allocator.hblkhd,
         .resident = resident,
     };
+}
+
+void memory_give_back(void) {
 }
 
 void memory_purge(void) {

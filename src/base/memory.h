@@ -41,6 +41,9 @@ void memory_totals_read(struct memory_totals *totals);
 /* Resident set of the process, in bytes, from the kernel (/proc/self/statm). */
 size_t memory_resident_bytes(void);
 
+/* Has unused pages given back to the system by and by, by a thread of the allocator's. Once, after
+ * signals_init(). */
+void memory_give_back(void);
 /* Gives unused pages back to the system now (MEMORY PURGE). */
 void memory_purge(void);
 

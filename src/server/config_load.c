@@ -504,5 +504,12 @@ enum config_request config_load_arguments(struct config *config, int argc, char 
     for (size_t i = 0; i < config->argument_count; i++) {
         config->arguments[i] = memory_copy_string(argv[i + 1]);
     }
+    /* The file stands first, but "--check-config FILE" is what people write. */
+    if (config->argument_count >= 2 && strcmp(config->arguments[0], "--check-config") == 0 &&
+        !is_name(config->arguments[1])) {
+        char *file = config->arguments[1];
+        config->arguments[1] = config->arguments[0];
+        config->arguments[0] = file;
+    }
     return config_load(config, notes, error);
 }

@@ -290,6 +290,7 @@ int server_start(struct server *server) {
     }
     fit_maxclients(server);
     process_title_set(server->title, options, config_file(server->config));
+    memory_give_back();
     node->background = background_new("background");
     if (node->background == NULL) {
         log_warning("Cannot start the background thread: %s", strerror(errno));

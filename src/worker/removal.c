@@ -12,12 +12,15 @@
 /* ---- one key ---- */
 
 /* Deletes an entry of this worker's store. The key is copied: observers are told of it when it is
- * gone. */
+ * gone. If there is no memory for that, it stays for the next time. */
 static void let_go(struct worker *worker, uint32_t database, uint16_t slot,
                    const struct entry *entry, enum event event) {
     char bytes[SHORT_KEY_BYTES];
     struct span key = entry_key(entry);
-    char *copy = key.length <= sizeof(bytes) ? bytes : memory_alloc(key.length);
+    char *copy = key.length <= sizeof(bytes) ? bytes : memory_try_alloc(key.length);
+    if (copy == NULL) {
+        return;
+    }
     memcpy(copy, key.bytes, key.length);
     struct call call = {
         .environment = &worker->executor.environment,
