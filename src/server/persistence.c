@@ -120,6 +120,7 @@ int persistence_prepare(struct server *server) {
         return EX_CANTCREAT;
     }
     persistence->has_folder = true;
+    saving_remove_unfinished(&persistence->folder);
     int code = find_snapshot(server, persistence);
     if (code == 0 && server->options->server.appendonly) {
         code = find_log(server, persistence);

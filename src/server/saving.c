@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -156,6 +157,22 @@ static void folder_remove(const char *path) {
         disk_close(&folder);
     }
     rmdir(path);
+}
+
+static void remove_unfinished(void *context, const char *name) {
+    const struct disk *folder = context;
+    int pid = 0;
+    int length = 0;
+    if (sscanf(name, SAVING_TEMPORARY "%n", &pid, &length) != 1 ||
+        (size_t)length != strlen(name) || (pid != getpid() && kill(pid, 0) == 0)) {
+        return;
+    }
+    log_notice("Removing %s, which a server did not finish", name);
+    folder->remove(folder->context, name);
+}
+
+void saving_remove_unfinished(const struct disk *folder) {
+    folder->list(folder->context, remove_unfinished, (void *)(uintptr_t)folder);
 }
 
 static void folder_close(struct saving *saving) {
@@ -350,7 +367,7 @@ static int write_tail(struct saving *saving, struct snapshot_writer *writer, uin
 static struct snapshot_writer *writer_new(const struct saving *saving, const struct disk *folder,
                                           struct buffer *report, int *error) {
     char name[DISK_NAME_BYTES_MAX];
-    snprintf(name, sizeof(name), "temp-%d" SAVING_FILE_SUFFIX, (int)getpid());
+    snprintf(name, sizeof(name), SAVING_TEMPORARY, (int)getpid());
     struct snapshot_writer_plan plan = {
         .disk = *folder,
         .name = name,

@@ -21,6 +21,7 @@
 #define SAVING_LOG_TEMPORARY "log.temporary"
 #define SAVING_LOG_OLD "log.old"
 #define SAVING_FILE_SUFFIX ".snapshot"
+#define SAVING_TEMPORARY "temp-%d" SAVING_FILE_SUFFIX /* the process' id */
 /* After a snapshot that failed, save rules wait so long before the next. */
 #define SAVING_RETRY_MS 5000
 
@@ -102,6 +103,8 @@ struct saving_status {
 /* While all workers stand still. */
 void saving_status_read(struct saving *saving, struct saving_status *status);
 
+/* Removes the temporary files of servers that are gone. */
+void saving_remove_unfinished(const struct disk *folder);
 /* What a snapshot's file is called: dbfilename's ".rdb" is replaced. name[DISK_NAME_BYTES_MAX]. */
 void saving_file_name(const char *dbfilename, char *name);
 
