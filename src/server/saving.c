@@ -163,8 +163,8 @@ static void remove_unfinished(void *context, const char *name) {
     const struct disk *folder = context;
     int pid = 0;
     int length = 0;
-    if (sscanf(name, SAVING_TEMPORARY "%n", &pid, &length) != 1 ||
-        (size_t)length != strlen(name) || (pid != getpid() && kill(pid, 0) == 0)) {
+    if (sscanf(name, SAVING_TEMPORARY "%n", &pid, &length) != 1 || (size_t)length != strlen(name) ||
+        (pid != getpid() && kill(pid, 0) == 0)) {
         return;
     }
     log_notice("Removing %s, which a server did not finish", name);
