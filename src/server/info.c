@@ -202,6 +202,7 @@ static const struct field persistence_fields[] = {
              persistence.has_log),
     FIELD_IF("tarn_log_syncs", FORM_UNSIGNED, persistence.syncs, persistence.has_log),
     FIELD_IF("tarn_log_failures", FORM_UNSIGNED, persistence.failures, persistence.has_log),
+    FIELD_IF("tarn_log_is_at_max", FORM_BOOL, persistence.is_at_max, persistence.has_log),
     FIELD("tarn_cut_early_buckets", FORM_UNSIGNED, persistence.early_buckets),
     FIELD("tarn_cut_writes_held", FORM_UNSIGNED, persistence.writes_held),
     FIELD_IF("loading_start_time", FORM_SIGNED, persistence.loading_start_s,

@@ -87,6 +87,7 @@ static void read_log(const struct server *server, const struct saving_status *st
     figures->appends_handed_over = log->appends_handed_over;
     figures->syncs = log->syncs;
     figures->failures = log->failures;
+    figures->is_at_max = atomic_load(&server->node.log_is_at_max);
 }
 
 void persistence_figures_read(const struct server *server, struct persistence_figures *figures) {

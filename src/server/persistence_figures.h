@@ -56,6 +56,7 @@ struct persistence_figures {
     uint64_t appends_handed_over;
     uint64_t syncs;
     uint64_t failures;
+    bool is_at_max; /* log-size-max: writes are refused */
 };
 
 /* While all workers stand still. */

@@ -722,11 +722,15 @@ static bool rules_ask(const struct saving *saving, uint64_t changes, int64_t now
     return false;
 }
 
-/* Switching the log on failed: it is tried again. */
-static bool switch_asks(const struct saving *saving, int64_t now_ms) {
+/* Switching the log failed: it is tried again. SAVING_JOBS: it is as it should be. */
+static enum saving_job switch_asked(const struct saving *saving, int64_t now_ms) {
     const struct node *node = &saving->server->node;
-    return options_of(saving)->appendonly && (node->log == NULL || !node->log_gates) &&
-           now_ms - saving->tried_ms >= SAVING_RETRY_MS;
+    bool is_on = node->log != NULL && node->log_gates;
+    bool is_wanted = options_of(saving)->appendonly;
+    if (is_on == is_wanted || now_ms - saving->tried_ms < SAVING_RETRY_MS) {
+        return SAVING_JOBS;
+    }
+    return is_wanted ? SAVING_LOG_ON : SAVING_LOG_OFF;
 }
 
 /* Bytes of the log that the last snapshot does not hold. */
@@ -769,14 +773,14 @@ void saving_cron(struct saving *saving) {
     bool is_idle = saving->ended == saving->begun && saving->queued == 0;
     bool rules_want = is_idle && rules_ask(saving, changes, now_ms);
     bool growth_wants = is_idle && growth_asks(saving, now_ms);
-    bool switch_wants = is_idle && switch_asks(saving, now_ms);
+    enum saving_job log_switch = is_idle ? switch_asked(saving, now_ms) : SAVING_JOBS;
     atomic_store(&node->refuses_writes, saving->has_failed && options_of(saving)->save.count > 0 &&
                                             options_of(saving)->stop_writes_on_bgsave_error);
     int64_t log_max = options_of(saving)->log_size_max;
     atomic_store(&node->log_is_at_max, log_max > 0 && log_grown(saving) >= (uint64_t)log_max);
     pthread_mutex_unlock(&saving->mutex);
-    if (switch_wants) {
-        saving_request(saving, SAVING_LOG_ON);
+    if (log_switch != SAVING_JOBS) {
+        saving_request(saving, log_switch);
     } else if (rules_want || growth_wants) {
         saving_request(saving, rules_want ? SAVING_SNAPSHOT : SAVING_REWRITE);
     }

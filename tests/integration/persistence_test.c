@@ -59,6 +59,31 @@ START_TEST(a_log_that_is_switched_off_is_put_away) {
 }
 END_TEST
 
+/* What the log holds would be in no snapshot: it stays until one is taken. */
+START_TEST(a_log_that_cannot_be_switched_off_stays_and_goes_later) {
+    struct server server = server_start(server_worker_options[_i], "--save", NULL);
+    redisContext *client = server_connect(&server);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/dump.snapshot", server.folder);
+    EXPECT(client, "+OK", "SET key 1");
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    EXPECT(client, "+OK", "CONFIG SET appendonly no");
+    server_sleep_ms(300);
+    ck_assert(server_has(&server, "log"));
+    ck_assert_int_eq(rmdir(path), 0);
+    for (int i = 0; server_has(&server, "log"); i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+    redisFree(client);
+    server_restart(&server, server_worker_options[_i], "--appendonly no --save", NULL);
+    client = server_connect(&server);
+    EXPECT(client, "1", "GET key");
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
 /* With always, each write waits for its sync; with no, none is done. */
 START_TEST(appendfsync_changes_how_the_log_syncs_from_then_on) {
     struct server server = server_start("--appendfsync no", NULL);
@@ -132,6 +157,31 @@ START_TEST(a_save_that_fails_is_told_and_refuses_writes_until_one_succeeds) {
         ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
         server_sleep_ms(10);
     }
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+/* While no snapshot can be taken, nothing lets the log go. */
+START_TEST(a_log_at_its_maximum_refuses_writes_until_a_snapshot_makes_room) {
+    struct server server =
+        server_start(server_worker_options[_i], "--log-size-max 1mb --save", NULL);
+    redisContext *client = server_connect(&server);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/dump.snapshot", server.folder);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    struct reply_text text;
+    do {
+        text = client_ask_with(client, "SET key", 100000);
+    } while (strcmp(text.bytes, "+OK") == 0);
+    ck_assert_str_eq(text.bytes, "-MISCONF The log has grown to log-size-max. Writes are refused "
+                                 "until a snapshot has made room.");
+    EXPECT(client, ":100000", "STRLEN key");
+    EXPECT_PART(client, "errorstat_MISCONF:count=", "INFO errorstats");
+    expect_field(client, "tarn_log_is_at_max:1");
+    ck_assert_int_eq(rmdir(path), 0);
+    wait_for_field(client, "tarn_log_is_at_max:0");
+    EXPECT(client, "+OK", "SET key value");
     redisFree(client);
     server_stop(&server);
 }
@@ -214,9 +264,11 @@ int main(void) {
     const TTest *tests[] = {
         a_log_that_is_switched_on_keeps_what_was_there_and_what_comes,
         a_log_that_is_switched_off_is_put_away,
+        a_log_that_cannot_be_switched_off_stays_and_goes_later,
         appendfsync_changes_how_the_log_syncs_from_then_on,
         changes_are_counted_since_the_last_save,
         a_save_that_fails_is_told_and_refuses_writes_until_one_succeeds,
+        a_log_at_its_maximum_refuses_writes_until_a_snapshot_makes_room,
         a_reload_changes_nothing_and_neither_does_a_restart,
         a_reload_of_the_last_snapshot_is_what_a_restart_finds,
     };
