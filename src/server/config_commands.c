@@ -74,6 +74,8 @@ static void reset_worker(struct worker *worker) {
     worker->work_max = (struct tick_work){0};
     worker->tick_cpu_ns = (struct histogram){0};
     worker->ticks = 0;
+    worker->busy_ns = 0;
+    worker->expire_us = 0;
     worker->reads = 0;
     worker->writes = 0;
     worker->read_bytes = 0;
@@ -88,6 +90,7 @@ static void resetstat_command(struct session *session) {
     atomic_store(&node->connections_received, 0);
     atomic_store(&node->connections_rejected, 0);
     atomic_store(&node->evicted_clients, 0);
+    atomic_store(&node->logins_refused, 0);
     atomic_store(&node->clients_over_output, 0);
     atomic_store(&node->clients_over_query, 0);
     figures_reset(&session_server(session)->samples);

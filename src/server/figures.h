@@ -24,7 +24,11 @@ struct figures_samples {
     struct figures_rate commands;
     struct figures_rate read_bytes;
     struct figures_rate written_bytes;
-    int64_t last_us; /* monotonic; 0: there is no sample yet */
+    struct figures_rate ticks;
+    struct figures_rate busy_us;
+    int64_t last_us;       /* monotonic; 0: there is no sample yet */
+    int64_t over_since_us; /* memory is over maxmemory since then; 0: it is not */
+    uint64_t over_us;      /* how long it has been, before that */
     uint64_t memory_peak_bytes;
 };
 

@@ -16,6 +16,7 @@
 
 #define SECONDS_PER_DAY (24 * 3600)
 #define US_PER_SECOND 1000000
+#define US_PER_MS 1000
 #define KIB 1024.0
 
 static double seconds_of(struct timeval time) {
@@ -69,6 +70,7 @@ static void collect_server(struct server *server, struct info_figures *figures) 
     figures->connections_rejected = atomic_load(&server->node.connections_rejected);
     figures->evicted_clients = atomic_load(&server->node.evicted_clients);
     figures->clients_over_output = atomic_load(&server->node.clients_over_output);
+    figures->logins_refused = atomic_load(&server->node.logins_refused);
     figures->clients_over_query = atomic_load(&server->node.clients_over_query);
 }
 
@@ -113,10 +115,27 @@ static void collect_worker(const struct worker *worker, struct info_figures *fig
     figures->reads += worker->reads;
     figures->writes += worker->writes;
     figures->ticks += worker->ticks;
+    figures->busy_us += worker->busy_ns / 1000;
+    figures->expire_ms += worker->expire_us; /* The sum is rounded, not its parts. */
     for (size_t i = 0; i < executor->statistics_count; i++) {
         figures->command_duration_us += info_command_duration_us(&executor->statistics[i]);
     }
     collect_store(worker->store, figures);
+}
+
+static void collect_samples(const struct figures_samples *samples, struct info_figures *figures) {
+    figures->commands_per_second = figures_rate(&samples->commands);
+    figures->read_kib_per_second = (double)figures_rate(&samples->read_bytes) / KIB;
+    figures->written_kib_per_second = (double)figures_rate(&samples->written_bytes) / KIB;
+    figures->ticks_per_second = figures_rate(&samples->ticks);
+    if (figures->ticks_per_second > 0) {
+        figures->busy_us_per_tick = figures_rate(&samples->busy_us) / figures->ticks_per_second;
+    }
+    if (samples->over_since_us != 0) {
+        int64_t over_us = clock_monotonic_us() - samples->over_since_us;
+        figures->over_memory_now_ms = (uint64_t)over_us / US_PER_MS;
+    }
+    figures->over_memory_ms = samples->over_us / US_PER_MS + figures->over_memory_now_ms;
 }
 
 static void policy_found(void *context, struct span name, struct span value) {
@@ -138,9 +157,8 @@ void info_figures_read(struct server *server, struct info_figures *figures) {
     }
     struct span name = span_of_string("maxmemory-policy");
     config_get(server->config, &name, 1, policy_found, figures);
-    figures->commands_per_second = figures_rate(&server->samples.commands);
-    figures->read_kib_per_second = (double)figures_rate(&server->samples.read_bytes) / KIB;
-    figures->written_kib_per_second = (double)figures_rate(&server->samples.written_bytes) / KIB;
+    collect_samples(&server->samples, figures);
+    figures->expire_ms /= US_PER_MS;
     figures->channels = pubsub_topics(node, PUBSUB_CHANNEL);
     figures->patterns = pubsub_topics(node, PUBSUB_PATTERN);
     figures->shard_channels = pubsub_topics(node, PUBSUB_SHARD_CHANNEL);

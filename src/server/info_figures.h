@@ -54,8 +54,11 @@ struct info_figures {
     uint64_t expired_keys;
     double expired_stale_percent;
     uint64_t expired_time_cap_reached;
+    uint64_t expire_ms;
     uint64_t evicted_keys;
     uint64_t evicted_clients;
+    uint64_t over_memory_now_ms;
+    uint64_t over_memory_ms;
     uint64_t clients_over_output;
     uint64_t clients_over_query;
     uint64_t hits;
@@ -67,6 +70,10 @@ struct info_figures {
     uint64_t reads;
     uint64_t writes;
     uint64_t ticks;
+    uint64_t ticks_per_second;
+    uint64_t busy_us;
+    uint64_t busy_us_per_tick;
+    uint64_t logins_refused;
     uint64_t command_duration_us;
 
     const char *replication_id;

@@ -63,6 +63,7 @@ static bool authenticate(struct session *session, struct span name, struct span 
     const struct users users = {.items = &item, .count = 1};
     const struct user *user = users_authenticate(&users, name, password);
     if (user == NULL) {
+        atomic_fetch_add(&session_node(session)->logins_refused, 1);
         reply_error(session->reply,
                     "WRONGPASS invalid username-password pair or user is disabled.");
         return false;

@@ -71,6 +71,8 @@ static void publish_counters(struct worker *worker) {
     atomic_store_explicit(&worker->changes_seen, worker->executor.changes, memory_order_relaxed);
     atomic_store_explicit(&worker->read_bytes_seen, worker->read_bytes, memory_order_relaxed);
     atomic_store_explicit(&worker->written_bytes_seen, worker->written_bytes, memory_order_relaxed);
+    atomic_store_explicit(&worker->ticks_seen, worker->ticks, memory_order_relaxed);
+    atomic_store_explicit(&worker->busy_us_seen, worker->busy_ns / 1000, memory_order_relaxed);
     atomic_store_explicit(&worker->heap_held_bytes, worker->store->heap.held_bytes,
                           memory_order_relaxed);
 }

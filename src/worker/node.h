@@ -59,6 +59,7 @@ struct node {
     atomic_uint_least32_t monitors;            /* connections in MONITOR mode */
     atomic_uint_least64_t monitor_workers;     /* bits of the workers that are their home */
     atomic_uint_least64_t subscriber_workers;  /* bits of the workers with any topic: pubsub.h */
+    atomic_uint_least64_t logins_refused;      /* wrong names or passwords */
     atomic_uint_least64_t evicted_clients;     /* closed for maxmemory-clients */
     atomic_uint_least64_t clients_over_output; /* closed for client-output-buffer-limit */
     atomic_uint_least64_t clients_over_query;  /* and for client-query-buffer-limit */

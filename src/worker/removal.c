@@ -54,6 +54,17 @@ static void wake_in(struct worker *worker, uint64_t wait_ms) {
     }
 }
 
+/* A cycle began at that moment and is over: for LATENCY. Answers the time that it took. */
+static int64_t end_cycle(struct worker *worker, const char *event, int64_t began_us) {
+    struct node *node = worker->node;
+    int64_t duration_us = worker->executor.clock_us() - began_us;
+    int64_t threshold_ms = node->options->latency_monitor_threshold;
+    if (threshold_ms > 0 && duration_us / 1000 >= threshold_ms && node->latency_event != NULL) {
+        node->latency_event(node, event, duration_us / 1000);
+    }
+    return duration_us;
+}
+
 /* ---- expiry ---- */
 
 static void expire_one(void *context, uint32_t database, uint16_t slot, const struct entry *entry) {
@@ -66,9 +77,11 @@ void removal_expire_step(struct worker *worker) {
         atomic_load_explicit(&worker->node->active_expire_is_off, memory_order_relaxed)) {
         return;
     }
+    int64_t began_us = worker->executor.clock_us();
     struct expiry_work work =
         expiry_step(store, worker->now_ms, TICK_EXPIRE_BUCKETS_MAX, expire_one, worker);
     worker->work.buckets += work.units;
+    worker->expire_us += (uint64_t)end_cycle(worker, "expire-cycle", began_us);
     if (expiry_is_due(store, worker->now_ms)) {
         wake_in(worker, expiry_wait_ms(store, TICK_EXPIRE_BUCKETS_MAX));
     }
@@ -128,7 +141,7 @@ static bool evict_one(struct worker *worker) {
 }
 
 /* False: memory is short, and nobody has anything to evict. */
-static bool evict(struct worker *worker, uint32_t steps_max) {
+static bool evict_some(struct worker *worker, uint32_t steps_max) {
     struct store *store = worker->store;
     for (uint32_t i = 0; is_short_of_memory(worker); i++) {
         if (i >= steps_max) {
@@ -144,6 +157,13 @@ static bool evict(struct worker *worker, uint32_t steps_max) {
         }
     }
     return true;
+}
+
+static bool evict(struct worker *worker, uint32_t steps_max) {
+    int64_t began_us = worker->executor.clock_us();
+    bool is_done = evict_some(worker, steps_max);
+    end_cycle(worker, "eviction-cycle", began_us);
+    return is_done;
 }
 
 bool removal_make_room(struct worker *worker) {

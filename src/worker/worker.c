@@ -528,7 +528,9 @@ void worker_tick(struct worker *worker) {
     worker->work.buckets += worker->store->table_steps - steps;
     worker->work.buried += worker->store->buried_elements - buried;
     if (is_sampled) {
-        histogram_add(&worker->tick_cpu_ns, (uint64_t)(clock_thread_cpu_ns() - cpu_ns), 1);
+        uint64_t took_ns = (uint64_t)(clock_thread_cpu_ns() - cpu_ns);
+        histogram_add(&worker->tick_cpu_ns, took_ns, 1);
+        worker->busy_ns += took_ns * TICK_SAMPLE;
     }
     note_work(worker);
 }

@@ -115,6 +115,8 @@ struct worker {
     struct tick_work work; /* of this tick */
     struct tick_work work_max;
     struct histogram tick_cpu_ns;
+    uint64_t busy_ns;   /* estimated: of the ticks that were measured, times TICK_SAMPLE */
+    uint64_t expire_us; /* time that active expiry took */
     uint64_t ticks;
     uint64_t read_bytes;
     uint64_t written_bytes;
@@ -132,6 +134,8 @@ struct worker {
     atomic_uint_least64_t changes_seen;
     atomic_uint_least64_t read_bytes_seen;
     atomic_uint_least64_t written_bytes_seen;
+    atomic_uint_least64_t ticks_seen;
+    atomic_uint_least64_t busy_us_seen;
     struct listeners *listeners; /* worker 0 only: what it accepts from */
 };
 

@@ -269,6 +269,49 @@ START_TEST(a_worker_without_keys_asks_the_others_and_refuses_when_they_have_none
 }
 END_TEST
 
+/* Each look at the clock is 3 ms after the one before. */
+static int64_t slow_clock_us(void) {
+    static int64_t now_us = 0;
+    return now_us += 3000;
+}
+
+static void cycle_seen(struct node *node, const char *event, int64_t duration_ms) {
+    ck_assert_int_eq(duration_ms, 3);
+    ck_assert_str_eq(event,
+                     node->store_options->maxmemory == 0 ? "expire-cycle" : "eviction-cycle");
+    ++*(unsigned *)node->server; /* Which here is the test's counter. */
+}
+
+START_TEST(slow_cycles_of_expiry_and_eviction_are_told_to_latency) {
+    struct workers *workers = workers_new(1);
+    struct worker *worker = workers_at(workers, 0);
+    worker->executor.clock_us = slow_clock_us;
+    workers->node.latency_event = cycle_seen;
+    unsigned seen = 0;
+    workers->node.server = (struct server *)&seen;
+    removal_expire_step(worker);
+    put(workers, "k%u", 1, 1);
+    removal_expire_step(worker);
+    ck_assert_uint_eq(worker->expire_us, 3000);
+    ck_assert_uint_eq(seen, 0);
+    workers->options.latency_monitor_threshold = 3;
+    put(workers, "k%u", 1, 1);
+    removal_expire_step(worker);
+    ck_assert_uint_eq(seen, 1);
+    workers->options.latency_monitor_threshold = 4;
+    put(workers, "k%u", 1, 1);
+    removal_expire_step(worker);
+    ck_assert_uint_eq(seen, 1);
+    workers->options.latency_monitor_threshold = 3;
+    put(workers, "k%u", 2, ENTRY_NO_EXPIRY);
+    workers->store_options.maxmemory = 1;
+    workers->store_options.maxmemory_policy = MAXMEMORY_ALLKEYS_LRU;
+    removal_evict_step(worker);
+    ck_assert_uint_eq(seen, 2);
+    workers_free(workers);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         a_tick_buries_a_bounded_number_of_elements_and_counts_them,
@@ -281,6 +324,7 @@ int main(void) {
         no_room_refuses_what_needs_some_and_lets_the_rest_run,
         no_room_refuses_to_queue_and_to_run_what_is_queued,
         a_worker_without_keys_asks_the_others_and_refuses_when_they_have_none,
+        slow_cycles_of_expiry_and_eviction_are_told_to_latency,
     };
     return unit_run(unit_suite("removal", tests, UNIT_COUNT(tests)));
 }
