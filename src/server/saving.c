@@ -404,6 +404,8 @@ static int write_file(struct saving *saving, struct snapshot_writer *writer,
     bool is_for_start = strcmp(saving->name, saving->start_name) == 0 &&
                         strcmp(saving->dir, saving->start_dir) == 0;
     if (error == 0 && !saving->is_log_temporary && is_for_start) {
+        /* A segment may go once the next one is durable. */
+        oplog_sync_wait(saving->log);
         oplog_trim(saving->log, end);
     }
     return error;
@@ -789,11 +791,15 @@ void saving_cron(struct saving *saving) {
 static struct saving_tally tally_now(struct saving *saving, enum saving_job one,
                                      enum saving_job other) {
     struct saving_tally tally = *tally_of(saving, one);
+    bool is_idle = saving->ended == saving->begun;
     for (uint32_t i = 0; i < saving->queued; i++) {
-        tally.is_scheduled |= saving->queue[i] == one || saving->queue[i] == other;
+        bool is_asked = saving->queue[i] == one || saving->queue[i] == other;
+        /* Who was told that it has started is not to see that none is running. */
+        tally.is_running |= is_asked && is_idle && i == 0;
+        tally.is_scheduled |= is_asked && !(is_idle && i == 0);
     }
     if (tally.is_running) {
-        tally.current_duration_s = (clock_wall_ms() - saving->started_ms) / 1000;
+        tally.current_duration_s = is_idle ? 0 : (clock_wall_ms() - saving->started_ms) / 1000;
     }
     return tally;
 }
