@@ -57,6 +57,8 @@ void signals_init(void) {
     set_disposition(SIGTERM, SIG_DFL, 0);
     set_disposition(SIGINT, SIG_DFL, 0);
     set_disposition(SIGPIPE, SIG_IGN, 0);
+    /* A file that may not grow is an error of its write. */
+    set_disposition(SIGXFSZ, SIG_IGN, 0);
     if (getpid() == 1) {
         set_disposition(SIGCHLD, SIG_DFL, SA_NOCLDWAIT);
     }

@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-/* Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2; ignores SIGPIPE; lets the kernel reap
+/* Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2; ignores SIGPIPE and SIGXFSZ; lets the kernel reap
  * children when the process has the number 1, since orphans end up there. */
 void signals_init(void);
 
