@@ -132,39 +132,42 @@ static inline void server_run(struct server *server, const char *option, va_list
     server_wait_ready(server);
 }
 
+/* Starts the program in the server's folder, and does not wait for it. */
+static inline void server_spawn(struct server *server, const char *option, va_list more) {
+    const char *program = getenv("TARN_SERVER");
+    ck_assert_msg(program != NULL, "TARN_SERVER does not name a server");
+    char *arguments[SERVER_ARGUMENTS_MAX] = {strdup(program)};
+    size_t count = 1;
+    char text[256];
+    snprintf(text, sizeof(text),
+             "--port %d --dir %s --logfile %s/server.log --unixsocket %s/socket", server->port,
+             server->folder, server->folder, server->folder);
+    server_add_words(arguments, &count, text);
+    for (const char *next = option; next != NULL; next = va_arg(more, const char *)) {
+        server_add_words(arguments, &count, next);
+    }
+    server->pid = fork();
+    ck_assert_int_ge(server->pid, 0);
+    if (server->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execv(program, arguments);
+        _exit(127);
+    }
+    for (size_t i = 0; i < count; i++) {
+        free(arguments[i]);
+    }
+}
+
 /* The options, each "--name value ...", end with NULL. */
 static inline struct server server_start(const char *option, ...) {
     struct server server = {.port = server_free_port(), .folder = "/tmp/tarn-test-XXXXXX"};
     ck_assert_ptr_nonnull(mkdtemp(server.folder));
     va_list more;
     va_start(more, option);
-    server_run(&server, option, more);
+    server_spawn(&server, option, more);
     va_end(more);
+    server_wait_ready(&server);
     return server;
-}
-
-/* It has ended: starts another one on what it left. */
-static inline void server_run_again(struct server *server, const char *option, ...) {
-    va_list more;
-    va_start(more, option);
-    server_run(server, option, more);
-    va_end(more);
-}
-
-/* Kills it, and starts another one on what it left. */
-static inline void server_restart(struct server *server, const char *option, ...) {
-    kill(server->pid, SIGKILL);
-    ck_assert_int_eq(waitpid(server->pid, NULL, 0), server->pid);
-    va_list more;
-    va_start(more, option);
-    server_run(server, option, more);
-    va_end(more);
-}
-
-static inline bool server_has(const struct server *server, const char *name) {
-    char path[128];
-    snprintf(path, sizeof(path), "%s/%s", server->folder, name);
-    return access(path, F_OK) == 0;
 }
 
 /* Everything that the log says so far; the caller frees it. */

@@ -1,0 +1,572 @@
+/* What a start finds: after an end of each kind, after damage, after options have changed; and what
+ * happens when the disk takes no more. Kills under load are crash_test.c's. */
+/* prlimit() */
+#define _GNU_SOURCE
+#include "tests/integration/server.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+
+#define KEYS 1000
+#define BIG_STRING_BYTES ((size_t)50 * 1024 * 1024)
+#define BIG_HASH_FIELDS 100000
+#define PIPELINE 1000
+
+/* ---- servers that begin again ---- */
+
+/* In the folder of one that has ended; the log of its words begins anew. */
+static void server_restart(struct server *server, const char *option, ...) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s/server.log", server->folder);
+    unlink(path);
+    va_list more;
+    va_start(more, option);
+    server_spawn(server, option, more);
+    va_end(more);
+    server_wait_ready(server);
+}
+
+static void server_kill(struct server *server) {
+    kill(server->pid, SIGKILL);
+    ck_assert_int_eq(waitpid(server->pid, NULL, 0), server->pid);
+}
+
+static void server_end(struct server *server) {
+    kill(server->pid, SIGTERM);
+    int status = -1;
+    ck_assert_int_eq(waitpid(server->pid, &status, 0), server->pid);
+    ck_assert_int_eq(status, 0);
+}
+
+/* The server does not start: it ends with this code. */
+static void server_expect_refusal(struct server *server, int code, const char *option, ...) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s/server.log", server->folder);
+    unlink(path);
+    va_list more;
+    va_start(more, option);
+    server_spawn(server, option, more);
+    va_end(more);
+    int status = 0;
+    for (int i = 0; waitpid(server->pid, &status, WNOHANG) == 0; i++) {
+        ck_assert_msg(i < 1000, "it starts in %s", server->folder);
+        server_sleep_ms(10);
+    }
+    char *text = server_log(server);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == code,
+                  "ended with status %x, not with code %d:\n%s", (unsigned)status, code, text);
+    free(text);
+}
+
+/* ---- keys ---- */
+
+static void expect_replies(redisContext *client, int count, int type) {
+    for (int i = 0; i < count; i++) {
+        void *reply = NULL;
+        ck_assert_msg(redisGetReply(client, &reply) == REDIS_OK, "%s", client->errstr);
+        ck_assert_int_eq(((redisReply *)reply)->type, type);
+        freeReplyObject(reply);
+    }
+}
+
+static void fill(redisContext *client, int from, int to) {
+    for (int i = from; i < to; i++) {
+        redisAppendCommand(client, "SET key:%d value:%d", i, i);
+        if ((i + 1 - from) % PIPELINE == 0) {
+            expect_replies(client, PIPELINE, REDIS_REPLY_STATUS);
+        }
+    }
+    expect_replies(client, (to - from) % PIPELINE, REDIS_REPLY_STATUS);
+}
+
+static void expect_keys(redisContext *client, int from, int to) {
+    for (int i = from; i < to; i++) {
+        redisAppendCommand(client, "GET key:%d", i);
+    }
+    for (int i = from; i < to; i++) {
+        void *got = NULL;
+        ck_assert_int_eq(redisGetReply(client, &got), REDIS_OK);
+        const redisReply *reply = got;
+        char wanted[32];
+        snprintf(wanted, sizeof(wanted), "value:%d", i);
+        ck_assert_msg(reply->type == REDIS_REPLY_STRING && strcmp(reply->str, wanted) == 0,
+                      "key:%d is not what was acknowledged", i);
+        freeReplyObject(got);
+    }
+}
+
+static void expect_keys_of(const struct server *server, int from, int to) {
+    redisContext *client = server_connect(server);
+    expect_keys(client, from, to);
+    redisFree(client);
+}
+
+static void fill_server(const struct server *server, int from, int to) {
+    redisContext *client = server_connect(server);
+    fill(client, from, to);
+    redisFree(client);
+}
+
+static void ask(const struct server *server, const char *wanted, const char *command) {
+    redisContext *client = server_connect(server);
+    EXPECT(client, wanted, command);
+    redisFree(client);
+}
+
+/* ---- files ---- */
+
+#define PATH_BYTES 256
+
+/* The segments, oldest first. */
+static size_t segments_count(const struct server *server) {
+    char pattern[PATH_BYTES];
+    snprintf(pattern, sizeof(pattern), "%s/log/*.log", server->folder);
+    glob_t found;
+    size_t count = glob(pattern, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
+    globfree(&found);
+    return count;
+}
+
+/* The first segment with at least so many bytes in use. */
+static void find_segment(const struct server *server, long bytes, char path[PATH_BYTES],
+                         long *used) {
+    char pattern[PATH_BYTES];
+    snprintf(pattern, sizeof(pattern), "%s/log/*.log", server->folder);
+    glob_t found;
+    ck_assert_int_eq(glob(pattern, 0, NULL, &found), 0);
+    *used = 0;
+    for (size_t i = 0; i < found.gl_pathc && *used < bytes; i++) {
+        snprintf(path, PATH_BYTES, "%s", found.gl_pathv[i]);
+        FILE *file = fopen(path, "r");
+        ck_assert_ptr_nonnull(file);
+        *used = 0;
+        long at = 0;
+        for (int c = fgetc(file); c != EOF; c = fgetc(file)) {
+            at++;
+            *used = c != 0 ? at : *used;
+        }
+        fclose(file);
+    }
+    ck_assert_int_ge(*used, bytes);
+    globfree(&found);
+}
+
+static void flip_byte(const char *path, long offset) {
+    FILE *file = fopen(path, "r+");
+    ck_assert_ptr_nonnull(file);
+    fseek(file, offset, SEEK_SET);
+    int byte = fgetc(file);
+    fseek(file, offset, SEEK_SET);
+    fputc(byte ^ 0x10, file);
+    fclose(file);
+}
+
+static bool has_file(const struct server *server, const char *name) {
+    char path[PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/%s", server->folder, name);
+    return access(path, F_OK) == 0;
+}
+
+static void remove_file(const struct server *server, const char *name) {
+    char path[PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/%s", server->folder, name);
+    ck_assert_int_eq(unlink(path), 0);
+}
+
+/* ---- ends ---- */
+
+START_TEST(what_was_there_at_sigterm_is_there_at_the_next_start) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    fill_server(&server, 0, KEYS);
+    server_end(&server);
+    server_restart(&server, server_worker_options[_i], NULL);
+    expect_keys_of(&server, 0, KEYS);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_kill_after_save_loses_nothing_before_it_or_behind_it) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    fill_server(&server, 0, KEYS);
+    ask(&server, "+OK", "SAVE");
+    fill_server(&server, KEYS, 2 * KEYS);
+    server_kill(&server);
+    ck_assert(has_file(&server, "dump.snapshot"));
+    server_restart(&server, server_worker_options[_i], NULL);
+    expect_keys_of(&server, 0, 2 * KEYS);
+    ask(&server, ":2000", "DBSIZE");
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(without_a_log_the_snapshot_is_what_is_there_again) {
+    struct server server =
+        server_start(server_worker_options[_i], "--appendonly no", "--save 3600 1", NULL);
+    fill_server(&server, 0, KEYS);
+    ask(&server, "+OK", "SAVE");
+    fill_server(&server, KEYS, 2 * KEYS);
+    server_kill(&server);
+    ck_assert(!has_file(&server, "log"));
+    server_restart(&server, server_worker_options[_i], "--appendonly no", "--save 3600 1", NULL);
+    expect_keys_of(&server, 0, KEYS);
+    ask(&server, ":1000", "DBSIZE");
+    fill_server(&server, KEYS, 2 * KEYS);
+    server_end(&server);
+    server_restart(&server, server_worker_options[_i], "--appendonly no", NULL);
+    expect_keys_of(&server, 0, 2 * KEYS);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_save_rule_takes_a_snapshot_by_itself) {
+    struct server server =
+        server_start(server_worker_options[_i], "--appendonly no", "--save 1 5", NULL);
+    fill_server(&server, 0, KEYS);
+    redisContext *client = server_connect(&server);
+    while (!has_file(&server, "dump.snapshot")) {
+        server_sleep_ms(20);
+    }
+    redisFree(client);
+    server_kill(&server);
+    server_restart(&server, server_worker_options[_i], "--appendonly no", NULL);
+    expect_keys_of(&server, 0, KEYS);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_snapshot_without_a_log_is_one_moment_of_all_slots) {
+    struct server server =
+        server_start(server_worker_options[_i], "--appendonly no", "--save 3600 1", NULL);
+    redisContext *client = server_connect(&server);
+    redisContext *other = server_connect(&server);
+    fill(client, 0, 50 * KEYS);
+    EXPECT(other, "+Background saving started", "BGSAVE");
+    /* Until it is done: pairs that only a moment between two of them could part. */
+    int written = 0;
+    for (bool is_done = false; !is_done; written++) {
+        redisAppendCommand(client, "MSET key:%d %d key:%d %d last:1 %d last:2 %d", written % KEYS,
+                           written, 49 * KEYS - written % KEYS, written, written, written);
+        expect_replies(client, 1, REDIS_REPLY_STATUS);
+        if (written % 16 == 0) {
+            struct reply_text text = client_ask(other, "INFO persistence");
+            is_done = strstr(text.bytes, "rdb_bgsave_in_progress:0") != NULL;
+        }
+    }
+    redisFree(client);
+    redisFree(other);
+    server_kill(&server);
+    server_restart(&server, server_worker_options[_i], "--appendonly no", NULL);
+    client = server_connect(&server);
+    struct reply_text one = client_ask(client, "GET last:1");
+    struct reply_text two = client_ask(client, "GET last:2");
+    ck_assert_str_eq(one.bytes, two.bytes);
+    int last = strcmp(one.bytes, "nil") == 0 ? -1 : (int)strtol(one.bytes, NULL, 10);
+    /* The moment is the snapshot's end, so it holds a write made while it was taken. */
+    ck_assert_int_ge(last, 0);
+    ck_assert_int_lt(last, written);
+    for (int i = last < KEYS ? 0 : last - KEYS + 1; i <= last; i++) {
+        char wanted[32];
+        char command[64];
+        snprintf(wanted, sizeof(wanted), "[%d %d]", i, i);
+        snprintf(command, sizeof(command), "MGET key:%d key:%d", i % KEYS, 49 * KEYS - i % KEYS);
+        EXPECT(client, wanted, command);
+    }
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_log_switched_on_keeps_what_is_written_from_then_on) {
+    struct server server =
+        server_start(server_worker_options[_i], "--appendonly no", "--save 3600 1", NULL);
+    fill_server(&server, 0, KEYS);
+    ask(&server, "+OK", "CONFIG SET appendonly yes");
+    fill_server(&server, KEYS, 2 * KEYS);
+    redisContext *client = server_connect(&server);
+    /* Switching takes a snapshot first. */
+    for (bool is_on = false; !is_on;) {
+        struct reply_text text = client_ask(client, "INFO persistence");
+        is_on = strstr(text.bytes, "aof_enabled:1") != NULL &&
+                strstr(text.bytes, "aof_rewrite_in_progress:0") != NULL &&
+                strstr(text.bytes, "rdb_bgsave_in_progress:0") != NULL && has_file(&server, "log");
+    }
+    redisFree(client);
+    fill_server(&server, 2 * KEYS, 3 * KEYS);
+    server_kill(&server);
+    server_restart(&server, server_worker_options[_i], "--appendonly yes", NULL);
+    expect_keys_of(&server, 0, 3 * KEYS);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_log_switched_off_and_on_again_goes_on_from_what_is_there) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    fill_server(&server, 0, KEYS);
+    ask(&server, "+OK", "CONFIG SET appendonly no");
+    fill_server(&server, KEYS, 2 * KEYS);
+    ask(&server, "+OK", "CONFIG SET appendonly yes");
+    ask(&server, "+OK", "SAVE");
+    fill_server(&server, 2 * KEYS, 3 * KEYS);
+    server_kill(&server);
+    server_restart(&server, server_worker_options[_i], NULL);
+    expect_keys_of(&server, 0, 3 * KEYS);
+    server_stop(&server);
+}
+END_TEST
+
+/* ---- damage ---- */
+
+START_TEST(a_torn_tail_is_cut_and_reported_or_refused) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    fill_server(&server, 0, KEYS);
+    ask(&server, "+OK", "SET last 1");
+    server_kill(&server);
+    char path[PATH_BYTES];
+    long used;
+    find_segment(&server, 1000, path, &used);
+    ck_assert_int_eq(truncate(path, used - 1), 0);
+    server_expect_refusal(&server, EX_SOFTWARE, server_worker_options[_i],
+                          "--aof-load-truncated no", NULL);
+    server_restart(&server, server_worker_options[_i], NULL);
+    server_expect_log(&server, "torn");
+    expect_keys_of(&server, 0, KEYS);
+    ask(&server, "nil", "GET last");
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(damage_in_the_middle_of_the_log_is_refused_with_its_place) {
+    /* What is behind the damage says that it had been synced: so it is no torn tail. */
+    struct server server = server_start(server_worker_options[_i], "--appendfsync always", NULL);
+    for (int i = 0; i < KEYS; i += 100) {
+        fill_server(&server, i, i + 100);
+    }
+    server_kill(&server);
+    char path[PATH_BYTES];
+    long used;
+    find_segment(&server, 1000, path, &used);
+    flip_byte(path, used / 2);
+    server_expect_refusal(&server, EX_SOFTWARE, server_worker_options[_i], NULL);
+    static const char *const parts[] = {".log", "offset", "expected", "found"};
+    for (size_t i = 0; i < UNIT_COUNT(parts); i++) {
+        server_expect_log(&server, parts[i]);
+    }
+    /* It was the only thing that was wrong, and nothing has been touched. */
+    flip_byte(path, used / 2);
+    server_restart(&server, server_worker_options[_i], NULL);
+    expect_keys_of(&server, 0, KEYS);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(damage_of_the_snapshot_is_refused_with_its_place) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    fill_server(&server, 0, KEYS);
+    ask(&server, "+OK", "SAVE");
+    server_end(&server);
+    char path[PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/dump.snapshot", server.folder);
+    flip_byte(path, 2000);
+    server_expect_refusal(&server, EX_SOFTWARE, server_worker_options[_i], NULL);
+    static const char *const parts[] = {"dump.snapshot", "offset", "expected", "found"};
+    for (size_t i = 0; i < UNIT_COUNT(parts); i++) {
+        server_expect_log(&server, parts[i]);
+    }
+    flip_byte(path, 2000);
+    server_restart(&server, server_worker_options[_i], NULL);
+    expect_keys_of(&server, 0, KEYS);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_snapshot_takes_old_segments_with_it_and_is_missed_when_it_is_gone) {
+    struct server server = server_start(server_worker_options[_i], "--log-segment-size 4096", NULL);
+    redisContext *client = server_connect(&server);
+    for (int i = 0; i < KEYS; i += 10) {
+        fill(client, i, i + 10);
+    }
+    redisFree(client);
+    size_t before = segments_count(&server);
+    ck_assert_uint_gt(before, 5);
+    ask(&server, "+OK", "SAVE");
+    ck_assert_uint_lt(segments_count(&server), before);
+    ask(&server, "+OK", "SET last 1");
+    server_end(&server);
+    remove_file(&server, "dump.snapshot");
+    server_expect_refusal(&server, EX_SOFTWARE, server_worker_options[_i], NULL);
+    server_remove_folder(server.folder);
+}
+END_TEST
+
+START_TEST(growth_of_the_log_takes_a_snapshot_without_a_save_rule) {
+    struct server server =
+        server_start(server_worker_options[_i], "--auto-aof-rewrite-min-size 64kb",
+                     "--log-segment-size 16kb", NULL);
+    redisContext *client = server_connect(&server);
+    for (int i = 0; !has_file(&server, "dump.snapshot"); i++) {
+        fill(client, i % KEYS, i % KEYS + 1);
+    }
+    redisFree(client);
+    server_kill(&server);
+    server_restart(&server, server_worker_options[_i], NULL);
+    expect_keys_of(&server, 0, KEYS);
+    server_stop(&server);
+}
+END_TEST
+
+/* ---- sharing, loading ---- */
+
+START_TEST(two_servers_do_not_share_a_folder) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    struct server other = server;
+    other.port = server_free_port();
+    char socket[PATH_BYTES];
+    snprintf(socket, sizeof(socket), "--unixsocket %s/other", server.folder);
+    server_expect_refusal(&other, EX_UNAVAILABLE, server_worker_options[_i], socket, NULL);
+    char path[PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/other", server.folder);
+    unlink(path);
+    fill_server(&server, 0, KEYS);
+    expect_keys_of(&server, 0, KEYS);
+    server_stop(&server);
+}
+END_TEST
+
+/* ---- large values ---- */
+
+static void fill_hash(redisContext *client) {
+    for (int i = 0; i < BIG_HASH_FIELDS; i++) {
+        redisAppendCommand(client, "HSET hash field:%d value:%d", i, i);
+        if ((i + 1) % PIPELINE == 0) {
+            expect_replies(client, PIPELINE, REDIS_REPLY_INTEGER);
+        }
+    }
+}
+
+static void expect_large(const struct server *server, const char *string) {
+    redisContext *client = server_connect(server);
+    redisReply *reply = redisCommand(client, "GET string");
+    ck_assert_int_eq(reply->type, REDIS_REPLY_STRING);
+    ck_assert_uint_eq(reply->len, BIG_STRING_BYTES);
+    ck_assert(memcmp(reply->str, string, BIG_STRING_BYTES) == 0);
+    freeReplyObject(reply);
+    EXPECT(client, ":100000", "HLEN hash");
+    for (int i = 0; i < BIG_HASH_FIELDS; i += 997) {
+        char command[64];
+        char wanted[64];
+        snprintf(command, sizeof(command), "HGET hash field:%d", i);
+        snprintf(wanted, sizeof(wanted), "value:%d", i);
+        EXPECT(client, wanted, command);
+    }
+    redisFree(client);
+}
+
+START_TEST(large_values_come_back_from_the_log_and_from_a_snapshot) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    char *string = malloc(BIG_STRING_BYTES);
+    for (size_t i = 0; i < BIG_STRING_BYTES; i++) {
+        string[i] = (char)(i * 2654435761U >> 13);
+    }
+    redisContext *client = server_connect(&server);
+    redisReply *reply = redisCommand(client, "SET string %b", string, BIG_STRING_BYTES);
+    ck_assert_int_eq(reply->type, REDIS_REPLY_STATUS);
+    freeReplyObject(reply);
+    fill_hash(client);
+    redisFree(client);
+    server_kill(&server);
+    server_restart(&server, server_worker_options[_i], NULL);
+    expect_large(&server, string);
+    ask(&server, "+OK", "SAVE");
+    server_kill(&server);
+    server_restart(&server, server_worker_options[_i], NULL);
+    expect_large(&server, string);
+    free(string);
+    server_stop(&server);
+}
+END_TEST
+
+/* ---- a disk that takes no more ---- */
+
+static void limit_files(const struct server *server, rlim_t bytes) {
+    struct rlimit limit;
+    ck_assert_int_eq(prlimit(server->pid, RLIMIT_FSIZE, NULL, &limit), 0);
+    limit.rlim_cur = bytes;
+    ck_assert_int_eq(prlimit(server->pid, RLIMIT_FSIZE, &limit, NULL), 0);
+}
+
+START_TEST(writes_are_refused_while_the_log_cannot_grow_and_go_on_by_themselves) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    redisContext *writer = server_connect(&server);
+    redisContext *other = server_connect(&server);
+    fill(writer, 0, KEYS);
+    limit_files(&server, 4096);
+    /* It is applied and cannot be written: its answer waits. */
+    client_send(writer, "SET waits 1");
+    struct reply_text text = {.length = 0};
+    for (text = client_ask(other, "PING"); strstr(text.bytes, "-MISCONF Errors writing") == NULL;
+         text = client_ask(other, "PING")) {
+        server_sleep_ms(5);
+    }
+    EXPECT_PART(other, "-MISCONF Errors writing to the AOF file", "SET refused 1");
+    EXPECT(other, "value:1", "GET key:1");
+    expect_quiet(writer);
+    limit_files(&server, RLIM_INFINITY);
+    EXPECT_NEXT(writer, "+OK");
+    expect_soon(other, "+OK", "SET accepted 1");
+    fill(writer, KEYS, 2 * KEYS);
+    redisFree(writer);
+    redisFree(other);
+    server_kill(&server);
+    server_restart(&server, server_worker_options[_i], NULL);
+    expect_keys_of(&server, 0, 2 * KEYS);
+    ask(&server, "[1 nil 1]", "MGET waits refused accepted");
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_snapshot_that_cannot_be_written_refuses_writes_until_one_can) {
+    struct server server =
+        server_start(server_worker_options[_i], "--appendonly no", "--save 3600 1", NULL);
+    redisContext *client = server_connect(&server);
+    fill(client, 0, 20 * KEYS);
+    limit_files(&server, 16384);
+    EXPECT(client, "-ERR", "SAVE");
+    struct reply_text text = client_ask(client, "SET refused 1");
+    while (strstr(text.bytes, "-MISCONF Redis is configured to save RDB snapshots") == NULL) {
+        server_sleep_ms(5);
+        text = client_ask(client, "SET refused 1");
+    }
+    EXPECT(client, "value:1", "GET key:1");
+    limit_files(&server, RLIM_INFINITY);
+    EXPECT(client, "+OK", "SAVE");
+    expect_soon(client, "+OK", "SET accepted 1");
+    redisFree(client);
+    server_kill(&server);
+    server_restart(&server, server_worker_options[_i], "--appendonly no", NULL);
+    expect_keys_of(&server, 0, 20 * KEYS);
+    server_stop(&server);
+}
+END_TEST
+
+int main(void) {
+    const TTest *tests[] = {
+        what_was_there_at_sigterm_is_there_at_the_next_start,
+        a_kill_after_save_loses_nothing_before_it_or_behind_it,
+        without_a_log_the_snapshot_is_what_is_there_again,
+        a_save_rule_takes_a_snapshot_by_itself,
+        a_snapshot_without_a_log_is_one_moment_of_all_slots,
+        a_log_switched_on_keeps_what_is_written_from_then_on,
+        a_log_switched_off_and_on_again_goes_on_from_what_is_there,
+        a_torn_tail_is_cut_and_reported_or_refused,
+        damage_in_the_middle_of_the_log_is_refused_with_its_place,
+        damage_of_the_snapshot_is_refused_with_its_place,
+        a_snapshot_takes_old_segments_with_it_and_is_missed_when_it_is_gone,
+        growth_of_the_log_takes_a_snapshot_without_a_save_rule,
+        two_servers_do_not_share_a_folder,
+        large_values_come_back_from_the_log_and_from_a_snapshot,
+        writes_are_refused_while_the_log_cannot_grow_and_go_on_by_themselves,
+        a_snapshot_that_cannot_be_written_refuses_writes_until_one_can,
+    };
+    return unit_run(server_suite("durability", tests, UNIT_COUNT(tests)));
+}
