@@ -14,8 +14,8 @@
 
 #include <stdint.h>
 
-/* Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2; ignores SIGPIPE and SIGXFSZ; lets the kernel reap
- * children when the process has the number 1, since orphans end up there. */
+/* Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2; ignores SIGPIPE and SIGXFSZ; lets the kernel
+ * reap children when the process has the number 1, since orphans end up there. */
 void signals_init(void);
 
 /* Blocks every signal, crashes excepted, in the calling thread: for threads that libraries might
