@@ -378,6 +378,10 @@ bool cut_step(struct cut *cut, struct cut_work *work) {
     return false;
 }
 
+void cut_set_step(struct cut *cut, size_t bytes) {
+    cut->plan.step_bytes = bytes;
+}
+
 void cut_free(struct cut *cut) {
     if (cut->is_inside) {
         cut->plan.store->open_cut = NULL;

@@ -53,7 +53,7 @@ struct cut_plan {
     struct cut_target target;
     uint32_t slot_first; /* of the store's */
     uint32_t slot_count;
-    size_t step_bytes; /* CUT_STEP_BYTES, less in tests */
+    size_t step_bytes; /* CUT_STEP_BYTES, less in tests; cut_set_step() changes it */
     bool has_access;   /* keep access data: maxmemory-policy looks at them */
 };
 
@@ -68,6 +68,9 @@ struct cut_work {
 
 /* A step; adds what it did to work. True when all slots are done and the last chunk is given. */
 bool cut_step(struct cut *cut, struct cut_work *work);
+
+/* How many bytes the next steps may serialise. */
+void cut_set_step(struct cut *cut, size_t bytes);
 
 /* The slot that is half done, if there is one. */
 bool cut_is_inside(const struct cut *cut, uint16_t *slot);

@@ -41,6 +41,19 @@ static void end_part(struct worker *worker) {
     pthread_mutex_unlock(&cutting->mutex);
 }
 
+static size_t step_bytes(struct worker *worker) {
+    bool was_idle = worker->cut_is_idle;
+    worker->cut_is_idle = worker->work.requests == 0;
+    if (was_idle && worker->cut_is_idle) {
+        return CUT_STEP_BYTES;
+    }
+    size_t bytes = worker->work.requests * CUTTING_BYTES_PER_REQUEST;
+    if (bytes > CUT_STEP_BYTES) {
+        return CUT_STEP_BYTES;
+    }
+    return bytes < CUTTING_STEP_BYTES_MIN ? CUTTING_STEP_BYTES_MIN : bytes;
+}
+
 void cutting_step(struct worker *worker) {
     if (LIKELY(worker->cut == NULL)) {
         return;
@@ -63,6 +76,7 @@ void cutting_step(struct worker *worker) {
     /* An image holds what has been applied: all of that must stand before its position. */
     gate_append(worker);
     struct cut_work work = {0};
+    cut_set_step(worker->cut, step_bytes(worker));
     bool is_done = cut_step(worker->cut, &work);
     worker->work.buckets += work.buckets;
     worker->work.cut_bytes += work.bytes;

@@ -7,6 +7,10 @@
  * Memory: while CUTTING_QUEUE_BYTES_MAX wait in the queue no worker takes a step. Only writes to
  * the one slot that a worker has half done can add to it then, since what they change is serialised
  * first; they are held back from CUTTING_HOLD_BYTES on, and counted.
+ *
+ * Time: a tick that served requests takes a step in proportion to them, so that a busy worker gives
+ * an eighth of its time or so. Whole steps are for who is idle: from the second tick in a row that
+ * found none. The first one may be a gap between requests and the answers that they wait for.
  */
 #ifndef TARN_WORKER_CUTTING_H
 #define TARN_WORKER_CUTTING_H
@@ -16,6 +20,10 @@
 
 #define CUTTING_QUEUE_BYTES_MAX ((size_t)8 * 1024 * 1024)
 #define CUTTING_HOLD_BYTES (CUTTING_QUEUE_BYTES_MAX + CUTTING_QUEUE_BYTES_MAX / 2)
+
+/* Bytes of a step beside requests: so many for each, and never fewer in all. */
+#define CUTTING_BYTES_PER_REQUEST ((size_t)96)
+#define CUTTING_STEP_BYTES_MIN ((size_t)16 * 1024)
 
 /* What the image of a slot is. */
 struct cutting_slot {

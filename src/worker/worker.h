@@ -89,6 +89,7 @@ struct worker {
     struct loader *loader;      /* this worker's part of node->loading, until it is done */
     struct cut *cut;            /* this worker's part of node->cutting, until it is done */
     bool cut_waits;             /* for room */
+    bool cut_is_idle;           /* the last tick in which it took a step had no requests */
     struct list monitors;       /* by monitor_link */
     struct pubsub *pubsub;      /* channels and patterns of this worker's connections */
     struct notices *notices;    /* what other workers are to be told with the tick's mail */

@@ -184,6 +184,34 @@ START_TEST(a_slots_image_stands_behind_all_that_it_holds) {
 }
 END_TEST
 
+/* The bytes of a step in a tick that served so many requests. */
+static size_t step_after(const struct cut_node *node, uint32_t requests) {
+    struct worker *worker = node->worker;
+    worker->work = (struct tick_work){.requests = requests};
+    cutting_step(worker);
+    return worker->work.cut_bytes;
+}
+
+START_TEST(a_tick_with_requests_takes_a_step_in_proportion_to_them) {
+    struct cut_node node;
+    begin(&node, "{x}");
+    /* Empty slots come first. */
+    for (uint16_t slot = 0; !cut_is_inside(node.worker->cut, &slot);) {
+        step_after(&node, 1);
+    }
+    size_t bytes = step_after(&node, 1);
+    ck_assert(bytes >= CUTTING_STEP_BYTES_MIN && bytes < CUT_STEP_BYTES);
+    ck_assert_uint_lt(step_after(&node, 0), CUT_STEP_BYTES);
+    ck_assert_uint_ge(step_after(&node, 0), CUT_STEP_BYTES);
+    ck_assert_uint_ge(step_after(&node, 0), CUT_STEP_BYTES);
+    ck_assert_uint_lt(step_after(&node, 1), CUT_STEP_BYTES);
+    ck_assert_uint_ge(step_after(&node, 1000), 1000 * CUTTING_BYTES_PER_REQUEST);
+    ck_assert_uint_ge(step_after(&node, 1000000), CUT_STEP_BYTES);
+    node.worker->work = (struct tick_work){0};
+    end(&node);
+}
+END_TEST
+
 START_TEST(an_image_that_is_given_up_ends_with_the_next_tick) {
     struct cut_node node;
     begin(&node, "{x}");
@@ -215,6 +243,7 @@ int main(void) {
         no_step_is_taken_while_the_queue_is_full,
         writes_to_a_half_done_slot_wait_when_the_queue_is_over_full,
         a_slots_image_stands_behind_all_that_it_holds,
+        a_tick_with_requests_takes_a_step_in_proportion_to_them,
         an_image_that_is_given_up_ends_with_the_next_tick,
         an_image_may_end_with_chunks_that_nobody_took,
     };
