@@ -1,0 +1,94 @@
+/* The parts of saving: what saving.c (jobs, rules, figures), saving_log.c (the log, on and off) and
+ * saving_snapshot.c (one snapshot) have in common. For these three only.
+ *
+ * Functions run on the saving thread, unless they say otherwise.
+ */
+#ifndef TARN_SERVER_SAVING_PARTS_H
+#define TARN_SERVER_SAVING_PARTS_H
+
+#include "server/saving.h"
+#include "worker/cutting.h"
+
+/* Jobs that wait. More are not asked for: each kind waits once. */
+#define SAVING_QUEUE_MAX 8
+/* Jobs whose outcome is remembered. */
+#define SAVING_OUTCOMES 64
+
+struct saving {
+    struct server *server;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+
+    /* With the mutex. */
+    enum saving_job queue[SAVING_QUEUE_MAX];
+    uint32_t queued;
+    uint64_t begun; /* number of the job that runs, or that ran last */
+    uint64_t ended;
+    bool is_stopping;
+    uint64_t failures;       /* a bit for each of the last SAVING_OUTCOMES jobs, by number */
+    bool has_failed;         /* the last snapshot */
+    enum saving_job running; /* SAVING_JOBS: none */
+    int64_t started_ms;
+    int64_t tried_ms;
+    int64_t last_saved_s;
+    struct saving_tally snapshots;
+    struct saving_tally rewrites;
+    uint64_t changes_base; /* the node's changes when the last good one began */
+    uint64_t base_bytes;
+    uint64_t raw_bytes; /* of the data in it, not compressed */
+    uint64_t last_end;  /* the log up to here is in the last good one */
+    uint64_t early_buckets;
+    uint64_t writes_held;
+    uint64_t keys_total;
+    atomic_bool gives_up; /* the snapshot under way is to end where it is */
+
+    /* The thread's. */
+    struct oplog *log;       /* open for appendonly, or for the snapshot under way */
+    struct disk *log_folder; /* the log's, while it is open */
+    bool is_log_temporary;
+    uint64_t changes_at_begin;
+    struct history history; /* where the log stands, or would go on from */
+    uint64_t end;
+    unsigned char node_id[OPLOG_NODE_ID_BYTES];
+    struct cutting *cutting;
+    uint64_t begin;                 /* where the log stood when the image was begun */
+    char name[DISK_NAME_BYTES_MAX]; /* of the file, as the options said then */
+    char *dir;                      /* likewise */
+    uint64_t new_end;               /* the moment of the snapshot */
+    /* Where the next start looks for a snapshot: only one that stands there lets the log go. */
+    char start_name[DISK_NAME_BYTES_MAX];
+    char *start_dir;
+    bool is_compressed;
+    uint64_t new_base_bytes;
+    uint64_t new_raw_bytes;
+};
+
+static inline const struct server_options *saving_options(const struct saving *saving) {
+    return &saving->server->options->server;
+}
+
+/* Effects so far, over all workers. Under a stop. */
+uint64_t saving_changes(const struct node *node);
+
+/* ---- saving_log.c: false, and the report says why ---- */
+
+/* Opens a log in a fresh temporary folder; it is attached when a snapshot begins. */
+bool saving_log_open_temporary(struct saving *saving, struct buffer *report);
+void saving_log_remove_temporary(struct saving *saving);
+/* The temporary log becomes the log. */
+bool saving_log_keep(struct saving *saving, struct buffer *report);
+/* A log that is not gone on with is kept under another name, in place of an older such one. */
+bool saving_log_put_away(struct buffer *report);
+/* Has all workers append to this log, or to none. Under a stop. */
+void saving_log_attach(struct saving *saving, struct oplog *log, bool gates);
+void saving_log_detach(void *saving); /* for stop_visit() */
+/* 0, or a negative errno: what was appended is not all on disk. */
+int saving_log_close(struct saving *saving);
+
+/* ---- saving_snapshot.c ---- */
+
+/* Takes a snapshot into the folder; a log is open. 0, or a negative errno. */
+int saving_write_snapshot(struct saving *saving, const struct disk *folder, struct buffer *report);
+
+#endif

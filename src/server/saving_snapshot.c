@@ -1,0 +1,220 @@
+#include "server/saving_parts.h"
+
+#include "base/memory.h"
+#include "io/clock.h"
+#include "oplog/reader.h"
+#include "snapshot/snapshot_section.h"
+#include "snapshot/snapshot_writer.h"
+#include "worker/gate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Raw bytes of a chunk of the tail. */
+#define TAIL_CHUNK_BYTES ((size_t)512 * 1024)
+
+static uint64_t node_keys(const struct node *node) {
+    uint64_t keys = 0;
+    for (uint32_t i = 0; i < node->keyspace->database_count; i++) {
+        keys += keyspace_keys(node->keyspace, i);
+    }
+    return keys;
+}
+
+static void begin_image(void *context) {
+    struct saving *saving = context;
+    struct node *node = &saving->server->node;
+    if (saving->is_log_temporary && node->log == NULL) {
+        saving_log_attach(saving, saving->log, false);
+    }
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        gate_append(node->workers[i]);
+    }
+    saving->begin = oplog_end_position(saving->log);
+    saving_file_name(saving_options(saving)->dbfilename, saving->name);
+    memory_free(saving->dir);
+    saving->dir = memory_copy_string(saving_options(saving)->dir);
+    saving->is_compressed = saving_options(saving)->rdbcompression;
+    saving->changes_at_begin = saving_changes(node);
+    saving->keys_total = node_keys(node);
+    saving->cutting = cutting_begin(node, saving->server->options->store.maxmemory != 0);
+}
+
+static void end_image(void *context) {
+    struct saving *saving = context;
+    saving->early_buckets = atomic_load(&saving->cutting->early_buckets);
+    saving->writes_held = atomic_load(&saving->cutting->writes_held);
+    cutting_end(saving->cutting);
+    saving->cutting = NULL;
+}
+
+static int write_images(struct saving *saving, struct snapshot_writer *writer) {
+    struct buffer content = BUFFER_EMPTY;
+    struct image_chunk *chunk;
+    int error = 0;
+    saving->new_raw_bytes = 0;
+    while ((chunk = cutting_take(saving->cutting)) != NULL) {
+        size_t bytes = image_chunk_bytes(chunk);
+        saving->new_raw_bytes += bytes;
+        if (error == 0 && atomic_load(&saving->gives_up)) {
+            error = -ECANCELED;
+            cutting_give_up(saving->cutting);
+        }
+        if (error == 0) {
+            struct span raw = buffer_span(&chunk->bytes);
+            if (chunk->blocks_count > 0) {
+                buffer_clear(&content);
+                image_chunk_join(chunk, &content);
+                raw = buffer_span(&content);
+            }
+            error = snapshot_writer_add(writer, &(struct snapshot_content){
+                                                    .kind = SNAPSHOT_IMAGE,
+                                                    .slot_first = chunk->slot_first,
+                                                    .slot_last = chunk->slot_last,
+                                                    .raw = raw,
+                                                });
+            if (error != 0) {
+                cutting_give_up(saving->cutting);
+            }
+        }
+        image_chunk_free(chunk);
+        cutting_stored(saving->cutting, bytes);
+    }
+    buffer_free(&content);
+    for (uint32_t slot = 0; error == 0 && slot < SLOTS; slot++) {
+        const struct cutting_slot *done = &saving->cutting->slots[slot];
+        snapshot_writer_slot(writer, (uint16_t)slot, done->position, done->keys);
+    }
+    return error;
+}
+
+/* What a tick appended must be in the file before it is read from there. */
+static int wait_until_written(const struct saving *saving, uint64_t position) {
+    const struct timespec pause = {.tv_nsec = 1000000};
+    while (oplog_written_position(saving->log) < position) {
+        int error = oplog_error(saving->log);
+        if (error != 0) {
+            return -error;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+static int flush_tail(struct snapshot_writer *writer, struct buffer *content) {
+    if (content->length == 0) {
+        return 0;
+    }
+    int error = snapshot_writer_add(
+        writer, &(struct snapshot_content){.kind = SNAPSHOT_TAIL, .raw = buffer_span(content)});
+    buffer_clear(content);
+    return error;
+}
+
+/* The frames from begin up to end. */
+static int write_tail(struct saving *saving, struct snapshot_writer *writer, uint64_t begin,
+                      uint64_t end, struct buffer *report) {
+    int error = wait_until_written(saving, end);
+    if (error != 0 || begin == end) {
+        return error;
+    }
+    struct oplog_reader_plan plan = {
+        .disk = saving->log_folder, .from = begin, .to = end, .report = report};
+    struct oplog_reader *reader = NULL;
+    enum oplog_read status = oplog_reader_open(&plan, &reader);
+    if (reader == NULL) {
+        return -EIO;
+    }
+    struct buffer content = BUFFER_EMPTY;
+    struct oplog_frame frame;
+    while ((status = oplog_reader_next(reader, &frame)) == OPLOG_READ_FRAME) {
+        snapshot_frame_write(&content, &(struct snapshot_frame){.position = frame.position,
+                                                                .time_ms = frame.time_ms,
+                                                                .content = frame.content});
+        if (content.length >= TAIL_CHUNK_BYTES) {
+            error = flush_tail(writer, &content);
+            if (error != 0) {
+                break;
+            }
+        }
+    }
+    if (error == 0 && status == OPLOG_READ_END) {
+        error = flush_tail(writer, &content);
+    } else if (error == 0) {
+        error = -EIO;
+    }
+    oplog_reader_close(reader);
+    buffer_free(&content);
+    return error;
+}
+
+static struct snapshot_writer *writer_new(const struct saving *saving, const struct disk *folder,
+                                          struct buffer *report, int *error) {
+    char name[DISK_NAME_BYTES_MAX];
+    snprintf(name, sizeof(name), SAVING_TEMPORARY, (int)getpid());
+    struct snapshot_writer_plan plan = {
+        .disk = *folder,
+        .name = name,
+        .header =
+            {
+                .history = saving->history,
+                .begin = saving->begin,
+                .begin_ms = clock_wall_ms(),
+                .databases = saving->server->node.keyspace->database_count,
+            },
+        .is_compressed = saving->is_compressed,
+        .report = report,
+    };
+    memcpy(plan.header.node_id, saving->node_id, sizeof(plan.header.node_id));
+    return snapshot_writer_new(&plan, error);
+}
+
+/* The chunks, the tail, the end. */
+static int write_file(struct saving *saving, struct snapshot_writer *writer,
+                      struct buffer *report) {
+    int error = write_images(saving, writer);
+    uint64_t end = oplog_end_position(saving->log);
+    if (error == 0) {
+        error = write_tail(saving, writer, saving->begin, end, report);
+    }
+    if (error != 0) {
+        snapshot_writer_abandon(writer);
+        return error;
+    }
+    saving->new_base_bytes = snapshot_writer_bytes(writer);
+    struct snapshot_finish finish = {.name = saving->name, .end = end, .end_ms = clock_wall_ms()};
+    saving->new_end = end;
+    error = snapshot_writer_finish(writer, &finish);
+    bool is_for_start = strcmp(saving->name, saving->start_name) == 0 &&
+                        strcmp(saving->dir, saving->start_dir) == 0;
+    if (error == 0 && !saving->is_log_temporary && is_for_start) {
+        /* A segment may go once the next one is durable. */
+        oplog_sync_wait(saving->log);
+        oplog_trim(saving->log, end);
+    }
+    return error;
+}
+
+/* Nobody wants the chunks. */
+static void drop_images(struct saving *saving) {
+    cutting_give_up(saving->cutting);
+    for (struct image_chunk *chunk; (chunk = cutting_take(saving->cutting)) != NULL;) {
+        cutting_stored(saving->cutting, image_chunk_bytes(chunk));
+        image_chunk_free(chunk);
+    }
+}
+
+int saving_write_snapshot(struct saving *saving, const struct disk *folder, struct buffer *report) {
+    stop_visit(&saving->server->node, begin_image, saving);
+    int error = 0;
+    struct snapshot_writer *writer = writer_new(saving, folder, report, &error);
+    if (writer != NULL) {
+        error = write_file(saving, writer, report);
+    } else {
+        drop_images(saving);
+    }
+    stop_visit(&saving->server->node, end_image, saving);
+    return error;
+}
