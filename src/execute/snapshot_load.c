@@ -4,6 +4,10 @@
 #include "snapshot/snapshot_section.h"
 #include "store/image.h"
 
+/* Effects whose tables and entries are fetched into the cache together. */
+#define LOOK_AHEAD_EFFECTS 16
+#define LOOK_AHEAD_LINE_BYTES 64
+
 /* ---- reports ---- */
 
 static void report_place(const struct snapshot_load *load, uint32_t index, struct buffer *report) {
@@ -116,6 +120,54 @@ static enum effect_replay_status replay(struct snapshot_load *load,
     return effect_replay_to_store(load->store, record);
 }
 
+struct prospect {
+    const struct table *table;
+    const struct table_bucket *bucket;
+    uint64_t hash;
+};
+
+/* What the next effects will touch, if it is there: their slots' tables. */
+static uint32_t look_at_effects(const struct snapshot_load *load, struct span content,
+                                struct prospect *prospects) {
+    struct effect_record record;
+    uint32_t count = 0;
+    for (int i = 0; i < LOOK_AHEAD_EFFECTS; i++) {
+        if (effect_read(&content, &record) != EFFECT_READ_DONE) {
+            break;
+        }
+        if (record.slot == EFFECT_NODE_SLOT || !store_owns(load->store, record.slot) ||
+            record.database >= load->store->database_count) {
+            continue;
+        }
+        const struct table *table = store_table(load->store, record.database, record.slot);
+        if (table != NULL) {
+            __builtin_prefetch(table);
+            prospects[count++] = (struct prospect){
+                .table = table,
+                .hash = store_hash(load->store, record.key),
+            };
+        }
+    }
+    return count;
+}
+
+/* Then their buckets, then their entries: each step's misses are under way at the same time. */
+static void look_ahead(const struct snapshot_load *load, struct span content) {
+    struct prospect prospects[LOOK_AHEAD_EFFECTS];
+    uint32_t count = look_at_effects(load, content, prospects);
+    for (uint32_t i = 0; i < count; i++) {
+        prospects[i].bucket = table_home(prospects[i].table, prospects[i].hash);
+        __builtin_prefetch(prospects[i].bucket);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (prospects[i].bucket != NULL) {
+            const char *entry = table_guess(prospects[i].bucket, prospects[i].hash);
+            __builtin_prefetch(entry);
+            __builtin_prefetch(entry + LOOK_AHEAD_LINE_BYTES);
+        }
+    }
+}
+
 bool snapshot_load_frame(struct snapshot_load *load, uint64_t position, struct span content,
                          struct buffer *report) {
     const char *start = content.bytes;
@@ -123,7 +175,8 @@ bool snapshot_load_frame(struct snapshot_load *load, uint64_t position, struct s
     const char *found = "bytes that are none";
     struct effect_record record;
     enum effect_read_status status;
-    while ((status = effect_read(&content, &record)) == EFFECT_READ_DONE) {
+    look_ahead(load, content);
+    for (uint32_t i = 1; (status = effect_read(&content, &record)) == EFFECT_READ_DONE; i++) {
         enum effect_replay_status replayed = replay(load, &record, position);
         if (replayed != EFFECT_REPLAY_DONE) {
             found = effect_replay_reason(replayed);
@@ -131,6 +184,9 @@ bool snapshot_load_frame(struct snapshot_load *load, uint64_t position, struct s
         }
         load->effects++;
         at = content.bytes;
+        if (i % LOOK_AHEAD_EFFECTS == 0) {
+            look_ahead(load, content);
+        }
     }
     if (status == EFFECT_READ_END) {
         return true;
