@@ -3,6 +3,7 @@
 /* prlimit() */
 #define _GNU_SOURCE
 #include "tests/integration/server.h"
+#include "worker/loading.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -12,6 +13,8 @@
 #define BIG_STRING_BYTES ((size_t)50 * 1024 * 1024)
 #define BIG_HASH_FIELDS 100000
 #define PIPELINE 1000
+/* To catch a server that is loading. */
+#define ATTEMPTS 5
 
 /* ---- servers that begin again ---- */
 
@@ -433,6 +436,47 @@ START_TEST(two_servers_do_not_share_a_folder) {
 }
 END_TEST
 
+/* Starts it, and once it is loading has it stand still for longer than requests wait for the end.
+ * Answers the client, which has asked for a key. */
+static redisContext *ask_while_loading(struct server *server, const char *option, ...) {
+    va_list more;
+    va_start(more, option);
+    server_spawn(server, option, more);
+    va_end(more);
+    redisContext *client = server_try_connect(server);
+    while (client->err != 0) {
+        redisFree(client);
+        client = server_try_connect(server);
+    }
+    struct reply_text text = client_ask(client, "INFO persistence");
+    kill(server->pid, SIGSTOP);
+    server_sleep_ms(LOADING_PATIENCE_MS + 100);
+    client_send(client, "GET key:1");
+    kill(server->pid, SIGCONT);
+    ck_assert_msg(strstr(text.bytes, "loading:") != NULL, "%s", text.bytes);
+    return client;
+}
+
+START_TEST(who_asks_while_much_is_loaded_is_told_so) {
+    struct server server =
+        server_start(server_worker_options[_i], "--enable-debug-command yes", NULL);
+    ask(&server, "+OK", "DEBUG POPULATE 500000");
+    bool is_told = false;
+    for (int i = 0; !is_told && i < ATTEMPTS; i++) {
+        server_kill(&server);
+        redisContext *client = ask_while_loading(&server, server_worker_options[_i], NULL);
+        struct reply_text text = client_read(client);
+        /* It may have been done before it was to stand still. */
+        is_told = strcmp(text.bytes, "-LOADING Redis is loading the dataset in memory") == 0;
+        expect_soon(client, "value:1", "GET key:1");
+        redisFree(client);
+    }
+    ck_assert(is_told);
+    ask(&server, ":500000", "DBSIZE");
+    server_stop(&server);
+}
+END_TEST
+
 /* ---- large values ---- */
 
 static void fill_hash(redisContext *client) {
@@ -564,6 +608,7 @@ int main(void) {
         a_snapshot_takes_old_segments_with_it_and_is_missed_when_it_is_gone,
         growth_of_the_log_takes_a_snapshot_without_a_save_rule,
         two_servers_do_not_share_a_folder,
+        who_asks_while_much_is_loaded_is_told_so,
         large_values_come_back_from_the_log_and_from_a_snapshot,
         writes_are_refused_while_the_log_cannot_grow_and_go_on_by_themselves,
         a_snapshot_that_cannot_be_written_refuses_writes_until_one_can,
