@@ -18,23 +18,6 @@
 
 /* ---- servers that begin again ---- */
 
-/* In the folder of one that has ended; the log of its words begins anew. */
-static void server_restart(struct server *server, const char *option, ...) {
-    char path[128];
-    snprintf(path, sizeof(path), "%s/server.log", server->folder);
-    unlink(path);
-    va_list more;
-    va_start(more, option);
-    server_spawn(server, option, more);
-    va_end(more);
-    server_wait_ready(server);
-}
-
-static void server_kill(struct server *server) {
-    kill(server->pid, SIGKILL);
-    ck_assert_int_eq(waitpid(server->pid, NULL, 0), server->pid);
-}
-
 static void server_end(struct server *server) {
     kill(server->pid, SIGTERM);
     int status = -1;
@@ -165,12 +148,6 @@ static void flip_byte(const char *path, long offset) {
     fclose(file);
 }
 
-static bool has_file(const struct server *server, const char *name) {
-    char path[PATH_BYTES];
-    snprintf(path, sizeof(path), "%s/%s", server->folder, name);
-    return access(path, F_OK) == 0;
-}
-
 static void remove_file(const struct server *server, const char *name) {
     char path[PATH_BYTES];
     snprintf(path, sizeof(path), "%s/%s", server->folder, name);
@@ -195,7 +172,7 @@ START_TEST(a_kill_after_save_loses_nothing_before_it_or_behind_it) {
     ask(&server, "+OK", "SAVE");
     fill_server(&server, KEYS, 2 * KEYS);
     server_kill(&server);
-    ck_assert(has_file(&server, "dump.snapshot"));
+    ck_assert(server_has(&server, "dump.snapshot"));
     server_restart(&server, server_worker_options[_i], NULL);
     expect_keys_of(&server, 0, 2 * KEYS);
     ask(&server, ":2000", "DBSIZE");
@@ -210,7 +187,7 @@ START_TEST(without_a_log_the_snapshot_is_what_is_there_again) {
     ask(&server, "+OK", "SAVE");
     fill_server(&server, KEYS, 2 * KEYS);
     server_kill(&server);
-    ck_assert(!has_file(&server, "log"));
+    ck_assert(!server_has(&server, "log"));
     server_restart(&server, server_worker_options[_i], "--appendonly no", "--save 3600 1", NULL);
     expect_keys_of(&server, 0, KEYS);
     ask(&server, ":1000", "DBSIZE");
@@ -227,7 +204,7 @@ START_TEST(a_save_rule_takes_a_snapshot_by_itself) {
         server_start(server_worker_options[_i], "--appendonly no", "--save 1 5", NULL);
     fill_server(&server, 0, KEYS);
     redisContext *client = server_connect(&server);
-    while (!has_file(&server, "dump.snapshot")) {
+    while (!server_has(&server, "dump.snapshot")) {
         server_sleep_ms(20);
     }
     redisFree(client);
@@ -292,7 +269,8 @@ START_TEST(a_log_switched_on_keeps_what_is_written_from_then_on) {
         struct reply_text text = client_ask(client, "INFO persistence");
         is_on = strstr(text.bytes, "aof_enabled:1") != NULL &&
                 strstr(text.bytes, "aof_rewrite_in_progress:0") != NULL &&
-                strstr(text.bytes, "rdb_bgsave_in_progress:0") != NULL && has_file(&server, "log");
+                strstr(text.bytes, "rdb_bgsave_in_progress:0") != NULL &&
+                server_has(&server, "log");
     }
     redisFree(client);
     fill_server(&server, 2 * KEYS, 3 * KEYS);
@@ -407,7 +385,7 @@ START_TEST(growth_of_the_log_takes_a_snapshot_without_a_save_rule) {
         server_start(server_worker_options[_i], "--auto-aof-rewrite-min-size 64kb",
                      "--log-segment-size 16kb", NULL);
     redisContext *client = server_connect(&server);
-    for (int i = 0; !has_file(&server, "dump.snapshot"); i++) {
+    for (int i = 0; !server_has(&server, "dump.snapshot"); i++) {
         fill(client, i % KEYS, i % KEYS + 1);
     }
     redisFree(client);

@@ -33,6 +33,7 @@ START_TEST(a_log_that_is_switched_on_keeps_what_was_there_and_what_comes) {
     EXPECT(client, "+OK", "SET behind 2");
     expect_field(client, "tarn_log_appends:1");
     redisFree(client);
+    server_kill(&server);
     server_restart(&server, server_worker_options[_i], NULL);
     client = server_connect(&server);
     EXPECT(client, "[1 2]", "MGET before behind");
@@ -76,6 +77,7 @@ START_TEST(a_log_that_cannot_be_switched_off_stays_and_goes_later) {
         server_sleep_ms(10);
     }
     redisFree(client);
+    server_kill(&server);
     server_restart(&server, server_worker_options[_i], "--appendonly no --save", NULL);
     client = server_connect(&server);
     EXPECT(client, "1", "GET key");
@@ -126,6 +128,7 @@ START_TEST(changes_are_counted_since_the_last_save) {
     wait_for_field(client, "aof_rewrites:1");
     expect_field(client, "rdb_saves:1");
     redisFree(client);
+    server_kill(&server);
     server_restart(&server, server_worker_options[_i], NULL);
     client = server_connect(&server);
     expect_field(client, "rdb_last_load_keys_loaded:2");
@@ -226,6 +229,7 @@ START_TEST(a_reload_changes_nothing_and_neither_does_a_restart) {
     EXPECT(client, "+OK", "DEBUG LOADAOF");
     EXPECT(client, digest.bytes, "DEBUG DIGEST");
     redisFree(client);
+    server_kill(&server);
     server_restart(&server, server_worker_options[_i], DEBUG_OPTIONS, NULL);
     client = server_connect(&server);
     EXPECT(client, digest.bytes, "DEBUG DIGEST");
@@ -251,6 +255,7 @@ START_TEST(a_reload_of_the_last_snapshot_is_what_a_restart_finds) {
     EXPECT(client, "[saved 1]", "MGET key mine");
     EXPECT(client, ":1", "HSET lost g w");
     redisFree(client);
+    server_kill(&server);
     server_restart(&server, server_worker_options[_i], DEBUG_OPTIONS, NULL);
     client = server_connect(&server);
     EXPECT(client, "[saved 1]", "MGET key mine");

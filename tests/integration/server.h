@@ -105,33 +105,6 @@ static inline void server_wait_ready(const struct server *server) {
     ck_abort_msg("the server does not answer");
 }
 
-/* Starts it in server->folder, on server->port. */
-static inline void server_run(struct server *server, const char *option, va_list more) {
-    const char *program = getenv("TARN_SERVER");
-    ck_assert_msg(program != NULL, "TARN_SERVER does not name a server");
-    char *arguments[SERVER_ARGUMENTS_MAX] = {strdup(program)};
-    size_t count = 1;
-    char text[256];
-    snprintf(text, sizeof(text),
-             "--port %d --dir %s --logfile %s/server.log --unixsocket %s/socket", server->port,
-             server->folder, server->folder, server->folder);
-    server_add_words(arguments, &count, text);
-    for (const char *next = option; next != NULL; next = va_arg(more, const char *)) {
-        server_add_words(arguments, &count, next);
-    }
-    server->pid = fork();
-    ck_assert_int_ge(server->pid, 0);
-    if (server->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execv(program, arguments);
-        _exit(127);
-    }
-    for (size_t i = 0; i < count; i++) {
-        free(arguments[i]);
-    }
-    server_wait_ready(server);
-}
-
 /* Starts the program in the server's folder, and does not wait for it. */
 static inline void server_spawn(struct server *server, const char *option, va_list more) {
     const char *program = getenv("TARN_SERVER");
@@ -168,6 +141,29 @@ static inline struct server server_start(const char *option, ...) {
     va_end(more);
     server_wait_ready(&server);
     return server;
+}
+
+/* In the folder of one that has ended; the log of its words begins anew. */
+static inline void server_restart(struct server *server, const char *option, ...) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s/server.log", server->folder);
+    unlink(path);
+    va_list more;
+    va_start(more, option);
+    server_spawn(server, option, more);
+    va_end(more);
+    server_wait_ready(server);
+}
+
+static inline void server_kill(struct server *server) {
+    kill(server->pid, SIGKILL);
+    ck_assert_int_eq(waitpid(server->pid, NULL, 0), server->pid);
+}
+
+static inline bool server_has(const struct server *server, const char *name) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", server->folder, name);
+    return access(path, F_OK) == 0;
 }
 
 /* Everything that the log says so far; the caller frees it. */

@@ -152,7 +152,7 @@ START_TEST(no_write_is_acknowledged_behind_the_last_snapshot) {
     int status = -1;
     ck_assert_int_eq(waitpid(server.pid, &status, 0), server.pid);
     ck_assert_int_eq(status, 0);
-    server_run_again(&server, server_worker_options[_i], "--appendonly no --save", NULL);
+    server_restart(&server, server_worker_options[_i], "--appendonly no --save", NULL);
     client = server_connect(&server);
     char wanted[32];
     snprintf(wanted, sizeof(wanted), "%ld", acknowledged);
