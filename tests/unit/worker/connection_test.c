@@ -126,12 +126,44 @@ START_TEST(the_input_never_takes_more_than_the_query_buffer_limit) {
 }
 END_TEST
 
+static struct peer announce(struct workers *workers, size_t bytes) {
+    struct peer peer = peer_new(workers, 0);
+    char text[64];
+    snprintf(text, sizeof(text), "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%zu\r\nx", bytes);
+    peer_say(&peer, text);
+    workers_settle(workers);
+    ck_assert_ptr_nonnull(peer.connection->large);
+    return peer;
+}
+
+START_TEST(announcing_large_values_takes_a_bounded_amount_of_memory) {
+    const size_t most = LARGE_ANNOUNCED_BYTES_MAX / 2 + 2; /* One byte comes at once. */
+    struct workers *workers = workers_new(1);
+    struct worker *worker = workers_at(workers, 0);
+    struct peer first = announce(workers, most);
+    ck_assert_uint_ge(first.connection->large->capacity, most);
+    struct peer second = announce(workers, most);
+    ck_assert_uint_ge(second.connection->large->capacity, LARGE_FIRST_BYTES);
+    ck_assert_uint_lt(second.connection->large->capacity, 2 * LARGE_FIRST_BYTES);
+    ck_assert_uint_lt(worker->announced_bytes, most);
+    close(first.fd);
+    workers_settle(workers);
+    ck_assert_uint_eq(worker->announced_bytes, 0);
+    struct peer third = announce(workers, most);
+    ck_assert_uint_ge(third.connection->large->capacity, most);
+    workers_free(workers);
+    close(second.fd);
+    close(third.fd);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         arguments_that_memory_has_no_room_for_are_answered_an_error_and_the_end,
         a_request_that_cannot_be_listed_is_answered_an_error_and_the_end,
         an_input_that_cannot_grow_closes_the_connection_alone,
         the_input_never_takes_more_than_the_query_buffer_limit,
+        announcing_large_values_takes_a_bounded_amount_of_memory,
     };
     return unit_run(unit_suite("connection", tests, UNIT_COUNT(tests)));
 }

@@ -306,6 +306,36 @@ START_TEST(client_names_are_visible_ascii) {
 }
 END_TEST
 
+/* They all wait at once, and each holds an input and a list meanwhile. */
+START_TEST(more_connections_than_a_group_run_and_a_bounded_number_of_spares_is_kept) {
+    enum { MANY = 2 * GROUP_CONNECTIONS_MAX + SPARE_INPUTS_MAX + SPARE_LISTS_MAX };
+    struct workers *workers = workers_new(1);
+    struct worker *worker = workers_at(workers, 0);
+    struct peer many[MANY];
+    atomic_store(&workers->node.pause_mode, PAUSE_ALL);
+    atomic_store(&workers->node.pause_until_ms, INT64_MAX);
+    worker->is_paused = true;
+    for (int i = 0; i < MANY; i++) {
+        many[i] = peer_new(workers, 0);
+        peer_say(&many[i], "PING\r\n");
+    }
+    workers_settle(workers);
+    ck_assert_ptr_nonnull(many[0].connection->requests);
+    ck_assert_ptr_nonnull(many[MANY - 1].connection->requests);
+    worker_end_pause(worker);
+    workers_tick(workers, 0);
+    for (int i = 0; i < MANY; i++) {
+        peer_expect(&many[i], "+PONG\r\n");
+    }
+    ck_assert_uint_eq(worker->spare_inputs_count, SPARE_INPUTS_MAX);
+    ck_assert_uint_eq(worker->spare_lists_count, SPARE_LISTS_MAX);
+    workers_free(workers);
+    for (int i = 0; i < MANY; i++) {
+        close(many[i].fd);
+    }
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         a_tick_runs_a_bounded_number_of_requests,
@@ -317,6 +347,7 @@ int main(void) {
         an_answer_gathered_from_all_workers_is_not_held_or_written_halfway,
         workers_end_while_connections_are_anywhere,
         who_leaves_during_a_pause_goes_at_once,
+        more_connections_than_a_group_run_and_a_bounded_number_of_spares_is_kept,
         the_keepalive_option_holds_for_new_connections,
         client_names_are_visible_ascii,
     };
