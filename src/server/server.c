@@ -258,8 +258,9 @@ static void measure_memory(struct server *server) {
     atomic_store(&server->node.memory_other_bytes, totals.allocated);
 }
 
-/* The sockets listen already. Behind the workers' start, options are theirs to change. */
-static void announce(const struct server *server) {
+/* Under a stop: the workers run, and options are theirs to change. */
+static void announce(void *context) {
+    const struct server *server = context;
     const struct server_options *options = &server->options->server;
     if (options->port != 0) {
         log_notice("Ready to accept connections tcp");
@@ -322,7 +323,7 @@ int server_start(struct server *server) {
     if (code != 0) {
         goto fail_after_start;
     }
-    announce(server);
+    stop_visit(node, announce, server);
     readiness_notify(getenv("NOTIFY_SOCKET"),
                      READINESS_STATUS("Ready to accept connections") READINESS_READY);
     return 0;

@@ -126,7 +126,9 @@ static int run(const struct disk *disk, const char *name, const struct arguments
         status = act(reader, arguments, &output, &report);
         snapshot_reader_close(reader);
     }
-    fwrite(output.bytes, 1, output.length, stdout);
+    if (output.length > 0) {
+        fwrite(output.bytes, 1, output.length, stdout);
+    }
     if (status != SNAPSHOT_READ_DONE) {
         fprintf(stderr, "tarn-snapshot: %.*s\n", (int)report.length, report.bytes);
     }
