@@ -154,9 +154,6 @@ START_TEST(no_write_is_acknowledged_behind_the_last_snapshot) {
     ck_assert_int_eq(status, 0);
     server_restart(&server, server_worker_options[_i], "--appendonly no --save", NULL);
     client = server_connect(&server);
-    while (strncmp(client_ask(client, "DBSIZE").bytes, "-LOADING", 8) == 0) {
-        server_sleep_ms(10);
-    }
     char wanted[32];
     snprintf(wanted, sizeof(wanted), "%ld", acknowledged);
     EXPECT(client, acknowledged == 0 ? "nil" : wanted, "GET counter");
