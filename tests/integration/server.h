@@ -93,8 +93,8 @@ static inline void server_wait_ready(const struct server *server) {
         if (is_ready) {
             /* Any answer will do: a password may be wanted. */
             redisReply *reply = redisCommand(context, "PING");
-            is_ready = reply != NULL && (reply->type != REDIS_REPLY_ERROR ||
-                                         strncmp(reply->str, "LOADING", 7) != 0);
+            is_ready = reply != NULL &&
+                       (reply->type != REDIS_REPLY_ERROR || strncmp(reply->str, "LOADING", 7) != 0);
             freeReplyObject(reply);
         }
         redisFree(context);
