@@ -240,7 +240,7 @@ START_TEST(redis_loads_what_is_exported) {
         run(fixture,
             "redis-server --port 0 --unixsocket $PWD/redis.sock --dir $PWD --appendonly yes "
             "--save '' --daemonize yes --logfile redis.output && "
-            "for i in $(seq 200); do redis-cli -s redis.sock PING | grep -q PONG && break; "
+            "for i in $(seq 200); do redis-cli -s redis.sock PING 2>&1 | grep -q PONG && break; "
             "sleep 0.1; done; "
             "cli='redis-cli -s redis.sock'; "
             "$cli GET a; $cli PEXPIRETIME a; $cli GET n; $cli TTL n; $cli HGETALL h; $cli GET b; "
