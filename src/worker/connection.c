@@ -655,6 +655,7 @@ static void check_deferred_limit(struct connection *connection) {
 }
 
 void connection_pushed(struct connection *connection) {
+    connection->flags |= CONNECTION_FOLLOWS;
     if (is_busy(connection)) {
         if (!connection->is_away) {
             connection->flags |= CONNECTION_PUSHED;

@@ -90,6 +90,7 @@ enum connection_flag {
     CONNECTION_PUSHED = 1 << 12,      /* pushes wait in `deferred` for the command's end */
     CONNECTION_IN_EXEC = 1 << 13,     /* its queued commands run */
     CONNECTION_HAS_WRITTEN = 1 << 14, /* its output answers changes that may not be safe: gate.h */
+    CONNECTION_FOLLOWS = 1 << 15,     /* its output may show any change of the worker: gate.h */
 };
 
 struct connection {

@@ -3,6 +3,7 @@
 #include "base/logger.h"
 #include "base/memory.h"
 #include "commands/keyspace_commands.h"
+#include "worker/gate.h"
 #include "worker/monitor.h"
 #include "worker/pubsub.h"
 #include "worker/removal.h"
@@ -520,6 +521,11 @@ static void run_data(struct worker *worker, struct connection *connection,
     call.first_slot = request->first_slot;
     call.first_hash = request->first_hash;
     int64_t duration_us = executor_run(&worker->executor, request->command, &call);
+    if (LIKELY(request_has_one_key(request))) {
+        gate_look(worker, connection, request->first_slot);
+    } else {
+        connection->flags |= CONNECTION_FOLLOWS;
+    }
     if (UNLIKELY(duration_us >= worker->note_from_us)) {
         struct queued_command command = command_of(connection, request);
         note(worker, connection, &command, duration_us);
@@ -551,6 +557,7 @@ static enum dispatch_outcome execute(struct worker *worker, struct connection *c
         run_data(worker, connection, request);
         return DISPATCH_DONE;
     }
+    connection->flags |= CONNECTION_FOLLOWS;
     struct queued_command queued = command_of(connection, request);
     if ((command->flags & COMMAND_GATHERS) != 0 && !is_stopped && worker->node->worker_count > 1) {
         return gather_step(worker, connection, &queued, dispatch, mark);

@@ -8,6 +8,14 @@ static bool is_write(const struct call *call) {
            (call->command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE)) != 0;
 }
 
+static void note_slot(struct worker *worker, uint16_t slot) {
+    uint64_t *changed = &worker->node->slot_changed[slot];
+    if (*changed != GATE_SLOT_OPEN) {
+        *changed = GATE_SLOT_OPEN;
+        worker->changed_slots[worker->changed_count++] = slot;
+    }
+}
+
 static void record(void *context, const struct call *call, const struct place *place,
                    const struct effect *effect) {
     struct worker *worker = context;
@@ -15,10 +23,13 @@ static void record(void *context, const struct call *call, const struct place *p
         worker->running->flags |= CONNECTION_HAS_WRITTEN;
     }
     struct effect_record entry = {.effect = *effect, .slot = EFFECT_NODE_SLOT};
-    if (place != NULL) {
+    if (LIKELY(place != NULL)) {
         entry.key = place->key;
         entry.database = place->database;
         entry.slot = place->slot;
+        note_slot(worker, place->slot);
+    } else {
+        worker->has_changed_all = true;
     }
     if (effect_write(&worker->batch.bytes, &entry)) {
         oplog_batch_add_block(&worker->batch, effect->block);
@@ -29,11 +40,27 @@ void gate_configure(struct worker *worker) {
     struct call_observer *observer = &worker->executor.environment.observer;
     observer->context = worker;
     observer->effect = worker->node->log == NULL ? NULL : record;
+    ASSERT(worker->changed_count == 0 && !worker->has_changed_all);
+    struct node *node = worker->node;
+    const struct store *store = worker->store;
+    memset(node->slot_changed + store->slot_first, 0,
+           store->slot_count * sizeof(node->slot_changed[0]));
+    node->all_changed = node->log == NULL ? 0 : oplog_end_position(node->log);
 }
 
 void gate_append(struct worker *worker) {
-    if (oplog_batch_bytes(&worker->batch) > 0) {
-        worker->appended = oplog_append(worker->node->log, &worker->batch, worker->now_ms);
+    if (oplog_batch_bytes(&worker->batch) == 0) {
+        return;
+    }
+    struct node *node = worker->node;
+    worker->appended = oplog_append(node->log, &worker->batch, worker->now_ms);
+    for (uint32_t i = 0; i < worker->changed_count; i++) {
+        node->slot_changed[worker->changed_slots[i]] = worker->appended;
+    }
+    worker->changed_count = 0;
+    if (UNLIKELY(worker->has_changed_all)) {
+        worker->has_changed_all = false;
+        node->all_changed = worker->appended;
     }
 }
 
@@ -45,7 +72,7 @@ static bool may_leave(const struct worker *worker, const struct connection *conn
 
 static void let_pass(struct connection *connection) {
     connection->gate = 0;
-    connection->flags &= ~(unsigned)CONNECTION_HAS_WRITTEN;
+    connection->flags &= ~(unsigned)(CONNECTION_HAS_WRITTEN | CONNECTION_FOLLOWS);
 }
 
 bool gate_holds(struct worker *worker, struct connection *connection) {

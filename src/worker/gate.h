@@ -4,9 +4,11 @@
  *   execute -> effects -> batch -> append -> [position is safe?] -> write
  *                                             \-> gated: waits for the log's progress
  *
- * A reply waits for the last append of the workers that had a part in it, its own and others'
- * changes alike: so a read shows nothing that a crash could take back. While its output waits, a
- * connection runs no further requests, and pushes for it are deferred.
+ * A reply waits for what it looked at, its own and others' changes alike: so a read shows nothing
+ * that a crash could take back. For a command of one key that is the last change of the key's slot;
+ * all other output waits for the last append of the workers that had a part in it
+ * (CONNECTION_FOLLOWS). While its output waits, a connection runs no further requests, and pushes
+ * for it are deferred.
  *
  * While the log cannot be written or synced, only answers to changes wait: new changes are refused,
  * and reads go on, with what they would show had the disk not failed.
@@ -18,7 +20,8 @@
 
 #include "worker/worker.h"
 
-/* Has this worker's effects recorded, or not, as node->log says. While the worker stands still. */
+/* Has this worker's effects recorded, or not, as node->log says, whose positions may be of another
+ * log than before. Under a stop, for each worker. */
 void gate_configure(struct worker *worker);
 
 /* Appends what was recorded. */
@@ -31,11 +34,33 @@ static inline void gate_follow(struct worker *worker) {
     }
 }
 
-/* The connection leaves for another worker, or comes home: what it carries waits for this worker's
- * appends. */
+/* In node.slot_changed: by the tick that is under way, so its append is to come. */
+#define GATE_SLOT_OPEN UINT64_MAX
+
+static inline void gate_raise(struct connection *connection, uint64_t position) {
+    if (connection->gate < position) {
+        connection->gate = position;
+    }
+}
+
+/* A command of one key has run, and may have changed its slot. */
+static inline void gate_look(const struct worker *worker, struct connection *connection,
+                             uint16_t slot) {
+    const struct node *node = worker->node;
+    uint64_t changed = node->slot_changed[slot];
+    if (changed == GATE_SLOT_OPEN || worker->has_changed_all) {
+        connection->flags |= CONNECTION_FOLLOWS;
+    } else {
+        gate_raise(connection, changed > node->all_changed ? changed : node->all_changed);
+    }
+}
+
+/* The connection leaves for another worker, or its output is to leave: the tick has been
+ * appended. */
 static inline void gate_carry(const struct worker *worker, struct connection *connection) {
-    if (connection->gate < worker->appended) {
-        connection->gate = worker->appended;
+    if ((connection->flags & CONNECTION_FOLLOWS) != 0) {
+        connection->flags &= ~(unsigned)CONNECTION_FOLLOWS;
+        gate_raise(connection, worker->appended);
     }
 }
 

@@ -37,9 +37,13 @@ struct node {
     const char *password;  /* requirepass; "" is none; written under a stop */
     bool protected_mode;   /* written under a stop */
     struct slow_log slow_log;
-    struct oplog *log;       /* NULL: nothing reads a log; written under a stop */
-    bool log_gates;          /* replies wait for the log: appendonly is on; written under a stop */
-    struct loading *loading; /* what the node begins with, while it is loaded, or NULL */
+    struct oplog *log; /* NULL: nothing reads a log; written under a stop */
+    bool log_gates;    /* replies wait for the log: appendonly is on; written under a stop */
+    /* Log positions behind the last change of each slot, the owner's, and behind the last one of
+     * node scope, written under a stop: gate.h. */
+    uint64_t slot_changed[SLOTS];
+    uint64_t all_changed;
+    struct loading *loading;         /* what the node begins with, while it is loaded, or NULL */
     int64_t loading_refuses_from_ms; /* wall clock: requests wait until then */
     struct cutting *cutting;         /* the image being taken, or NULL; written under a stop */
     /* A command or another event took long enough for latency-monitor-threshold: for the server

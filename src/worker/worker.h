@@ -82,7 +82,10 @@ struct worker {
     bool may_hold;       /* log or image may have no room in this tick */
     bool log_has_failed; /* at the tick's begin: nothing new can be appended for now */
     bool may_refuse;     /* the node's state may forbid commands in this tick */
-    struct oplog_batch batch;   /* effects that are not appended yet */
+    struct oplog_batch batch;      /* effects that are not appended yet */
+    uint16_t changed_slots[SLOTS]; /* by those effects */
+    uint32_t changed_count;
+    bool has_changed_all;       /* by an effect of node scope */
     uint64_t appended;          /* log position that the replies of this worker wait for */
     atomic_bool awaits_log;     /* the log's progress is to wake this worker */
     atomic_bool awaits_room;    /* room for chunks likewise */

@@ -85,6 +85,62 @@ START_TEST(a_read_of_another_client_waits_as_well) {
 }
 END_TEST
 
+START_TEST(a_read_of_a_slot_that_did_not_change_waits_for_nobody) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_ALWAYS);
+    struct peer writer = peer_at(&logged, 0);
+    struct peer reader = peer_at(&logged, 0);
+    peer_say(&writer, "SET a 1\r\n");
+    settle(&logged);
+    peer_say(&reader, "GET b\r\nLPUSHX\r\nSTRLEN b\r\n");
+    settle(&logged);
+    peer_expect(&writer, "");
+    peer_expect(&reader, "$-1\r\n-ERR unknown command 'LPUSHX', with args beginning with: \r\n"
+                         ":0\r\n");
+    /* Its slot, or one that is not known from a single key. */
+    peer_say(&reader, "GET b\r\nMGET b c\r\n");
+    settle(&logged);
+    peer_expect(&reader, "");
+    logged_sync(&logged);
+    settle(&logged);
+    peer_expect(&reader, "$-1\r\n*2\r\n$-1\r\n$-1\r\n");
+    /* Of the same tick, and changed by the read itself. */
+    peer_say(&reader, "GET a\r\n");
+    peer_say(&writer, "APPEND a 2\r\n");
+    settle(&logged);
+    logged_sync(&logged);
+    settle(&logged);
+    peer_expect(&writer, "+OK\r\n:2\r\n");
+    logged_free(&logged);
+    close(writer.fd);
+    close(reader.fd);
+}
+END_TEST
+
+START_TEST(a_read_of_any_slot_waits_for_what_changed_all) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_ALWAYS);
+    struct peer writer = peer_at(&logged, 0);
+    struct peer reader = peer_at(&logged, 0);
+    peer_say(&writer, "SET b 1\r\n");
+    settle(&logged);
+    logged_sync(&logged);
+    settle(&logged);
+    peer_say(&writer, "FLUSHALL\r\n");
+    settle(&logged);
+    peer_say(&reader, "GET a\r\n");
+    settle(&logged);
+    peer_expect(&reader, "");
+    logged_sync(&logged);
+    settle(&logged);
+    peer_expect(&writer, "+OK\r\n+OK\r\n");
+    peer_expect(&reader, "$-1\r\n");
+    logged_free(&logged);
+    close(writer.fd);
+    close(reader.fd);
+}
+END_TEST
+
 START_TEST(a_message_waits_for_what_was_changed_before_it) {
     struct logged logged;
     logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
@@ -286,14 +342,14 @@ START_TEST(a_log_that_fails_refuses_writes_and_lets_reads_go) {
     simulated_disk_fail(logged.simulated, 0, UINT64_MAX, ENOSPC);
     peer_say(&writer, "SET a 1\r\n");
     workers_tick(logged.workers, 0);
-    peer_say(&reader, "GET b\r\n");
+    peer_say(&reader, "GET a\r\n");
     workers_tick(logged.workers, 0);
     ck_assert(reader.connection->is_gated);
     oplog_step_write(logged.oplog);
     peer_say(&late, "SET b 2\r\nGET b\r\n");
     settle(&logged);
     peer_expect(&writer, "");
-    peer_expect(&reader, "$-1\r\n");
+    peer_expect(&reader, "$1\r\n1\r\n");
     peer_expect(&late, "-MISCONF Errors writing to the AOF file: No space left on device\r\n"
                        "$-1\r\n");
     simulated_disk_heal(logged.simulated);
@@ -313,6 +369,8 @@ int main(void) {
         a_reply_waits_until_its_write_is_synced_where_each_is,
         a_worker_whose_replies_wait_is_woken_by_the_log,
         a_read_of_another_client_waits_as_well,
+        a_read_of_a_slot_that_did_not_change_waits_for_nobody,
+        a_read_of_any_slot_waits_for_what_changed_all,
         a_message_waits_for_what_was_changed_before_it,
         messages_for_a_connection_whose_reply_waits_come_behind_it,
         a_reply_from_another_worker_waits_for_that_workers_append,
