@@ -44,10 +44,8 @@ void figures_sample(struct figures_samples *samples, const struct node *node, in
         rate_add(&samples->busy_us, busy_us, elapsed_us);
     }
     samples->last_us = now_us;
-    uint64_t used_bytes = node_used_memory(node);
-    uint64_t limit_bytes = (uint64_t)node->store_options->maxmemory;
-    note_limit(samples, limit_bytes != 0 && used_bytes > limit_bytes, now_us);
-    figures_note_memory(samples, used_bytes);
+    note_limit(samples, node_is_over_memory(node), now_us);
+    figures_note_memory(samples, node_used_memory(node));
 }
 
 void figures_note_memory(struct figures_samples *samples, uint64_t used_bytes) {

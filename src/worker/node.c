@@ -23,3 +23,10 @@ uint64_t node_used_memory(const struct node *node) {
     }
     return used;
 }
+
+bool node_is_over_memory(const struct node *node) {
+    uint64_t log = atomic_load_explicit(&node->memory_log_bytes, memory_order_relaxed);
+    uint64_t used = node_used_memory(node);
+    uint64_t limit = (uint64_t)node->store_options->maxmemory;
+    return limit != 0 && used > log && used - log > limit;
+}

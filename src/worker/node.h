@@ -82,6 +82,8 @@ struct node {
 
 /* Bytes in use: what INFO calls used_memory and maxmemory limits. */
 uint64_t node_used_memory(const struct node *node);
+/* maxmemory is exceeded: as in Redis, what goes by itself (the log's memory) does not count. */
+bool node_is_over_memory(const struct node *node);
 /* Bytes in use by the log and by an image that is being taken: they go by themselves. */
 uint64_t node_log_memory(const struct node *node);
 

@@ -9,34 +9,65 @@
 /* Keys up to this length are copied without an allocation. */
 #define SHORT_KEY_BYTES 256
 
+/* ---- latency ---- */
+
+/* Something ended that took so long: for LATENCY. */
+static void note_latency(const struct worker *worker, const char *event, int64_t duration_us) {
+    struct node *node = worker->node;
+    int64_t threshold_ms = node->options->latency_monitor_threshold;
+    if (threshold_ms > 0 && duration_us / 1000 >= threshold_ms && node->latency_event != NULL) {
+        node->latency_event(node, event, duration_us / 1000);
+    }
+}
+
 /* ---- one key ---- */
+
+struct departure {
+    const struct entry *entry;
+    uint32_t database;
+    uint16_t slot;
+    enum event event;
+    const char *latency_event;
+};
+
+static void delete_entry(struct worker *worker, const struct departure *departure,
+                         struct span key) {
+    struct call call = {
+        .environment = &worker->executor.environment,
+        .database = departure->database,
+        .now_ms = worker->now_ms,
+    };
+    struct place place = {
+        .store = worker->store,
+        .key = key,
+        .database = departure->database,
+        .slot = departure->slot,
+    };
+    place.hash = store_hash(place.store, place.key);
+    place_find(&place);
+    ASSERT(place.cell != NULL && table_cell_element(*place.cell) == departure->entry);
+    call_emit(&call, &place,
+              &(struct effect){.kind = EFFECT_KEY_DELETE, .event = departure->event});
+}
 
 /* Deletes an entry of this worker's store. The key is copied: observers are told of it when it is
  * gone. If there is no memory for that, it stays for the next time. */
-static void let_go(struct worker *worker, uint32_t database, uint16_t slot,
-                   const struct entry *entry, enum event event) {
+static void let_go(struct worker *worker, const struct departure *departure) {
     char bytes[SHORT_KEY_BYTES];
-    struct span key = entry_key(entry);
+    struct span key = entry_key(departure->entry);
     char *copy = key.length <= sizeof(bytes) ? bytes : memory_try_alloc(key.length);
     if (copy == NULL) {
         return;
     }
     memcpy(copy, key.bytes, key.length);
-    struct call call = {
-        .environment = &worker->executor.environment,
-        .database = database,
-        .now_ms = worker->now_ms,
-    };
-    struct place place = {
-        .store = worker->store,
-        .key = span_of(copy, key.length),
-        .database = database,
-        .slot = slot,
-    };
-    place.hash = store_hash(place.store, place.key);
-    place_find(&place);
-    ASSERT(place.cell != NULL && table_cell_element(*place.cell) == entry);
-    call_emit(&call, &place, &(struct effect){.kind = EFFECT_KEY_DELETE, .event = event});
+    key.bytes = copy;
+    if (LIKELY(worker->node->options->latency_monitor_threshold == 0)) {
+        delete_entry(worker, departure, key);
+    } else {
+        int64_t began_us = worker->executor.clock_us();
+        delete_entry(worker, departure, key);
+        note_latency(worker, departure->latency_event, worker->executor.clock_us() - began_us);
+    }
     if (copy != bytes) {
         memory_free(copy);
     }
@@ -54,21 +85,23 @@ static void wake_in(struct worker *worker, uint64_t wait_ms) {
     }
 }
 
-/* A cycle began at that moment and is over: for LATENCY. Answers the time that it took. */
-static int64_t end_cycle(struct worker *worker, const char *event, int64_t began_us) {
-    struct node *node = worker->node;
+/* A cycle began at that moment and is over. Answers the time that it took. */
+static int64_t end_cycle(const struct worker *worker, const char *event, int64_t began_us) {
     int64_t duration_us = worker->executor.clock_us() - began_us;
-    int64_t threshold_ms = node->options->latency_monitor_threshold;
-    if (threshold_ms > 0 && duration_us / 1000 >= threshold_ms && node->latency_event != NULL) {
-        node->latency_event(node, event, duration_us / 1000);
-    }
+    note_latency(worker, event, duration_us);
     return duration_us;
 }
 
 /* ---- expiry ---- */
 
 static void expire_one(void *context, uint32_t database, uint16_t slot, const struct entry *entry) {
-    let_go(context, database, slot, entry, EVENT_EXPIRED_ID);
+    let_go(context, &(struct departure){
+                        .entry = entry,
+                        .database = database,
+                        .slot = slot,
+                        .event = EVENT_EXPIRED_ID,
+                        .latency_event = "expire-del",
+                    });
 }
 
 void removal_expire_step(struct worker *worker) {
@@ -92,10 +125,7 @@ void removal_expire_step(struct worker *worker) {
 static bool is_short_of_memory(struct worker *worker) {
     atomic_store_explicit(&worker->heap_bytes, worker->store->heap.used_bytes,
                           memory_order_relaxed);
-    /* As Redis, which does not count its append only buffers either. */
-    uint64_t log = atomic_load_explicit(&worker->node->memory_log_bytes, memory_order_relaxed);
-    uint64_t used = node_used_memory(worker->node);
-    return used > log && used - log > (uint64_t)worker->node->store_options->maxmemory;
+    return node_is_over_memory(worker->node);
 }
 
 /* As in Redis, where it is a time: linear, then exponential. */
@@ -136,7 +166,13 @@ static bool evict_one(struct worker *worker) {
     }
     worker->store->statistics.evicted_keys++;
     worker->work.evictions++;
-    let_go(worker, victim.database, victim.slot, victim.entry, EVENT_EVICTED_ID);
+    let_go(worker, &(struct departure){
+                       .entry = victim.entry,
+                       .database = victim.database,
+                       .slot = victim.slot,
+                       .event = EVENT_EVICTED_ID,
+                       .latency_event = "eviction-del",
+                   });
     return true;
 }
 

@@ -86,8 +86,11 @@ START_TEST(the_time_over_maxmemory_is_summed) {
     }
     ck_assert_uint_eq(samples.over_us, 3 * PERIOD_US);
     ck_assert_int_eq(samples.over_since_us, UNIT_COUNT(used) * PERIOD_US);
-    fixture.store_options->maxmemory = 0;
+    atomic_store(&fixture.node->memory_log_bytes, 200); /* Which goes by itself. */
     figures_sample(&samples, fixture.node, (UNIT_COUNT(used) + 1) * PERIOD_US);
+    ck_assert_uint_eq(samples.over_us, 4 * PERIOD_US);
+    fixture.store_options->maxmemory = 0;
+    figures_sample(&samples, fixture.node, (UNIT_COUNT(used) + 2) * PERIOD_US);
     ck_assert_uint_eq(samples.over_us, 4 * PERIOD_US);
     ck_assert_int_eq(samples.over_since_us, 0);
     drop(&fixture);
