@@ -29,14 +29,16 @@ void executor_reset_statistics(struct executor *executor) {
     executor->commands_processed = 0;
 }
 
+/* As in Redis: a first word that is no word, or too long for one, stands for ERR. */
+static struct span code_of(struct span text) {
+    const size_t most = EXECUTOR_ERROR_CODE_BYTES_MAX - 1;
+    const char *end = memchr(text.bytes, ' ', text.length < most ? text.length : most);
+    return end == NULL ? span_of_string("ERR") : span_of(text.bytes, (size_t)(end - text.bytes));
+}
+
 void executor_count_error(struct executor *executor, struct span text) {
     executor->error_replies++;
-    const char *end = memchr(text.bytes, ' ', text.length);
-    size_t length = end == NULL ? text.length : (size_t)(end - text.bytes);
-    if (length >= EXECUTOR_ERROR_CODE_BYTES_MAX) {
-        length = EXECUTOR_ERROR_CODE_BYTES_MAX - 1;
-    }
-    struct span code = span_of(text.bytes, length);
+    struct span code = code_of(text);
     for (uint32_t i = 0; i < executor->errors_count; i++) {
         if (span_equal(span_of_string(executor->errors[i].code), code)) {
             executor->errors[i].count++;
@@ -46,7 +48,7 @@ void executor_count_error(struct executor *executor, struct span text) {
     /* Scripts may invent codes without end: those beyond the table are counted in the sum only. */
     if (executor->errors_count < EXECUTOR_ERROR_CODES_MAX) {
         struct error_statistics *added = &executor->errors[executor->errors_count++];
-        memcpy(added->code, code.bytes, length);
+        memcpy(added->code, code.bytes, code.length);
         added->count = 1;
     }
 }

@@ -28,7 +28,8 @@ struct command_statistics {
     struct histogram *durations_ns; /* NULL until first timed, or with latency-tracking off */
 };
 
-/* Errors by their first word, for INFO errorstats. */
+/* Errors by their first word, for INFO errorstats. Those without one, or with one of
+ * EXECUTOR_ERROR_CODE_BYTES_MAX - 1 bytes and more, count as ERR. */
 struct error_statistics {
     char code[EXECUTOR_ERROR_CODE_BYTES_MAX];
     uint64_t count;

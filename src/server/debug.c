@@ -228,9 +228,16 @@ static void sleep_command(struct session *session) {
     reply_ok(session->reply);
 }
 
+/* Whatever bytes they are, but for the ends of lines: this is no error that happened. */
 static void error_command(struct session *session) {
+    struct buffer *buffer = &session->reply->buffer;
     struct span text = session->args[2];
-    reply_error_format(session->reply, "%.*s", (int)text.length, text.bytes);
+    buffer_append_byte(buffer, '-');
+    for (size_t i = 0; i < text.length; i++) {
+        bool ends_line = text.bytes[i] == '\r' || text.bytes[i] == '\n';
+        buffer_append_byte(buffer, ends_line ? ' ' : text.bytes[i]);
+    }
+    buffer_append_string(buffer, "\r\n");
 }
 
 static void log_command(struct session *session) {

@@ -178,6 +178,46 @@ START_TEST(what_takes_long_is_a_latency_event) {
 }
 END_TEST
 
+START_TEST(the_time_over_maxmemory_is_told_while_it_lasts_and_summed) {
+    struct server server = server_start(server_worker_options[_i], "--maxmemory 1", NULL);
+    redisContext *client = server_connect(&server);
+    for (int i = 0; field(client, "stats", "current_eviction_exceeded_time") == 0; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+    EXPECT(client, "+OK", "CONFIG SET maxmemory 0");
+    for (int i = 0; field(client, "stats", "current_eviction_exceeded_time") != 0; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+    ck_assert_double_gt(field(client, "stats", "total_eviction_exceeded_time"), 0);
+    EXPECT(client, "+OK", "CONFIG RESETSTAT");
+    ck_assert_double_eq(field(client, "stats", "total_eviction_exceeded_time"), 0);
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(the_time_that_active_expiry_takes_is_told) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    redisContext *client = server_connect(&server);
+    for (int i = 0; field(client, "stats", "expire_cycle_cpu_milliseconds") == 0; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        for (int k = 0; k < 1000; k++) {
+            redisAppendCommand(client, "SET key%d value PX 1", k);
+        }
+        for (int k = 0; k < 1000; k++) {
+            void *reply = NULL;
+            ck_assert_int_eq(redisGetReply(client, &reply), REDIS_OK);
+            freeReplyObject(reply);
+        }
+        server_sleep_ms(10);
+    }
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         sections_are_those_that_were_asked_for,
@@ -186,6 +226,8 @@ int main(void) {
         rates_follow_the_load,
         memory_grows_with_data_and_the_peak_stays,
         what_takes_long_is_a_latency_event,
+        the_time_over_maxmemory_is_told_while_it_lasts_and_summed,
+        the_time_that_active_expiry_takes_is_told,
     };
     return unit_run(server_suite("info", tests, UNIT_COUNT(tests)));
 }

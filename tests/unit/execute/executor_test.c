@@ -108,23 +108,34 @@ START_TEST(an_error_is_counted_for_its_command_and_by_its_first_word) {
     ck_assert_uint_eq(executor->errors_count, 2);
     ck_assert_str_eq(executor->errors[0].code, "WRONGTYPE");
     ck_assert_uint_eq(executor->errors[0].count, 2);
-    ck_assert_str_eq(executor->errors[1].code, "WORD");
+    ck_assert_str_eq(executor->errors[1].code, "ERR"); /* A text without a blank has no code. */
     ck_assert_uint_eq(executor->errors[1].count, 1);
     close_fixture(&fixture);
 }
 END_TEST
 
-START_TEST(a_word_too_long_for_the_table_is_cut) {
+START_TEST(a_text_without_a_code_that_the_table_can_hold_counts_as_ERR) {
     struct fixture fixture;
     open_fixture(&fixture);
-    char text[2 * EXECUTOR_ERROR_CODE_BYTES_MAX];
+    const size_t longest = EXECUTOR_ERROR_CODE_BYTES_MAX - 2;
+    char text[EXECUTOR_ERROR_CODE_BYTES_MAX];
     memset(text, 'X', sizeof(text));
+    text[longest] = ' ';
     executor_count_error(&fixture.executor, span_of(text, sizeof(text)));
-    executor_count_error(&fixture.executor, span_of(text, EXECUTOR_ERROR_CODE_BYTES_MAX));
-    executor_count_error(&fixture.executor, span_of(text, EXECUTOR_ERROR_CODE_BYTES_MAX - 2));
-    ck_assert_uint_eq(fixture.executor.errors_count, 2);
-    ck_assert_uint_eq(strlen(fixture.executor.errors[0].code), EXECUTOR_ERROR_CODE_BYTES_MAX - 1);
-    ck_assert_uint_eq(fixture.executor.errors[0].count, 2);
+    text[longest] = 'X';
+    text[longest + 1] = ' ';
+    executor_count_error(&fixture.executor, span_of(text, sizeof(text)));
+    executor_count_error(&fixture.executor, span_of(text, longest));
+    executor_count_error(&fixture.executor, span_of_string(""));
+    executor_count_error(&fixture.executor, span_of_string("ERR with a code"));
+    executor_count_error(&fixture.executor, span_of_string(" with an empty one"));
+    const struct executor *executor = &fixture.executor;
+    ck_assert_uint_eq(executor->errors_count, 3);
+    ck_assert_uint_eq(strlen(executor->errors[0].code), longest);
+    ck_assert_uint_eq(executor->errors[0].count, 1);
+    ck_assert_str_eq(executor->errors[1].code, "ERR");
+    ck_assert_uint_eq(executor->errors[1].count, 4);
+    ck_assert_str_eq(executor->errors[2].code, "");
     close_fixture(&fixture);
 }
 END_TEST
@@ -241,7 +252,7 @@ START_TEST(a_reset_forgets_all_but_the_changes) {
     ck_assert_uint_eq(fixture.executor.errors_count, 0);
     ck_assert_uint_eq(fixture.executor.changes, 2);
     run(&fixture, "word");
-    ck_assert_str_eq(fixture.executor.errors[0].code, "WORD");
+    ck_assert_str_eq(fixture.executor.errors[0].code, "ERR");
     close_fixture(&fixture);
 }
 END_TEST
@@ -250,7 +261,7 @@ int main(void) {
     const TTest *tests[] = {
         a_run_counts_the_call_and_its_changes,
         an_error_is_counted_for_its_command_and_by_its_first_word,
-        a_word_too_long_for_the_table_is_cut,
+        a_text_without_a_code_that_the_table_can_hold_counts_as_ERR,
         words_beyond_the_tables_room_are_counted_in_the_sum_only,
         a_command_that_may_be_slow_is_timed_each_time,
         a_fast_command_is_timed_first_and_then_once_in_a_sample_with_its_weight,
