@@ -2,8 +2,6 @@
 
 #include "base/assertion.h"
 
-#include <time.h>
-
 static struct timespec read_clock(clockid_t clock) {
     struct timespec time;
     /* Fails only for a clock that the kernel does not know, and it knows all of these. */
@@ -28,6 +26,14 @@ int64_t clock_wall_ms(void) {
 
 int64_t clock_wall_us(void) {
     return read_us(CLOCK_REALTIME);
+}
+
+struct timespec clock_wall_in(int64_t timeout_ms) {
+    struct timespec time = read_clock(CLOCK_REALTIME);
+    time.tv_nsec += timeout_ms % 1000 * 1000000;
+    time.tv_sec += timeout_ms / 1000 + time.tv_nsec / 1000000000;
+    time.tv_nsec %= 1000000000;
+    return time;
 }
 
 int64_t clock_monotonic_us(void) {

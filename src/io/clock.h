@@ -5,10 +5,13 @@
 #define TARN_IO_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 /* Since 1970 (CLOCK_REALTIME). What expiry times and TIME speak; may jump in both directions. */
 int64_t clock_wall_ms(void);
 int64_t clock_wall_us(void);
+/* The wall clock in so many milliseconds: what timed waits of threads want. */
+struct timespec clock_wall_in(int64_t timeout_ms);
 
 /* Since some moment of the past, never backwards; stands still while the machine is suspended
  * (CLOCK_MONOTONIC). For durations. */

@@ -20,7 +20,14 @@ struct persistence {
     bool has_folder;
     struct disk *log_folder; /* NULL: the log is not used, or saving owns it */
     struct snapshot_reader *snapshot;
-    struct loading *loading;
+    struct loading *loading; /* NULL: the log is being checked, or cannot be loaded */
+    pthread_t checker;       /* reads the log once, before anything is loaded */
+    bool has_checker;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool is_checked; /* with the mutex; then code and what follows are the main thread's again */
+    int code;        /* why it cannot be loaded */
+    atomic_bool is_given_up;
     struct history history; /* recovered */
     uint64_t end;
     uint64_t snapshot_bytes;
@@ -60,13 +67,6 @@ static int find_snapshot(const struct server *server, struct persistence *persis
     return code;
 }
 
-static bool take_frame(void *context, const struct oplog_frame *frame) {
-    (void)context;
-    (void)frame;
-    return true;
-}
-
-/* Checks the whole log and cuts a torn tail, before anything is loaded. */
 static int find_log(const struct server *server, struct persistence *persistence) {
     struct disk *folder = memory_alloc_zeroed(sizeof(*folder));
     int error = disk_open(folder, SAVING_LOG);
@@ -83,17 +83,31 @@ static int find_log(const struct server *server, struct persistence *persistence
                     server->options->server.dir, strerror(-error));
         return EX_UNAVAILABLE;
     }
+    return 0;
+}
+
+static bool take_frame(void *context, const struct oplog_frame *frame) {
+    (void)frame;
+    return !atomic_load_explicit(&((struct persistence *)context)->is_given_up,
+                                 memory_order_relaxed);
+}
+
+/* Reads the whole log and cuts a torn tail, before anything is loaded. */
+static int check_log(const struct server *server, struct persistence *persistence) {
     struct oplog_recovery_plan plan = {
-        .disk = folder,
+        .disk = persistence->log_folder,
         .from = persistence->end,
         .history = persistence->snapshot == NULL ? NULL : &persistence->history,
         .is_torn_refused = !server->options->server.aof_load_truncated,
         .apply = take_frame,
+        .context = persistence,
     };
     struct oplog_recovery recovery;
     enum oplog_status status = oplog_recover(&plan, &recovery);
     int code = 0;
-    if (status != OPLOG_DONE) {
+    if (status == OPLOG_STOPPED) {
+        code = EX_TEMPFAIL;
+    } else if (status != OPLOG_DONE) {
         code = complain("Cannot load the log", &recovery.report);
     } else {
         if (recovery.report.length > 0) {
@@ -107,6 +121,50 @@ static int find_log(const struct server *server, struct persistence *persistence
     return code;
 }
 
+static void *check(void *context) {
+    const struct server *server = context;
+    struct persistence *persistence = server->persistence;
+    persistence->code = check_log(server, persistence);
+    pthread_mutex_lock(&persistence->mutex);
+    persistence->is_checked = true;
+    pthread_cond_signal(&persistence->changed);
+    pthread_mutex_unlock(&persistence->mutex);
+    return NULL;
+}
+
+static int start_check(struct server *server) {
+    struct persistence *persistence = server->persistence;
+    int error = pthread_create(&persistence->checker, NULL, check, server);
+    if (error != 0) {
+        log_warning("Cannot start the thread that checks the log: %s", strerror(error));
+        return EX_OSERR;
+    }
+    persistence->has_checker = true;
+    return 0;
+}
+
+static bool wait_for_check(struct persistence *persistence, int64_t timeout_ms) {
+    if (!persistence->has_checker) {
+        return true;
+    }
+    struct timespec until = clock_wall_in(timeout_ms);
+    int status = 0;
+    pthread_mutex_lock(&persistence->mutex);
+    while (!persistence->is_checked && status == 0) {
+        status = pthread_cond_timedwait(&persistence->changed, &persistence->mutex, &until);
+    }
+    bool is_checked = persistence->is_checked;
+    pthread_mutex_unlock(&persistence->mutex);
+    return is_checked;
+}
+
+static void join_check(struct persistence *persistence) {
+    if (persistence->has_checker) {
+        pthread_join(persistence->checker, NULL);
+        persistence->has_checker = false;
+    }
+}
+
 static uint64_t snapshot_end(const struct persistence *persistence) {
     return persistence->snapshot == NULL ? 0 : persistence->snapshot->end.end;
 }
@@ -114,6 +172,9 @@ static uint64_t snapshot_end(const struct persistence *persistence) {
 int persistence_prepare(struct server *server) {
     struct persistence *persistence = memory_alloc_zeroed(sizeof(*persistence));
     server->persistence = persistence;
+    pthread_mutex_init(&persistence->mutex, NULL);
+    pthread_cond_init(&persistence->changed, NULL);
+    loading_announce(&server->node);
     int error = disk_open(&persistence->folder, ".");
     if (error != 0) {
         log_warning("Cannot open the folder %s: %s", server->options->server.dir, strerror(-error));
@@ -124,10 +185,15 @@ int persistence_prepare(struct server *server) {
     int code = find_snapshot(server, persistence);
     if (code == 0 && server->options->server.appendonly) {
         code = find_log(server, persistence);
+        code = code != 0 ? code : start_check(server);
     }
-    if (code != 0) {
-        return code;
-    }
+    return code;
+}
+
+/* Under a stop. */
+static void begin_loading(void *context) {
+    struct server *server = context;
+    struct persistence *persistence = server->persistence;
     uint64_t log_bytes = persistence->end - snapshot_end(persistence);
     persistence->loading = loading_begin(&(struct loading_plan){
         .node = &server->node,
@@ -137,11 +203,21 @@ int persistence_prepare(struct server *server) {
         .log_to = persistence->end,
         .bytes = persistence->snapshot_bytes + log_bytes,
     });
-    return 0;
 }
 
 bool persistence_is_loaded(struct server *server, int64_t timeout_ms) {
-    return loading_wait(server->persistence->loading, timeout_ms);
+    struct persistence *persistence = server->persistence;
+    if (persistence->loading == NULL) {
+        if (!wait_for_check(persistence, timeout_ms)) {
+            return false;
+        }
+        join_check(persistence);
+        if (persistence->code != 0) {
+            return true;
+        }
+        stop_visit(&server->node, begin_loading, server);
+    }
+    return loading_wait(persistence->loading, timeout_ms);
 }
 
 /* ---- from loaded to running ---- */
@@ -348,7 +424,7 @@ static int begin_saving(struct server *server, bool has_imported) {
 int persistence_start(struct server *server) {
     struct persistence *persistence = server->persistence;
     bool has_imported = false;
-    int code = end_loading(server);
+    int code = persistence->code != 0 ? persistence->code : end_loading(server);
     if (code == 0) {
         code = import_first(server, &has_imported);
     }
@@ -385,6 +461,8 @@ void persistence_stop(struct server *server) {
     if (persistence == NULL) {
         return;
     }
+    atomic_store(&persistence->is_given_up, true);
+    join_check(persistence);
     struct saving *saving = atomic_exchange(&server->saving, NULL);
     server->node.log = NULL;
     if (saving != NULL) {
@@ -403,6 +481,8 @@ void persistence_stop(struct server *server) {
     if (persistence->has_folder) {
         disk_close(&persistence->folder);
     }
+    pthread_mutex_destroy(&persistence->mutex);
+    pthread_cond_destroy(&persistence->changed);
     memory_free(persistence);
     server->persistence = NULL;
 }

@@ -1,8 +1,8 @@
 /* Persistence: what the node begins with and what it leaves behind.
  *
- *   prepare: finds snapshot and log, has the log's torn tail cut -> workers load -> start: the log
- *   is opened with a new history, saving begins -> ... -> stop: a last snapshot if rules ask for
- *   it, the log is closed
+ *   prepare: finds snapshot and log -> a thread checks the log, has its torn tail cut -> workers
+ *   load -> start: the log is opened with a new history, saving begins -> ... -> stop: a last
+ *   snapshot if rules ask for it, the log is closed
  *
  * In the folder `dir`
  *   dump.snapshot   the last snapshot (snapshot/snapshot_file.h); named after dbfilename
@@ -21,10 +21,9 @@
 
 struct persistence;
 
-/* Finds what there is and has the workers, which do not run yet, begin with it. 0, or an exit code:
- * the log says why. */
+/* Finds what there is; the workers do not run yet. 0, or an exit code: the log says why. */
 int persistence_prepare(struct server *server);
-/* Waits up to so long until all is loaded. */
+/* The workers run: waits up to so long until all is loaded, or cannot be. */
 bool persistence_is_loaded(struct server *server, int64_t timeout_ms);
 /* All is loaded, or loading failed: then an exit code. Opens the log, begins to save. */
 int persistence_start(struct server *server);

@@ -17,8 +17,10 @@ static const char *status_text(bool has_failed) {
 
 static void read_loading(const struct server *server, struct persistence_figures *figures) {
     const struct loading *loading = server->node.loading;
-    figures->is_loading = atomic_load(&server->node.is_loading) && loading != NULL;
-    if (!figures->is_loading) {
+    figures->is_loading = atomic_load(&server->node.is_loading);
+    if (loading == NULL) {
+        /* The log is being checked: how long the loading takes is not known yet. */
+        figures->loading_start_s = figures->is_loading ? clock_wall_us() / US_PER_SECOND : 0;
         return;
     }
     int64_t elapsed_us = clock_monotonic_us() - loading->started_us;

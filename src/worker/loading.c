@@ -4,8 +4,6 @@
 #include "execute/snapshot_load.h"
 #include "io/clock.h"
 
-#include <time.h>
-
 /* Frames of the log that one step applies: so many bytes, and the frame that passes them. */
 #define LOADING_STEP_BYTES ((size_t)256 * 1024)
 
@@ -21,6 +19,13 @@ struct loader {
     struct buffer report;
 };
 
+void loading_announce(struct node *node) {
+    if (!atomic_load(&node->is_loading)) {
+        node->loading_refuses_from_ms = clock_wall_ms() + LOADING_PATIENCE_MS;
+        atomic_store(&node->is_loading, true);
+    }
+}
+
 struct loading *loading_begin(const struct loading_plan *plan) {
     struct loading *loading = memory_alloc_zeroed(sizeof(*loading));
     struct node *node = plan->node;
@@ -30,8 +35,7 @@ struct loading *loading_begin(const struct loading_plan *plan) {
     pthread_mutex_init(&loading->mutex, NULL);
     pthread_cond_init(&loading->changed, NULL);
     node->loading = loading;
-    node->loading_refuses_from_ms = clock_wall_ms() + LOADING_PATIENCE_MS;
-    atomic_store(&node->is_loading, true);
+    loading_announce(node);
     for (uint32_t i = 0; i < node->worker_count; i++) {
         struct loader *loader = memory_alloc_zeroed(sizeof(*loader));
         loader->loading = loading;
@@ -45,11 +49,7 @@ struct loading *loading_begin(const struct loading_plan *plan) {
 }
 
 bool loading_wait(struct loading *loading, int64_t timeout_ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += timeout_ms % 1000 * 1000000;
-    until.tv_sec += timeout_ms / 1000 + until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    struct timespec until = clock_wall_in(timeout_ms);
     pthread_mutex_lock(&loading->mutex);
     int status = 0;
     while (loading->working > 0 && !atomic_load(&loading->has_failed) && status == 0) {

@@ -2,7 +2,7 @@
  * ticks, while clients are told LOADING: the images of a snapshot, what the log received while they
  * were taken, then the log.
  *
- *   begin (main thread) -> [each worker: images -> tail -> log -> done] -> end (main thread)
+ *   begin (under a stop) -> [each worker: images -> tail -> log -> done] -> end (main thread)
  *
  * A frame counts for a slot only if it is not in the slot's image already: from the image's
  * position on. All workers read the same files, each for itself.
@@ -40,7 +40,9 @@ struct loading {
     int64_t started_us;
 };
 
-/* Before the workers start. */
+/* The node's data is not there yet: clients are told so. Under a stop, or before the workers
+ * start, as loading_begin(), which does it too. */
+void loading_announce(struct node *node);
 struct loading *loading_begin(const struct loading_plan *plan);
 /* Waits up to so long; true when all workers are done, or one failed. */
 bool loading_wait(struct loading *loading, int64_t timeout_ms);

@@ -455,6 +455,32 @@ START_TEST(who_asks_while_much_is_loaded_is_told_so) {
 }
 END_TEST
 
+/* The log is checked and loaded while the workers run, so whoever asks is answered, and signals are
+ * heard. */
+START_TEST(server_that_loads_can_be_told_to_end) {
+    struct server server =
+        server_start(server_worker_options[_i], "--enable-debug-command yes", NULL);
+    ask(&server, "+OK", "DEBUG POPULATE 500000");
+    server_kill(&server);
+    bool is_told = false;
+    for (int i = 0; !is_told && i < ATTEMPTS; i++) {
+        redisFree(ask_while_loading(&server, server_worker_options[_i], NULL));
+        kill(server.pid, SIGTERM);
+        int status = 0;
+        ck_assert_int_eq(waitpid(server.pid, &status, 0), server.pid);
+        ck_assert_int_eq(status, 0);
+        /* It may have been loaded before the signal came. */
+        char *text = server_log(&server);
+        is_told = strstr(text, "Asked to end while the data is loaded.") != NULL;
+        free(text);
+    }
+    ck_assert(is_told);
+    server_restart(&server, server_worker_options[_i], NULL);
+    ask(&server, ":500000", "DBSIZE");
+    server_stop(&server);
+}
+END_TEST
+
 /* ---- large values ---- */
 
 static void fill_hash(redisContext *client) {
@@ -587,6 +613,7 @@ int main(void) {
         growth_of_the_log_takes_a_snapshot_without_a_save_rule,
         two_servers_do_not_share_a_folder,
         who_asks_while_much_is_loaded_is_told_so,
+        server_that_loads_can_be_told_to_end,
         large_values_come_back_from_the_log_and_from_a_snapshot,
         writes_are_refused_while_the_log_cannot_grow_and_go_on_by_themselves,
         a_snapshot_that_cannot_be_written_refuses_writes_until_one_can,
