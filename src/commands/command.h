@@ -48,6 +48,14 @@ enum command_flag {
     COMMAND_SAMPLED = 1 << 27,     /* as fast as a COMMAND_FAST one: timed by sample */
 };
 
+/* What admission to a run depends on, beyond flags: ours, not shown. */
+enum command_rule {
+    RULE_NEVER_QUEUED = 1 << 0,     /* runs at once inside MULTI */
+    RULE_RUNS_QUEUE = 1 << 1,       /* EXEC: needs what the queued commands need */
+    RULE_WHILE_SUBSCRIBED = 1 << 2, /* for RESP2 clients that listen, too */
+    RULE_TELLS_HEALTH = 1 << 3,     /* refused when writes are: who watches the node sees it */
+};
+
 /* ACL categories beyond those that follow from flags and group. */
 enum command_category {
     CATEGORY_KEYSPACE = 1 << 0,
@@ -114,6 +122,7 @@ struct command {
     const char *name; /* lower case; for a subcommand only its own word */
     int arity;        /* arguments with the name; negative: at least */
     unsigned flags;
+    unsigned rules;
     unsigned categories;
     struct key_spec keys[COMMAND_KEY_SPECS_MAX];
     void (*run)(struct call *call);           /* a data command */

@@ -77,6 +77,11 @@ struct execution_timer executor_begin(struct executor *executor, const struct co
     return timer;
 }
 
+void executor_run(struct executor *executor, struct call *call) {
+    call->command->run(call);
+    executor->changes += call->changes;
+}
+
 static int64_t count_duration(struct executor *executor, struct command_statistics *statistics,
                               const struct execution_timer *timer) {
     int64_t duration_us = executor->clock_us() - timer->started_us;
@@ -97,16 +102,8 @@ int64_t executor_end(struct executor *executor, const struct command_slot *comma
     statistics->calls++;
     executor->commands_processed++;
     if (UNLIKELY(reply->buffer.length > timer->reply_at &&
-                 reply->buffer.bytes[timer->reply_at] == '-')) {
+                 reply->buffer.bytes[timer->reply_at] == '-' && !timer->ignores_error)) {
         count_failure(executor, statistics, reply, timer->reply_at);
     }
     return LIKELY(timer->started_us == 0) ? 0 : count_duration(executor, statistics, timer);
-}
-
-int64_t executor_run(struct executor *executor, const struct command_slot *command,
-                     struct call *call) {
-    struct execution_timer timer = executor_begin(executor, command, call->reply);
-    command->command->run(call);
-    executor->changes += call->changes;
-    return executor_end(executor, command, call->reply, &timer);
 }

@@ -55,18 +55,17 @@ void executor_init(struct executor *executor, const struct command_table *comman
 void executor_free(struct executor *executor);
 void executor_reset_statistics(struct executor *executor);
 
-/* Runs the call. Answers its duration in microseconds if it was timed, else 0. */
-int64_t executor_run(struct executor *executor, const struct command_slot *command,
-                     struct call *call);
-
-/* For commands that are not calls (sessions): the same bookkeeping around them. */
+/* A run: begin, then the command (a call by executor_run(), or a session command), then end. */
 struct execution_timer {
     int64_t started_us; /* 0: not timed */
     uint64_t weight;
     size_t reply_at;
+    bool ignores_error; /* what looks like an error in the reply is none */
 };
 struct execution_timer executor_begin(struct executor *executor, const struct command_slot *command,
                                       const struct reply *reply);
+void executor_run(struct executor *executor, struct call *call);
+/* Answers the duration in microseconds if it was timed, else 0. */
 int64_t executor_end(struct executor *executor, const struct command_slot *command,
                      const struct reply *reply, const struct execution_timer *timer);
 

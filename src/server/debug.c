@@ -238,6 +238,7 @@ static void error_command(struct session *session) {
         buffer_append_byte(buffer, ends_line ? ' ' : text.bytes[i]);
     }
     buffer_append_string(buffer, "\r\n");
+    session->is_no_error = true;
 }
 
 static void log_command(struct session *session) {

@@ -200,6 +200,11 @@ static inline size_t connection_output_bytes(const struct connection *connection
     return reply_bytes(&connection->reply) - sent;
 }
 
+static inline struct span *request_args(const struct connection *connection,
+                                        const struct request *request) {
+    return connection->requests->spans + request->args_at;
+}
+
 static inline bool connection_in_multi(const struct connection *connection) {
     return connection->transaction != NULL && connection->transaction->is_open;
 }

@@ -1,26 +1,28 @@
 #include "worker/session.h"
 
-/* Longest part of a client's words that an error repeats. */
-#define QUOTED_BYTES_MAX 128
+const char *command_title(const struct command_slot *container, char title[COMMAND_TITLE_BYTES]) {
+    const char *name = container->command->name;
+    size_t length = 0;
+    for (; name[length] != '\0' && length + 1 < COMMAND_TITLE_BYTES; length++) {
+        char c = name[length];
+        title[length] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    }
+    title[length] = '\0';
+    return title;
+}
 
 void session_reply_syntax_error(struct session *session) {
     reply_error(session->reply, "ERR syntax error");
 }
 
 void session_reply_usage_error(struct session *session) {
-    char container[sizeof(session->command->full_name)];
-    const char *name = session->command->parent->command->name;
-    size_t length = 0;
-    for (; name[length] != '\0'; length++) {
-        char c = name[length];
-        container[length] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-    }
-    size_t shown =
-        session->args[1].length < QUOTED_BYTES_MAX ? session->args[1].length : QUOTED_BYTES_MAX;
+    char container[COMMAND_TITLE_BYTES];
+    struct span word = quoted_part(session->args[1], QUOTED_BYTES_MAX);
     reply_error_format(session->reply,
-                       "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %.*s "
+                       "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s "
                        "HELP.",
-                       (int)shown, session->args[1].bytes, (int)length, container);
+                       (int)word.length, word.bytes,
+                       command_title(session->command->parent, container));
 }
 
 bool session_integer(struct session *session, uint32_t i, int64_t *number, const char *error) {

@@ -11,6 +11,9 @@
 #include "worker/node.h"
 #include "worker/worker.h"
 
+/* Longest part of a client's words that an error repeats, as in Redis. */
+#define QUOTED_BYTES_MAX 128
+
 struct session {
     struct worker *worker; /* the connection's home, or the gather's worker */
     struct connection *connection;
@@ -23,11 +26,20 @@ struct session {
      * next tick. Whoever ends what it waits for wakes the worker; connection.ticket tells the runs
      * apart. */
     bool waits;
+    bool is_no_error; /* the reply looks like an error, and is not counted as one */
 };
 
 static inline struct node *session_node(const struct session *session) {
     return session->worker->node;
 }
+
+static inline struct span quoted_part(struct span word, size_t most) {
+    return span_of(word.bytes, word.length < most ? word.length : most);
+}
+
+#define COMMAND_TITLE_BYTES sizeof(((struct command_slot *)0)->full_name)
+/* Writes the name of a container in upper case; answers title. */
+const char *command_title(const struct command_slot *container, char title[COMMAND_TITLE_BYTES]);
 
 /* "ERR syntax error" and the like. */
 void session_reply_syntax_error(struct session *session);

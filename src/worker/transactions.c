@@ -19,7 +19,7 @@ static uint64_t queued_workers(const struct node *node, const struct queued_comm
         *needs_home = true;
         return 0;
     }
-    return dispatch_key_owners(node, command, queued->args, queued->args_count);
+    return route_key_owners(node, command, queued->args, queued->args_count);
 }
 
 uint64_t transaction_workers(const struct node *node, const struct connection *connection,
@@ -237,6 +237,7 @@ const struct command transaction_commands[] = {
         .arity = 1,
         .flags =
             COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST | COMMAND_ALLOW_BUSY,
+        .rules = RULE_NEVER_QUEUED,
         .categories = CATEGORY_TRANSACTION,
         .session = multi_command,
         .group = "transactions",
@@ -249,6 +250,7 @@ const struct command transaction_commands[] = {
         .name = "exec",
         .arity = 1,
         .flags = COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_SKIP_SLOWLOG,
+        .rules = RULE_NEVER_QUEUED | RULE_RUNS_QUEUE,
         .categories = CATEGORY_TRANSACTION,
         .session = exec_command,
         .group = "transactions",
@@ -262,6 +264,7 @@ const struct command transaction_commands[] = {
         .arity = 1,
         .flags =
             COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST | COMMAND_ALLOW_BUSY,
+        .rules = RULE_NEVER_QUEUED,
         .categories = CATEGORY_TRANSACTION,
         .session = discard_command,
         .group = "transactions",
@@ -275,6 +278,7 @@ const struct command transaction_commands[] = {
         .arity = -2,
         .flags = COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST |
                  COMMAND_ALLOW_BUSY | COMMAND_BY_KEYS,
+        .rules = RULE_NEVER_QUEUED,
         .categories = CATEGORY_TRANSACTION,
         .keys = {{.flags = KEY_RO, .begin = 1, .last = -1, .step = 1}},
         .session = watch_command,

@@ -339,22 +339,22 @@ static void run_requests(struct worker *worker, struct connection *connection) {
             list_push_back(&worker->held, &connection->run_link);
             return;
         }
-        struct dispatch dispatch = {0};
+        struct route route = {0};
         enum dispatch_outcome outcome =
-            dispatch_request(worker, connection, request, false, &dispatch);
+            dispatch_request(worker, connection, request, false, &route);
         switch (outcome) {
         case DISPATCH_DONE:
             list->next++;
             worker->work.requests++;
             continue;
         case DISPATCH_TRAVEL:
-            send_to(worker, connection, dispatch.target);
+            send_to(worker, connection, route.target);
             return;
         case DISPATCH_STOP:
             if (connection->home == worker) {
                 connection->is_away = true;
             }
-            stop_wait(worker->node, connection, dispatch.stopped);
+            stop_wait(worker->node, connection, route.stopped);
             return;
         case DISPATCH_HOLD:
             list_push_back(&worker->held, &connection->run_link);
@@ -379,11 +379,11 @@ static void run_requests(struct worker *worker, struct connection *connection) {
 
 void worker_run_stopped(struct worker *worker, struct connection *connection) {
     struct request_list *list = connection->requests;
-    struct dispatch dispatch = {0};
+    struct route route = {0};
     enum dispatch_outcome outcome = DISPATCH_DONE;
     if (connection->home != worker || !connection->closes) {
         worker->running = connection;
-        outcome = dispatch_request(worker, connection, &list->items[list->next], true, &dispatch);
+        outcome = dispatch_request(worker, connection, &list->items[list->next], true, &route);
         worker->running = NULL;
     }
     /* A CLIENT PAUSE that was served by this same stop holds it: it waits at home. */

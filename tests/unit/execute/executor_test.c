@@ -67,7 +67,7 @@ static const struct command_statistics *statistics_of(const struct fixture *fixt
     return &fixture->executor.statistics[slot_named(fixture, name)->number];
 }
 
-/* Answers what executor_run() does. */
+/* Answers what executor_end() does. */
 static int64_t run(struct fixture *fixture, const char *name) {
     const struct command_slot *slot = slot_named(fixture, name);
     struct call call = {
@@ -75,7 +75,9 @@ static int64_t run(struct fixture *fixture, const char *name) {
         .command = slot->command,
         .reply = &fixture->reply,
     };
-    return executor_run(&fixture->executor, slot, &call);
+    struct execution_timer timer = executor_begin(&fixture->executor, slot, &fixture->reply);
+    executor_run(&fixture->executor, &call);
+    return executor_end(&fixture->executor, slot, &fixture->reply, &timer);
 }
 
 START_TEST(a_run_counts_the_call_and_its_changes) {
@@ -110,6 +112,21 @@ START_TEST(an_error_is_counted_for_its_command_and_by_its_first_word) {
     ck_assert_uint_eq(executor->errors[0].count, 2);
     ck_assert_str_eq(executor->errors[1].code, "ERR"); /* A text without a blank has no code. */
     ck_assert_uint_eq(executor->errors[1].count, 1);
+    close_fixture(&fixture);
+}
+END_TEST
+
+START_TEST(what_looks_like_an_error_and_is_none_is_not_counted) {
+    struct fixture fixture;
+    open_fixture(&fixture);
+    const struct command_slot *slot = slot_named(&fixture, "wrong");
+    struct execution_timer timer = executor_begin(&fixture.executor, slot, &fixture.reply);
+    reply_error(&fixture.reply, "ERR an example");
+    timer.ignores_error = true;
+    executor_end(&fixture.executor, slot, &fixture.reply, &timer);
+    ck_assert_uint_eq(statistics_of(&fixture, "wrong")->calls, 1);
+    ck_assert_uint_eq(statistics_of(&fixture, "wrong")->failed, 0);
+    ck_assert_uint_eq(fixture.executor.error_replies, 0);
     close_fixture(&fixture);
 }
 END_TEST
@@ -261,6 +278,7 @@ int main(void) {
     const TTest *tests[] = {
         a_run_counts_the_call_and_its_changes,
         an_error_is_counted_for_its_command_and_by_its_first_word,
+        what_looks_like_an_error_and_is_none_is_not_counted,
         a_text_without_a_code_that_the_table_can_hold_counts_as_ERR,
         words_beyond_the_tables_room_are_counted_in_the_sum_only,
         a_command_that_may_be_slow_is_timed_each_time,

@@ -1,0 +1,278 @@
+#include "worker/admission.h"
+
+#include "base/logger.h"
+#include "worker/pubsub.h"
+#include "worker/removal.h"
+#include "worker/transactions.h"
+
+/* ---- refusals ---- */
+
+/* A refused EXEC ends the transaction: the error says so, and why. */
+static void reword_exec(struct worker *worker, struct connection *connection, size_t reply_at) {
+    struct buffer *buffer = &connection->reply.buffer;
+    struct span text = span_of(buffer->bytes + reply_at + 1, buffer->length - reply_at - 3);
+    const size_t general = sizeof("ERR ") - 1;
+    if (text.length > general && memcmp(text.bytes, "ERR ", general) == 0) {
+        text = span_of(text.bytes + general, text.length - general);
+    }
+    struct buffer reason = BUFFER_EMPTY;
+    buffer_append_span(&reason, text);
+    buffer->length = reply_at;
+    reply_error_format(&connection->reply, "EXECABORT Transaction discarded because of: %.*s",
+                       (int)reason.length, reason.bytes);
+    buffer_free(&reason);
+    if (connection->transaction != NULL) {
+        transaction_drop(worker, connection);
+    }
+}
+
+/* Counts the refusal, and spoils the open transaction. The error is in the reply already. */
+static void refused(struct worker *worker, struct connection *connection,
+                    const struct command_slot *command, size_t reply_at) {
+    if (command != NULL && (command->command->rules & RULE_RUNS_QUEUE) != 0) {
+        reword_exec(worker, connection, reply_at);
+    }
+    if (connection_in_multi(connection)) {
+        connection->transaction->is_aborted = true;
+    }
+    if (command != NULL) {
+        worker->executor.statistics[command->number].rejected++;
+    }
+    const struct buffer *buffer = &connection->reply.buffer;
+    executor_count_error(&worker->executor,
+                         span_of(buffer->bytes + reply_at + 1, buffer->length - reply_at - 3));
+}
+
+void admission_reject(struct worker *worker, struct connection *connection,
+                      const struct command_slot *command, const char *error) {
+    size_t reply_at = connection->reply.buffer.length;
+    reply_error(&connection->reply, error);
+    refused(worker, connection, command, reply_at);
+}
+
+/* ---- who asks, and what for ---- */
+
+/* A web browser was made to talk to us: what follows may be commands that somebody wrote into a
+ * page. */
+static bool is_web_request(struct span word) {
+    return span_is(word, "post") || span_is(word, "host:");
+}
+
+static void reply_unknown_command(struct reply *reply, const struct span *args,
+                                  uint32_t args_count) {
+    struct buffer quoted = BUFFER_EMPTY;
+    for (uint32_t i = 1; i < args_count && quoted.length < QUOTED_BYTES_MAX; i++) {
+        struct span word = quoted_part(args[i], QUOTED_BYTES_MAX - quoted.length);
+        buffer_format(&quoted, "'%.*s' ", (int)word.length, word.bytes);
+    }
+    struct span name = quoted_part(args[0], QUOTED_BYTES_MAX);
+    reply_error_format(reply, "ERR unknown command '%.*s', with args beginning with: %.*s",
+                       (int)name.length, name.bytes, (int)quoted.length,
+                       quoted.bytes == NULL ? "" : quoted.bytes);
+    buffer_free(&quoted);
+}
+
+/* A command or subcommand that there is not. */
+static void reply_unknown(struct worker *worker, struct connection *connection,
+                          const struct request *request) {
+    const struct span *args = request_args(connection, request);
+    if (is_web_request(args[0])) {
+        log_warning("Possible SECURITY ATTACK detected: POST or Host: commands came from %s, as a "
+                    "web browser sends them. Connection aborted.",
+                    connection->peer);
+        connection->flags |= CONNECTION_CLOSE_AFTER_REPLY;
+        if (connection->home == worker) {
+            connection_close(connection); /* With the answers that it did not get yet. */
+        }
+        return;
+    }
+    size_t reply_at = connection->reply.buffer.length;
+    if (request->container != NULL) {
+        struct span word = quoted_part(args[1], QUOTED_BYTES_MAX);
+        char container[COMMAND_TITLE_BYTES];
+        reply_error_format(&connection->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                           (int)word.length, word.bytes,
+                           command_title(request->container, container));
+    } else {
+        reply_unknown_command(&connection->reply, args, request->args_count);
+    }
+    refused(worker, connection, NULL, reply_at);
+}
+
+/* DEBUG and its like. False: the reply says why not. */
+static bool authorise_protected(struct worker *worker, struct connection *connection,
+                                const struct command_slot *slot) {
+    const struct node *node = worker->node;
+    const char *refusal = node->protected_refusal == NULL
+                              ? NULL
+                              : node->protected_refusal(node, connection, slot->command);
+    if (refusal != NULL) {
+        admission_reject(worker, connection, slot, refusal);
+    }
+    return refusal == NULL;
+}
+
+/* For a connection that is not logged in, or a monitor. False: the reply says why not. */
+static bool authorise_unusual(struct worker *worker, struct connection *connection,
+                              const struct command_slot *slot) {
+    unsigned flags = slot->command->flags;
+    if ((connection->flags & CONNECTION_AUTHENTICATED) == 0 && (flags & COMMAND_NO_AUTH) == 0 &&
+        worker->node->password[0] != '\0') {
+        admission_reject(worker, connection, slot, "NOAUTH Authentication required.");
+        return false;
+    }
+    if ((connection->flags & CONNECTION_MONITOR) != 0 &&
+        (flags & (COMMAND_READONLY | COMMAND_WRITE | COMMAND_MAY_REPLICATE)) != 0) {
+        admission_reject(worker, connection, slot, "ERR Replica can't interact with the keyspace");
+        return false;
+    }
+    return true;
+}
+
+/* Everything that is known without looking at data. False: the reply says why not. */
+static bool authorise(struct worker *worker, struct connection *connection,
+                      const struct request *request) {
+    const struct command_slot *slot = request->command;
+    if (UNLIKELY(slot == NULL)) {
+        reply_unknown(worker, connection, request);
+        return false;
+    }
+    size_t reply_at = connection->reply.buffer.length;
+    if (UNLIKELY(!command_arity_fits(slot->command, request->args_count))) {
+        reply_error_format(&connection->reply, "ERR wrong number of arguments for '%s' command",
+                           slot->full_name);
+        refused(worker, connection, slot, reply_at);
+        return false;
+    }
+    if (UNLIKELY((slot->command->flags & COMMAND_PROTECTED) != 0) &&
+        !authorise_protected(worker, connection, slot)) {
+        return false;
+    }
+    const unsigned unusual = CONNECTION_AUTHENTICATED | CONNECTION_MONITOR;
+    if (UNLIKELY((connection->flags & unusual) != CONNECTION_AUTHENTICATED) &&
+        !authorise_unusual(worker, connection, slot)) {
+        return false;
+    }
+    if (UNLIKELY(connection->subscriptions != NULL) && connection->reply.protocol == 2 &&
+        pubsub_subscriptions(connection) > 0 &&
+        (slot->command->rules & RULE_WHILE_SUBSCRIBED) == 0) {
+        reply_error_format(&connection->reply,
+                           "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING "
+                           "/ QUIT / RESET are allowed in this context",
+                           slot->full_name);
+        refused(worker, connection, slot, reply_at);
+        return false;
+    }
+    return true;
+}
+
+/* ---- the state of node and worker ---- */
+
+/* The command is EXEC, and such a command is queued. */
+static bool queue_has_flag(const struct connection *connection, const struct command_slot *slot,
+                           unsigned flags) {
+    return (slot->command->rules & RULE_RUNS_QUEUE) != 0 && transaction_has_flag(connection, flags);
+}
+
+static bool is_suspended(const struct worker *worker, const struct connection *connection,
+                         const struct command_slot *slot) {
+    if (LIKELY(!worker->is_paused) || (connection->flags & CONNECTION_MONITOR) != 0 ||
+        connection->gather.store_count != 0) {
+        return false;
+    }
+    int mode = atomic_load_explicit(&worker->node->pause_mode, memory_order_relaxed);
+    const unsigned writes = COMMAND_WRITE | COMMAND_MAY_REPLICATE;
+    return mode == PAUSE_ALL || (slot->command->flags & writes) != 0 ||
+           queue_has_flag(connection, slot, writes);
+}
+
+#define LOADING "LOADING Redis is loading the dataset in memory"
+#define SNAPSHOT_FAILED                                                                            \
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to "  \
+    "disk. Commands that may modify the data set are disabled, because this instance is "          \
+    "configured to report errors during writes if RDB snapshotting fails "                         \
+    "(stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB " \
+    "error."
+
+#define LOG_AT_MAX                                                                                 \
+    "MISCONF The log has grown to log-size-max. Writes are refused until a snapshot has made "     \
+    "room."
+
+static bool is_write(const struct connection *connection, const struct command_slot *slot) {
+    return (slot->command->flags & COMMAND_WRITE) != 0 ||
+           queue_has_flag(connection, slot, COMMAND_WRITE);
+}
+
+/* Most starts are short: who comes then waits for their end instead of being refused. */
+static bool waits_for_loading(const struct worker *worker, const struct command_slot *slot) {
+    const struct node *node = worker->node;
+    return atomic_load(&node->is_loading) && (slot->command->flags & COMMAND_LOADING) == 0 &&
+           worker->now_ms < node->loading_refuses_from_ms;
+}
+
+/* What the node cannot do now: anything that needs the data while it is loaded, writes while they
+ * cannot be kept. True: the reply says so. */
+static bool refuse_for_state(struct worker *worker, struct connection *connection,
+                             const struct command_slot *slot) {
+    const struct node *node = worker->node;
+    if (atomic_load(&node->is_loading)) {
+        if ((slot->command->flags & COMMAND_LOADING) != 0) {
+            return false;
+        }
+        admission_reject(worker, connection, slot, LOADING);
+        return true;
+    }
+    if (!is_write(connection, slot) && (slot->command->rules & RULE_TELLS_HEALTH) == 0) {
+        return false;
+    }
+    if (atomic_load(&node->refuses_writes)) {
+        admission_reject(worker, connection, slot, SNAPSHOT_FAILED);
+        return true;
+    }
+    if (atomic_load(&node->log_is_at_max)) {
+        admission_reject(worker, connection, slot, LOG_AT_MAX);
+        return true;
+    }
+    int error = node->log == NULL || !node->log_gates ? 0 : oplog_error(node->log);
+    if (error == 0) {
+        return false;
+    }
+    size_t reply_at = connection->reply.buffer.length;
+    reply_error_format(&connection->reply, "MISCONF Errors writing to the AOF file: %s",
+                       strerror(error));
+    refused(worker, connection, slot, reply_at);
+    return true;
+}
+
+/* ---- the decision ---- */
+
+enum admission admission_decide(struct worker *worker, struct connection *connection,
+                                const struct request *request) {
+    const struct command_slot *slot = request->command;
+    if (UNLIKELY(!authorise(worker, connection, request))) {
+        return ADMISSION_REFUSED;
+    }
+    if (UNLIKELY(is_suspended(worker, connection, slot))) {
+        return ADMISSION_SUSPENDED;
+    }
+    if (LIKELY(!worker->may_refuse)) {
+        return ADMISSION_GRANTED;
+    }
+    if (waits_for_loading(worker, slot)) {
+        return ADMISSION_HELD;
+    }
+    return refuse_for_state(worker, connection, slot) ? ADMISSION_REFUSED : ADMISSION_GRANTED;
+}
+
+bool admission_refuses_for_memory(struct worker *worker, struct connection *connection,
+                                  const struct command_slot *slot) {
+    if (LIKELY(worker_make_room(worker))) {
+        return false;
+    }
+    bool needs_room = (slot->command->flags & COMMAND_DENY_OOM) != 0 ||
+                      queue_has_flag(connection, slot, COMMAND_DENY_OOM);
+    if (needs_room) {
+        admission_reject(worker, connection, slot, ADMISSION_OUT_OF_MEMORY);
+    }
+    return needs_room;
+}
