@@ -171,40 +171,39 @@ static void field_visit(struct span field, struct span value, void *context) {
     image_write_field(context, field, value);
 }
 
-/* Some buckets of a hash as one record. */
-static void write_field_buckets(struct cut *cut, struct cut_value *value, const uint32_t *indexes,
-                                uint32_t count) {
+/* A record of the fields of a bucket and, with the walk, of those that follow it. False: the walk
+ * has come to its end. */
+static bool write_fields(struct cut *cut, struct cut_value *value, uint32_t index, bool walks) {
     struct image_chunk *chunk = chunk_for(cut, value->database);
     size_t before = image_chunk_bytes(chunk);
+    uint32_t count = 0;
+    bool has_next = true;
     image_write_fields(chunk, &value->key, value->is_begun);
     value->is_begun = true;
-    for (uint32_t i = 0; i < count; i++) {
-        hash_value_visit_bucket(value->fields.table, indexes[i], field_visit, chunk);
-    }
+    do {
+        hash_value_visit_bucket(value->fields.table, index, field_visit, chunk);
+        count++;
+    } while (walks && count < CUT_FIELD_BUCKETS &&
+             image_chunk_bytes(chunk) - before < CUT_BYTES_AT_ONCE &&
+             (has_next = walk_next(&value->fields, &index)));
     image_write_fields_end(chunk);
     if (cut->work != NULL) {
         cut->work->bytes += image_chunk_bytes(chunk) - before;
         cut->work->buckets += count;
     }
+    return has_next;
 }
 
 /* The next piece; true when it was the last. */
 static bool fields_step(struct cut *cut, struct cut_value *value) {
-    uint32_t indexes[CUT_FIELD_BUCKETS];
-    uint32_t count = 0;
-    while (count < CUT_FIELD_BUCKETS && walk_next(&value->fields, &indexes[count])) {
-        count++;
-    }
-    if (count > 0) {
-        write_field_buckets(cut, value, indexes, count);
-    }
-    return count < CUT_FIELD_BUCKETS;
+    uint32_t index;
+    return !walk_next(&value->fields, &index) || !write_fields(cut, value, index, true);
 }
 
 static bool string_step(struct cut *cut, struct cut_value *value) {
     struct image_chunk *chunk = chunk_for(cut, value->database);
     size_t left = value->block->length - value->offset;
-    size_t length = left < CUT_STRING_AT_ONCE_BYTES ? left : CUT_STRING_AT_ONCE_BYTES;
+    size_t length = left < CUT_BYTES_AT_ONCE ? left : CUT_BYTES_AT_ONCE;
     image_write_string_part(chunk, &value->key, value->block, value->offset, length);
     value->offset += length;
     cut->work->bytes += length;
@@ -226,15 +225,31 @@ struct bucket_visit {
     uint32_t database;
 };
 
+static void field_weigh(struct span field, struct span value, void *context) {
+    *(size_t *)context += field.length + value.length;
+}
+
+/* Looks at what is to be written anyway, and at no more of it than is written at once. */
+static bool is_long_hash(const struct entry *entry) {
+    if (hash_value_length(entry) > CUT_FIELDS_AT_ONCE) {
+        return true;
+    }
+    const struct table *table = hash_value_table(entry);
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < table->bucket_count && bytes <= CUT_BYTES_AT_ONCE; i++) {
+        hash_value_visit_bucket(table, i, field_weigh, &bytes);
+    }
+    return bytes > CUT_BYTES_AT_ONCE;
+}
+
 static void entry_visit(void *element, void *context) {
     const struct bucket_visit *visit = context;
     struct cut *cut = visit->cut;
     const struct entry *entry = element;
     cut->keys++;
     bool is_long =
-        (entry_kind(entry) == ENTRY_BLOCK &&
-         entry_block(entry)->length > CUT_STRING_AT_ONCE_BYTES) ||
-        (entry_kind(entry) == ENTRY_HASH_TABLE && hash_value_length(entry) > CUT_FIELDS_AT_ONCE);
+        (entry_kind(entry) == ENTRY_BLOCK && entry_block(entry)->length > CUT_BYTES_AT_ONCE) ||
+        (entry_kind(entry) == ENTRY_HASH_TABLE && is_long_hash(entry));
     if (is_long) {
         value_begin(cut, visit->database, entry);
         return;
@@ -272,7 +287,7 @@ static void write_fields_early(struct cut *cut, struct cut_value *value, uint32_
     if (!walk_has_done(&value->fields, index)) {
         walk_mark(&value->fields, index);
         cut->early_buckets++;
-        write_field_buckets(cut, value, &index, 1);
+        write_fields(cut, value, index, false);
     }
 }
 

@@ -29,10 +29,11 @@
  * by is one bucket without its large values. */
 #define CUT_STEP_BYTES ((size_t)128 * 1024)
 #define CUT_STEP_BUCKETS 4096
-/* Strings and hashes beyond these are cut in pieces of their own. */
-#define CUT_STRING_AT_ONCE_BYTES ((size_t)64 * 1024)
+/* Strings and hashes beyond these are cut in pieces of their own; a piece ends once it has so many
+ * bytes. What no piece ends within is the value of a field. */
+#define CUT_BYTES_AT_ONCE ((size_t)64 * 1024)
 #define CUT_FIELDS_AT_ONCE 512
-/* A record of fields holds the fields of so many buckets. */
+/* A record of fields holds the fields of so many buckets at most. */
 #define CUT_FIELD_BUCKETS 32
 
 struct cut;

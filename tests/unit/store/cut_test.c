@@ -19,6 +19,7 @@
 #define STEP_BYTES 600
 /* More than names need: the compiler looks into the checksum of a fixed array. */
 #define TEXT_BYTES 512
+#define LARGE_FIELD_BYTES 9000
 
 struct fixture {
     struct store_options options;
@@ -98,6 +99,9 @@ static void put_string(struct fixture *fixture, struct place *place) {
 
 static void change_hash(struct fixture *fixture, struct place *place) {
     uint64_t count = below(fixture, 20) == 0 ? 3000 : below(fixture, 30);
+    char large[LARGE_FIELD_BYTES];
+    memset(large, (int)('a' + below(fixture, 26)), sizeof(large));
+    bool is_large = fixture->has_huge_values && count < 30;
     for (uint64_t i = 0; i < count; i++) {
         char field[TEXT_BYTES];
         int length = snprintf(field, sizeof(field), "field%u", (unsigned)below(fixture, 4000));
@@ -106,6 +110,9 @@ static void change_hash(struct fixture *fixture, struct place *place) {
             .field = span_of(field, (size_t)length),
             .value = span_of(field, below(fixture, (uint64_t)length)),
         };
+        if (is_large) {
+            effect.value = span_of(large, below(fixture, sizeof(large)));
+        }
         effect_apply(place, &effect);
     }
 }
@@ -294,8 +301,9 @@ START_TEST(cut_that_ends_early_leaves_the_data_as_it_is) {
 }
 END_TEST
 
-START_TEST(cut_step_ends_within_its_bounds) {
+static void expect_bounded_steps(bool has_huge_values) {
     struct fixture *fixture = fixture_open(1);
+    fixture->has_huge_values = has_huge_values;
     for (int i = 0; i < 3000; i++) {
         change(fixture);
     }
@@ -304,10 +312,17 @@ START_TEST(cut_step_ends_within_its_bounds) {
         struct cut_work work = {0};
         is_done = cut_step(cut, &work);
         ck_assert_uint_le(work.buckets, CUT_STEP_BUCKETS + CUT_FIELD_BUCKETS);
-        ck_assert_uint_le(work.bytes, STEP_BYTES + 64 * 1024);
+        /* A piece, what it ends behind, and small ones that are cut at once. */
+        ck_assert_uint_le(work.bytes, STEP_BYTES + 2 * CUT_BYTES_AT_ONCE +
+                                          TABLE_BUCKET_CELLS * LARGE_FIELD_BYTES);
     }
     cut_free(cut);
     fixture_close(fixture);
+}
+
+START_TEST(cut_step_ends_within_its_bounds) {
+    expect_bounded_steps(false);
+    expect_bounded_steps(true);
 }
 END_TEST
 
