@@ -469,7 +469,9 @@ static const struct option rows[] = {
         .offset = offsetof(struct server_options, dbfilename),
         .settle = settle_file_name,
         .default_text = "dump.rdb",
-        .help = "File name of the snapshot in dir.",
+        .help = "File name of the snapshot in dir, with .snapshot in place of .rdb. Only snapshots "
+                "under the name and in the folder of the server's start let the log be trimmed: "
+                "others are copies, and a start would not find them.",
     },
     {
         .name = "appendfilename",
