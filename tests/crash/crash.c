@@ -11,7 +11,7 @@
 static int usage(const char *program) {
     fprintf(stderr,
             "usage: TARN_SERVER=PATH %s [--seconds N] [--rounds N] [--seed S] [--workers N]\n"
-            "           [--appendfsync everysec|always|no]\n",
+            "           [--appendfsync everysec|always|no] [--ballast KEYS]\n",
             program);
     return EX_USAGE;
 }
@@ -35,6 +35,8 @@ int main(int count, char **arguments) {
             plan.seed = strtoull(value, NULL, 10);
         } else if (strcmp(arguments[i], "--workers") == 0) {
             plan.workers = (uint32_t)strtoul(value, NULL, 10);
+        } else if (strcmp(arguments[i], "--ballast") == 0) {
+            plan.ballast = (uint32_t)strtoul(value, NULL, 10);
         } else if (strcmp(arguments[i], "--appendfsync") == 0) {
             plan.sync = value;
         } else {
@@ -49,7 +51,7 @@ int main(int count, char **arguments) {
     struct storm_result result;
     bool is_good = storm_run(&plan, &result);
     printf("%s%s%u kills, %llu requests acknowledged, %llu not, of which %llu were kept\n",
-           result.report, is_good ? "" : "\n", result.rounds,
+           result.report, is_good ? "" : "\n", result.kills,
            (unsigned long long)result.acknowledged, (unsigned long long)result.unanswered,
            (unsigned long long)result.kept);
     return is_good ? EXIT_SUCCESS : EXIT_FAILURE;

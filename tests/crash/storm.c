@@ -23,6 +23,7 @@
 #define WRITERS 3
 #define BANKERS 2
 #define BANK_KEYS 8
+#define BALLAST_DATABASE 10
 #define PIPELINE_MAX 200
 #define PATIENCE_SECONDS 60
 #define ARGUMENTS_MAX 40
@@ -137,7 +138,7 @@ static void server_start(struct storm *storm) {
     char text[1024];
     snprintf(text, sizeof(text),
              "%s --port 0 --unixsocket %s/socket --dir %s --appendonly yes "
-             "--auto-aof-rewrite-percentage 100 %s",
+             "--auto-aof-rewrite-percentage 100 --enable-debug-command yes %s",
              storm->plan->program, storm->folder, storm->folder, storm->options);
     char *arguments[ARGUMENTS_MAX] = {0};
     char *save = NULL;
@@ -160,6 +161,7 @@ static void server_kill(struct storm *storm, int signal) {
     int status = 0;
     waitpid(storm->pid, &status, 0);
     bool is_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    storm->result->kills += is_killed;
     bool is_ended = signal == SIGTERM && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!is_killed && !is_ended) {
         fail(storm, "the server had ended with status %x; see the file output", (unsigned)status);
@@ -577,6 +579,31 @@ static void bank_check(struct storm *storm, redisContext *client) {
     }
 }
 
+static void ballast_check(struct storm *storm, redisContext *client) {
+    append_words(client, "SELECT", BALLAST_DATABASE);
+    skip_replies(client, 1);
+    redisReply *reply = redisCommand(client, "DBSIZE");
+    if (reply == NULL || reply->integer != (long long)storm->plan->ballast) {
+        fail(storm, "ballast: %lld keys are left", reply == NULL ? -1 : reply->integer);
+    }
+    if (reply != NULL) {
+        freeReplyObject(reply);
+    }
+}
+
+static void ballast_make(struct storm *storm) {
+    redisContext *client = client_open(storm);
+    if (client != NULL && storm->plan->ballast > 0) {
+        append_words(client, "SELECT", BALLAST_DATABASE);
+        char count[16];
+        snprintf(count, sizeof(count), "%u", storm->plan->ballast);
+        redisAppendCommand(client, "DEBUG POPULATE %s", count);
+        skip_replies(client, 2);
+        ballast_check(storm, client);
+    }
+    redisFree(client);
+}
+
 static void storm_check(struct storm *storm) {
     redisContext *client = client_open(storm);
     if (client == NULL) {
@@ -584,6 +611,7 @@ static void storm_check(struct storm *storm) {
         return;
     }
     bank_check(storm, client);
+    ballast_check(storm, client);
     for (uint32_t i = 0; !atomic_load(&storm->has_failed) && i < WRITERS; i++) {
         struct finding finding = {.storm = storm, .client = client, .model = model_new()};
         finding.base = storm->writers[i].base;
@@ -734,6 +762,7 @@ bool storm_run(const struct storm_plan *plan, struct storm_result *result) {
     options_choose(storm);
     server_start(storm);
     if (server_wait_ready(storm)) {
+        ballast_make(storm);
         rounds_run(storm);
     }
     if (storm->pid > 0) {

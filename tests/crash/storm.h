@@ -27,11 +27,13 @@ struct storm_plan {
     uint32_t seconds; /* at most, 0: no maximum */
     uint32_t workers; /* 0: each round another count */
     const char *sync; /* of appendfsync; NULL: each round another one */
+    uint32_t ballast; /* keys that nobody changes, so that snapshots and loading last longer */
     bool is_verbose;  /* a line per round on standard output */
 };
 
 struct storm_result {
     uint32_t rounds;                 /* done well */
+    uint32_t kills;                  /* by SIGKILL, those while it loaded among them */
     uint64_t acknowledged;           /* requests */
     uint64_t unanswered;             /* sent, and not acknowledged */
     uint64_t kept;                   /* of these, found after the start */
