@@ -9,6 +9,9 @@
  * A sync that fails sets must_rebuild: from then on nothing is written or synced until the writer
  * has put all unsynced frames into a new segment [rebuild()].
  *
+ * A turn waits until all before it is synced [writer_step(): turn_is_due()]; so the unsynced frames
+ * are of one history, `writing`, and so is what a rebuild writes.
+ *
  * Everything is guarded by the mutex, but for what a comment says. Steps let go of it while they
  * touch the disk; is_writing and is_syncing say meanwhile whose the files are.
  */
@@ -30,6 +33,7 @@
 struct held_frame {
     struct list link;
     uint64_t position;
+    int64_t time_ms;
     uint64_t bytes;      /* header and content */
     uint64_t held_bytes; /* of memory */
     unsigned char header[OPLOG_FRAME_HEADER_BYTES];
@@ -47,6 +51,13 @@ struct full_segment {
 struct segment_record {
     struct list link;
     struct segment_name name;
+    int64_t time_ms; /* of the first frame; 0: none yet, or not known */
+};
+
+/* A history that begins behind what is written. */
+struct pending_turn {
+    struct list link;
+    struct history_origin origin;
 };
 
 struct oplog {
@@ -58,6 +69,10 @@ struct oplog {
     pthread_t writer;
     pthread_t syncer;
     bool is_stopping;
+
+    struct history_origin origin;  /* of what is appended */
+    struct history_origin writing; /* of what is written. Changed by who is_writing */
+    struct list turns;             /* from `writing` to `origin` */
 
     struct list pending;
     struct list unsynced; /* read without the mutex by who has set is_writing during a rebuild */

@@ -1,8 +1,10 @@
 /* A history: the name under which positions of the log compare.
  *
- * Each opening of the log begins a new one, which forks from its parent at the position where the
- * log ended then: what the parent may have held beyond that (and a replica may have seen) has never
- * been part of the new one. The epoch grows with each, so later ones sort behind.
+ * Each start and each promotion of a primary begins a new one, which forks from its parent at the
+ * position where the log ended then: what the parent may have held beyond that (and a replica may
+ * have seen) has never been part of the new one. The epoch grows with each, so later ones sort
+ * behind. A replica's log is in its primary's histories: history and position name the same frame
+ * on both.
  */
 #ifndef TARN_OPLOG_HISTORY_H
 #define TARN_OPLOG_HISTORY_H
@@ -17,6 +19,13 @@
 struct history {
     uint64_t epoch;
     unsigned char id[HISTORY_ID_BYTES];
+};
+
+/* How a history came to be: it forks from its parent at `begin`. */
+struct history_origin {
+    struct history history;
+    struct history parent;
+    uint64_t begin;
 };
 
 /* A child: the next epoch, a random id. */

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "io/clock.h"
 #include "oplog/engine.h"
+#include "oplog/segments.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -45,8 +46,9 @@ void oplog_tell_progress(struct oplog *oplog) {
 
 /* Whether the file is idle, and the frame that was appended just now may go there at once. */
 static bool may_write_directly(const struct oplog *oplog, const struct held_frame *frame) {
-    return oplog->pending.next == &frame->link && !oplog->is_writing && !oplog->is_syncing &&
-           !oplog->must_rebuild && !segment_is_full(oplog, frame->position) &&
+    return oplog->pending.next == &frame->link && list_is_empty(&oplog->turns) &&
+           !oplog->is_writing && !oplog->is_syncing && !oplog->must_rebuild &&
+           !segment_is_full(oplog, frame->position) &&
            oplog->unsynced_bytes < OPLOG_UNSYNCED_BYTES_MAX &&
            atomic_load_explicit(&oplog->error, memory_order_relaxed) == 0;
 }
@@ -61,9 +63,10 @@ static struct held_frame *append_pending(struct oplog *oplog, struct oplog_batch
     frame->bytes = OPLOG_FRAME_HEADER_BYTES + header->length;
     frame->held_bytes = sizeof(*frame) + oplog_batch_held_bytes(&frame->content);
     frame->position = atomic_load_explicit(&oplog->end, memory_order_relaxed);
+    frame->time_ms = header->time_ms;
     header->position = frame->position;
     header->synced = atomic_load_explicit(&oplog->synced, memory_order_relaxed);
-    frame_header_write(frame->header, header, &oplog->plan.history);
+    frame_header_write(frame->header, header, &oplog->origin.history);
     list_push_back(&oplog->pending, &frame->link);
     atomic_fetch_add_explicit(&oplog->pending_bytes, frame->held_bytes, memory_order_relaxed);
     atomic_store_explicit(&oplog->end, held_frame_end(frame), memory_order_release);
@@ -71,16 +74,12 @@ static struct held_frame *append_pending(struct oplog *oplog, struct oplog_batch
     return frame;
 }
 
-uint64_t oplog_append(struct oplog *oplog, struct oplog_batch *batch, int64_t time_ms) {
-    struct frame_header header = {
-        .length = oplog_batch_bytes(batch),
-        .time_ms = time_ms,
-        .checksum = oplog_batch_checksum(batch),
-    };
-    ASSERT(header.length > 0);
+/* With the mutex, which it lets go: appends, and writes at once if it may. Answers the position
+ * behind it. */
+static uint64_t append_unlock(struct oplog *oplog, struct oplog_batch *batch,
+                              struct frame_header *header) {
     bool is_news = false;
-    pthread_mutex_lock(&oplog->mutex);
-    struct held_frame *frame = append_pending(oplog, batch, &header);
+    struct held_frame *frame = append_pending(oplog, batch, header);
     uint64_t end = held_frame_end(frame);
     if (may_write_directly(oplog, frame)) {
         oplog->is_writing = true;
@@ -101,45 +100,130 @@ uint64_t oplog_append(struct oplog *oplog, struct oplog_batch *batch, int64_t ti
     return end;
 }
 
+static struct frame_header header_of(const struct oplog_batch *batch, int64_t time_ms) {
+    return (struct frame_header){
+        .length = oplog_batch_bytes(batch),
+        .time_ms = time_ms,
+        .checksum = oplog_batch_checksum(batch),
+    };
+}
+
+uint64_t oplog_append(struct oplog *oplog, struct oplog_batch *batch, int64_t time_ms) {
+    struct frame_header header = header_of(batch, time_ms);
+    ASSERT(header.length > 0);
+    pthread_mutex_lock(&oplog->mutex);
+    return append_unlock(oplog, batch, &header);
+}
+
+enum oplog_received oplog_append_frame(struct oplog *oplog,
+                                       const struct oplog_received_frame *received,
+                                       struct oplog_batch *batch) {
+    struct frame_header header = header_of(batch, received->time_ms);
+    if (header.length == 0 ||
+        header.length > UINT64_MAX - OPLOG_FRAME_HEADER_BYTES - received->position ||
+        (received->has_checksum && received->checksum != header.checksum)) {
+        return OPLOG_NOT_CONTENT;
+    }
+    pthread_mutex_lock(&oplog->mutex);
+    if (received->position != atomic_load_explicit(&oplog->end, memory_order_relaxed)) {
+        pthread_mutex_unlock(&oplog->mutex);
+        return OPLOG_NOT_AT_END;
+    }
+    append_unlock(oplog, batch, &header);
+    return OPLOG_RECEIVED;
+}
+
+/* ---- histories ---- */
+
+/* With the mutex. */
+static void turn_push(struct oplog *oplog, const struct history_origin *origin) {
+    struct pending_turn *turn = memory_alloc(sizeof(*turn));
+    turn->origin = *origin;
+    list_push_back(&oplog->turns, &turn->link);
+    oplog->origin = *origin;
+    if (oplog->sync_wanted < origin->begin) {
+        oplog->sync_wanted = origin->begin;
+    }
+    pthread_cond_signal(&oplog->writer_wake);
+    pthread_cond_signal(&oplog->syncer_wake);
+}
+
+enum oplog_received oplog_turn(struct oplog *oplog, const struct history_origin *origin) {
+    enum oplog_received answer = OPLOG_RECEIVED;
+    pthread_mutex_lock(&oplog->mutex);
+    if (!history_equal(&origin->parent, &oplog->origin.history) ||
+        origin->history.epoch <= oplog->origin.history.epoch ||
+        origin->history.epoch == UINT64_MAX) {
+        answer = OPLOG_NOT_A_CHILD;
+    } else if (origin->begin != atomic_load_explicit(&oplog->end, memory_order_relaxed)) {
+        answer = OPLOG_NOT_AT_END;
+    } else {
+        turn_push(oplog, origin);
+    }
+    pthread_mutex_unlock(&oplog->mutex);
+    return answer;
+}
+
+struct history_origin oplog_fork(struct oplog *oplog) {
+    pthread_mutex_lock(&oplog->mutex);
+    struct history_origin origin = {
+        .history = history_fork(&oplog->origin.history),
+        .parent = oplog->origin.history,
+        .begin = atomic_load_explicit(&oplog->end, memory_order_relaxed),
+    };
+    turn_push(oplog, &origin);
+    pthread_mutex_unlock(&oplog->mutex);
+    return origin;
+}
+
+struct history_origin oplog_origin(struct oplog *oplog) {
+    pthread_mutex_lock(&oplog->mutex);
+    struct history_origin origin = oplog->origin;
+    pthread_mutex_unlock(&oplog->mutex);
+    return origin;
+}
+
 /* ---- opening ---- */
 
-struct segments_found {
-    struct oplog *oplog;
-    bool has_later; /* than what is to be begun */
-};
-
-static void segment_found(void *context, const char *text) {
-    struct segments_found *found = context;
-    struct segment_name name;
-    if (!segment_name_read(text, &name)) {
-        return;
-    }
-    const struct oplog_plan *plan = &found->oplog->plan;
-    found->has_later |= name.first > plan->begin || name.epoch >= plan->history.epoch;
-    struct segment_record *record = memory_alloc(sizeof(*record));
-    record->name = name;
-    struct list *place = &found->oplog->segments;
-    while (place->previous != &found->oplog->segments) {
-        const struct segment_record *before =
-            LIST_ENTRY(place->previous, struct segment_record, link);
-        if (before->name.first < name.first ||
-            (before->name.first == name.first && before->name.epoch < name.epoch)) {
-            break;
+/* Whether the log that was found may be gone on from. */
+static bool may_go_on(const struct oplog_plan *plan, const struct segments *segments) {
+    for (size_t i = 0; i < segments->count; i++) {
+        const struct segment_name *name = &segments->found[i].name;
+        if (name->first > plan->begin || name->epoch > plan->history.epoch ||
+            (name->epoch == plan->history.epoch && !plan->is_continued)) {
+            return false;
         }
-        place = place->previous;
     }
-    list_insert_before(place, &record->link);
+    if (!plan->is_continued || segments->count == 0) {
+        return true;
+    }
+    const struct segment_found *last = &segments->found[segments->count - 1];
+    return last->problem == NULL && history_equal(&last->header.history, &plan->history);
+}
+
+static void segments_keep(struct oplog *oplog, const struct segments *segments) {
+    for (size_t i = 0; i < segments->count; i++) {
+        struct segment_record *record = memory_alloc(sizeof(*record));
+        record->name = segments->found[i].name;
+        record->time_ms = segments->found[i].time_ms;
+        list_push_back(&oplog->segments, &record->link);
+    }
 }
 
 static int segments_begin(struct oplog *oplog) {
     const struct disk *disk = oplog->plan.disk;
+    struct segments segments = SEGMENTS_EMPTY;
     int status = disk->lock(disk->context);
-    struct segments_found found = {.oplog = oplog};
-    status = status != 0 ? status : disk->list(disk->context, segment_found, &found);
-    if (status == 0 && found.has_later) {
+    status = status != 0 ? status : segments_read(&segments, disk);
+    if (status == 0 && !may_go_on(&oplog->plan, &segments)) {
         status = -EEXIST;
     }
-    return status != 0 ? status : writer_begin(oplog);
+    if (status == 0) {
+        segments_keep(oplog, &segments);
+        status = writer_begin(oplog);
+    }
+    segments_free(&segments);
+    return status;
 }
 
 static void segments_forget(struct oplog *oplog) {
@@ -172,13 +256,9 @@ static void threads_start(struct oplog *oplog) {
     pthread_setname_np(oplog->syncer, "log-syncer");
 }
 
-struct oplog *oplog_open(const struct oplog_plan *plan, int *error) {
-    ASSERT(!history_is_none(&plan->history) && plan->history.epoch > plan->parent.epoch);
-    struct oplog *oplog = memory_alloc_zeroed(sizeof(*oplog));
-    oplog->plan = *plan;
-    if (oplog->plan.segment_bytes == 0) {
-        oplog->plan.segment_bytes = OPLOG_SEGMENT_BYTES;
-    }
+static void state_init(struct oplog *oplog) {
+    const struct oplog_plan *plan = &oplog->plan;
+    list_init(&oplog->turns);
     list_init(&oplog->pending);
     list_init(&oplog->unsynced);
     list_init(&oplog->spare);
@@ -188,6 +268,23 @@ struct oplog *oplog_open(const struct oplog_plan *plan, int *error) {
     atomic_init(&oplog->written, plan->begin);
     atomic_init(&oplog->synced, plan->begin);
     atomic_init(&oplog->sync, (int)plan->sync);
+}
+
+struct oplog *oplog_open(const struct oplog_plan *plan, int *error) {
+    ASSERT(!history_is_none(&plan->history) && plan->history.epoch > plan->parent.epoch);
+    ASSERT(!plan->is_continued || plan->history_begin <= plan->begin);
+    struct oplog *oplog = memory_alloc_zeroed(sizeof(*oplog));
+    oplog->plan = *plan;
+    if (oplog->plan.segment_bytes == 0) {
+        oplog->plan.segment_bytes = OPLOG_SEGMENT_BYTES;
+    }
+    oplog->origin = (struct history_origin){
+        .history = plan->history,
+        .parent = plan->parent,
+        .begin = plan->is_continued ? plan->history_begin : plan->begin,
+    };
+    oplog->writing = oplog->origin;
+    state_init(oplog);
     *error = segments_begin(oplog);
     if (*error != 0) {
         segments_forget(oplog);
@@ -222,10 +319,17 @@ static int finish(struct oplog *oplog) {
     uint64_t failures_max = oplog->failures + 1;
     while (oplog->failures < failures_max && (writer_step(oplog) || syncer_step(oplog))) {
     }
-    bool is_done = atomic_load(&oplog->synced) == atomic_load(&oplog->end);
+    bool is_done =
+        atomic_load(&oplog->synced) == atomic_load(&oplog->end) && list_is_empty(&oplog->turns);
     int status = is_done ? 0 : -(oplog->last_error != 0 ? oplog->last_error : EIO);
     pthread_mutex_unlock(&oplog->mutex);
     return status;
+}
+
+static void turns_forget(struct oplog *oplog) {
+    for (struct list *link; (link = list_pop_front(&oplog->turns)) != NULL;) {
+        memory_free(LIST_ENTRY(link, struct pending_turn, link));
+    }
 }
 
 static void files_close(struct oplog *oplog) {
@@ -251,6 +355,7 @@ int oplog_close(struct oplog *oplog) {
     int status = finish(oplog);
     files_close(oplog);
     segments_forget(oplog);
+    turns_forget(oplog);
     held_frames_free(&oplog->pending);
     held_frames_free(&oplog->unsynced);
     held_frames_free(&oplog->spare);
@@ -291,16 +396,17 @@ bool oplog_is_full(const struct oplog *oplog) {
            OPLOG_PENDING_BYTES_MAX;
 }
 
-const struct history *oplog_history(const struct oplog *oplog) {
-    return &oplog->plan.history;
+static uint64_t list_count(const struct list *list) {
+    uint64_t count = 0;
+    LIST_FOR_EACH(link, list) {
+        count++;
+    }
+    return count;
 }
 
 void oplog_figures_read(struct oplog *oplog, struct oplog_figures *figures) {
     pthread_mutex_lock(&oplog->mutex);
-    uint64_t segments = 0;
-    LIST_FOR_EACH(link, &oplog->segments) {
-        segments++;
-    }
+    uint64_t segments = list_count(&oplog->segments);
     *figures = (struct oplog_figures){
         .start = LIST_ENTRY(oplog->segments.next, struct segment_record, link)->name.first,
         .end = atomic_load(&oplog->end),
@@ -310,6 +416,7 @@ void oplog_figures_read(struct oplog *oplog, struct oplog_figures *figures) {
         .unsynced_bytes = oplog->unsynced_bytes,
         .spare_bytes = oplog->spare_bytes,
         .segments = segments,
+        .turns_pending = list_count(&oplog->turns),
         .appends = oplog->appends,
         .appends_handed_over = oplog->appends_handed_over,
         .syncs = oplog->syncs,
@@ -332,13 +439,20 @@ void oplog_set_sync(struct oplog *oplog, enum oplog_sync sync) {
     oplog->plan.progress(oplog->plan.context);
 }
 
+/* With the mutex: all frames before the position, and all turns up to it. */
+static bool is_durable(const struct oplog *oplog, uint64_t position) {
+    return atomic_load(&oplog->synced) >= position &&
+           (list_is_empty(&oplog->turns) ||
+            LIST_ENTRY(oplog->turns.next, struct pending_turn, link)->origin.begin > position);
+}
+
 int oplog_sync_wait(struct oplog *oplog) {
     pthread_mutex_lock(&oplog->mutex);
     uint64_t wanted = atomic_load(&oplog->end);
     if (oplog->sync_wanted < wanted) {
         oplog->sync_wanted = wanted;
     }
-    while (atomic_load(&oplog->synced) < wanted && atomic_load(&oplog->error) == 0) {
+    while (!is_durable(oplog, wanted) && atomic_load(&oplog->error) == 0) {
         if (oplog->plan.is_stepwise) {
             writer_step(oplog);
             syncer_step(oplog);
@@ -348,7 +462,7 @@ int oplog_sync_wait(struct oplog *oplog) {
             pthread_cond_wait(&oplog->settled, &oplog->mutex);
         }
     }
-    int status = atomic_load(&oplog->synced) >= wanted ? 0 : -atomic_load(&oplog->error);
+    int status = is_durable(oplog, wanted) ? 0 : -atomic_load(&oplog->error);
     pthread_mutex_unlock(&oplog->mutex);
     return status;
 }
@@ -358,9 +472,10 @@ int oplog_sync_wait(struct oplog *oplog) {
 static bool is_enough(const struct oplog *oplog, const struct segment_record *record,
                       uint64_t position) {
     uint64_t first = record->name.first;
-    bool is_durable = first < atomic_load(&oplog->synced) || first == oplog->plan.begin ||
-                      record->name.epoch < oplog->plan.history.epoch;
-    return first <= position && is_durable;
+    bool is_known = first < atomic_load(&oplog->synced) || first == oplog->plan.begin ||
+                    first == oplog->writing.begin ||
+                    record->name.epoch < oplog->writing.history.epoch;
+    return first <= position && is_known;
 }
 
 /* Takes the oldest record, if it may go. */

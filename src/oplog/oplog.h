@@ -3,7 +3,8 @@
  * reader.h are the side that reads.
  *
  * Lifecycle: oplog_recover(), then oplog_open() with a new history that forks from the recovered
- * one, appends from any thread, oplog_close().
+ * one, or, on a node that follows another's log, in the recovered one; appends from any thread,
+ * oplog_close().
  *
  * 1. oplog_append() gives the frame its position. The caller's thread writes it while the file is
  *    idle (nobody writes or syncs, nothing waits, the segment has room); otherwise the writer
@@ -18,6 +19,15 @@
  *    write. All that was not synced is written to a new segment, which takes the place of the old
  *    ones from there on. Meanwhile oplog_error() is not 0 and writes are to be refused.
  * 5. Memory is bounded: while oplog_is_full() nobody is to append, but for what is under way.
+ *
+ * 6. A history ends where the next one begins, on disk too: before the first segment of a history
+ *    is made, all of the one before is synced; before a frame is written to it, it is durable
+ *    itself.
+ *
+ * A log follows another node's when its frames are that log's at the same positions, in the same
+ * histories: opened with is_continued, fed by oplog_append_frame(), and led from one history to the
+ * next by oplog_turn(). Contents are the same to the byte; of a frame's header only `synced` is
+ * this node's own.
  *
  * Segments follow one another without a gap. The next one's file is made ahead of time, so that the
  * change costs a header and a rename.
@@ -47,9 +57,13 @@ struct oplog;
 
 struct oplog_plan {
     const struct disk *disk; /* outlives the log */
-    struct history history;  /* new: history_fork() of the parent */
+    struct history history;  /* new: history_fork() of the parent; or the one to go on in */
     struct history parent;   /* recovered, of a snapshot, or none */
-    uint64_t begin;          /* where the parent ended */
+    uint64_t begin;          /* where the log goes on: where the parent ended */
+    /* The log goes on in a history that is there already, and that began at history_begin. The
+     * folder's log ends at `begin` in it, or there is none: then it begins there. */
+    bool is_continued;
+    uint64_t history_begin;
     unsigned char node_id[OPLOG_NODE_ID_BYTES];
     enum oplog_sync sync;
     uint64_t segment_bytes; /* 0: OPLOG_SEGMENT_BYTES */
@@ -60,8 +74,9 @@ struct oplog_plan {
     bool is_stepwise; /* no threads: a test calls oplog_step_write() and oplog_step_sync() */
 };
 
-/* Begins the history: a first segment, durable before this returns. NULL: *error is a negative
- * errno (-EBUSY: the folder belongs to another process). Blocks. */
+/* Begins a segment, durable before this returns. NULL: *error is a negative errno (-EBUSY: the
+ * folder belongs to another process; -EEXIST: it holds a log that this one does not go on from).
+ * Blocks. */
 struct oplog *oplog_open(const struct oplog_plan *plan, int *error);
 /* Writes and syncs all that was appended, trying each once, and frees the log. 0, or the negative
  * errno because of which something was lost. Nobody may use the log any more. Blocks. */
@@ -70,6 +85,37 @@ int oplog_close(struct oplog *oplog);
 /* Appends the batch, which is not empty, as one frame; takes its content, and leaves it empty with
  * room. Answers the position behind it. Any thread. */
 uint64_t oplog_append(struct oplog *oplog, struct oplog_batch *batch, int64_t time_ms);
+
+/* What a peer may get wrong is told, and nothing has happened. */
+enum oplog_received {
+    OPLOG_RECEIVED,
+    OPLOG_NOT_AT_END,  /* the position is not the log's end: something was left out, or repeated */
+    OPLOG_NOT_CONTENT, /* empty, too long for positions, or not what the checksum is of */
+    OPLOG_NOT_A_CHILD, /* of the log's history: another parent, no later epoch, or the last one */
+};
+
+/* A frame of another node's log. */
+struct oplog_received_frame {
+    uint64_t position;
+    int64_t time_ms;
+    uint64_t checksum; /* checksum_bytes() of the content; has_checksum: to be compared */
+    bool has_checksum;
+};
+
+/* As oplog_append(), at that position, which must be the end: the batch is taken if it is RECEIVED,
+ * and left as it is otherwise. */
+enum oplog_received oplog_append_frame(struct oplog *oplog,
+                                       const struct oplog_received_frame *received,
+                                       struct oplog_batch *batch);
+
+/* From here on the history holds: origin->begin is the log's end, and its parent the log's history.
+ * Takes effect at once for what is appended, and on disk in order, as an append does: what comes
+ * behind it is not written before all before it is synced. Any thread, waits for nothing. */
+enum oplog_received oplog_turn(struct oplog *oplog, const struct history_origin *origin);
+/* A turn to a random history, wherever the end is: the promotion of this node. Answers it. */
+struct history_origin oplog_fork(struct oplog *oplog);
+/* The history in which the next frame is appended. Any thread. */
+struct history_origin oplog_origin(struct oplog *oplog);
 
 /* Positions: any thread, cheap. */
 uint64_t oplog_end_position(const struct oplog *oplog);  /* behind the last append */
@@ -82,13 +128,10 @@ int oplog_error(const struct oplog *oplog);
 /* Whoever wants to append must wait; progress() tells when it is over. Any thread, cheap. */
 bool oplog_is_full(const struct oplog *oplog);
 
-/* The history is the plan's for as long as the log is open. */
-const struct history *oplog_history(const struct oplog *oplog);
-
 void oplog_set_sync(struct oplog *oplog, enum oplog_sync sync);
 
-/* Waits until all that has been appended is synced. 0, or a negative errno, as soon as an error is
- * there. Not on workers. */
+/* Waits until all that has been appended is synced, turns included. 0, or a negative errno, as soon
+ * as an error is there. Not on workers. */
 int oplog_sync_wait(struct oplog *oplog);
 
 /* Removes the segments that end at or before the position, never the current one, nor one whose
@@ -106,6 +149,7 @@ struct oplog_figures {
     uint64_t spare_bytes;    /* in memory, for the next appends */
     uint64_t size_bytes;     /* of all segments, without room set aside */
     uint64_t segments;
+    uint64_t turns_pending; /* not on disk yet */
     uint64_t appends;
     uint64_t appends_handed_over; /* those that the writer thread wrote */
     uint64_t syncs;

@@ -42,7 +42,7 @@ static int header_read(struct segment_found *found, const struct disk *disk) {
     if (file == NULL) {
         return error;
     }
-    unsigned char bytes[OPLOG_SEGMENT_HEADER_BYTES];
+    unsigned char bytes[OPLOG_SEGMENT_HEADER_BYTES + OPLOG_FRAME_HEADER_BYTES];
     int64_t size = disk->size(file);
     int64_t length = size < 0 ? size : disk->read(file, bytes, sizeof(bytes), 0);
     disk->close(file);
@@ -58,6 +58,12 @@ static int header_read(struct segment_found *found, const struct disk *disk) {
     if (found->problem == NULL && (found->header.first != found->name.first ||
                                    found->header.history.epoch != found->name.epoch)) {
         found->problem = "the segment's header belongs to another name";
+    }
+    struct frame_header frame;
+    if (found->problem == NULL && length == sizeof(bytes) &&
+        frame_header_read(bytes + OPLOG_SEGMENT_HEADER_BYTES, &found->header.history, &frame) &&
+        frame.position == found->header.first) {
+        found->time_ms = frame.time_ms;
     }
     return 0;
 }

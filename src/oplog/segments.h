@@ -12,6 +12,7 @@ struct segment_found {
     struct segment_header header; /* only if there is no problem */
     const char *problem;          /* NULL, or what is wrong with the header */
     uint64_t size;                /* of the file, room set aside included */
+    int64_t time_ms;              /* of the first frame, 0: none can be read */
 };
 
 struct segments {

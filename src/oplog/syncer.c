@@ -118,7 +118,7 @@ bool syncer_step(struct oplog *oplog) {
     }
     oplog_error_update(oplog);
     pthread_cond_broadcast(&oplog->settled);
-    if (oplog->must_rebuild || !list_is_empty(&oplog->pending)) {
+    if (oplog->must_rebuild || !list_is_empty(&oplog->pending) || !list_is_empty(&oplog->turns)) {
         pthread_cond_signal(&oplog->writer_wake);
     }
     oplog_tell_progress(oplog);

@@ -75,6 +75,10 @@ void writer_written(struct oplog *oplog, size_t count, int status) {
         return;
     }
     oplog->write_error = 0;
+    struct segment_record *last = LIST_ENTRY(oplog->segments.previous, struct segment_record, link);
+    if (last->time_ms == 0 && count > 0) {
+        last->time_ms = LIST_ENTRY(oplog->pending.next, struct held_frame, link)->time_ms;
+    }
     for (size_t i = 0; i < count; i++) {
         struct list *link = list_pop_front(&oplog->pending);
         struct held_frame *frame = LIST_ENTRY(link, struct held_frame, link);
@@ -137,12 +141,13 @@ static void next_drop(struct oplog *oplog) {
     oplog->next_file = NULL;
 }
 
-static int next_write_header(struct oplog *oplog, uint64_t first) {
+static int next_write_header(struct oplog *oplog, const struct history_origin *origin,
+                             uint64_t first) {
     unsigned char bytes[OPLOG_SEGMENT_HEADER_BYTES];
     struct segment_header header = {
-        .history = oplog->plan.history,
-        .parent = oplog->plan.parent,
-        .begin = oplog->plan.begin,
+        .history = origin->history,
+        .parent = origin->parent,
+        .begin = origin->begin,
         .first = first,
     };
     memcpy(header.node_id, oplog->plan.node_id, OPLOG_NODE_ID_BYTES);
@@ -151,11 +156,12 @@ static int next_write_header(struct oplog *oplog, uint64_t first) {
     return oplog->plan.disk->write(oplog->next_file, &part, 1, 0);
 }
 
-static int next_rename(const struct oplog *oplog, uint64_t first) {
+static int next_rename(const struct oplog *oplog, const struct history_origin *origin,
+                       uint64_t first) {
     char name[SEGMENT_NAME_BYTES];
     segment_name_write(name, (struct segment_name){
                                  .first = first,
-                                 .epoch = oplog->plan.history.epoch,
+                                 .epoch = origin->history.epoch,
                              });
     const struct disk *disk = oplog->plan.disk;
     return disk->rename(disk->context, NEXT_SEGMENT_NAME, name);
@@ -170,11 +176,12 @@ static void next_enter(struct oplog *oplog, uint64_t first) {
     oplog->names_changed = true;
     const struct segment_record *last =
         LIST_ENTRY(oplog->segments.previous, struct segment_record, link);
-    uint64_t epoch = oplog->plan.history.epoch;
-    /* After a failed sync it may have taken the place of one with that name. */
+    uint64_t epoch = oplog->writing.history.epoch;
+    /* After a failed sync, or an opening where nothing was behind it, it may have taken the place
+     * of one with that name. */
     if (list_is_empty(&oplog->segments) || last->name.first != first || last->name.epoch != epoch) {
         struct segment_record *record = memory_alloc(sizeof(*record));
-        record->name = (struct segment_name){.first = first, .epoch = epoch};
+        *record = (struct segment_record){.name = {.first = first, .epoch = epoch}};
         list_push_back(&oplog->segments, &record->link);
     }
 }
@@ -182,18 +189,24 @@ static void next_enter(struct oplog *oplog, uint64_t first) {
 /* Without the mutex, by who has set is_writing. */
 static int next_begin(struct oplog *oplog, uint64_t first) {
     int status = oplog->next_file != NULL ? 0 : next_make(oplog, &oplog->next_file);
-    status = status != 0 ? status : next_write_header(oplog, first);
-    return status != 0 ? status : next_rename(oplog, first);
+    status = status != 0 ? status : next_write_header(oplog, &oplog->writing, first);
+    return status != 0 ? status : next_rename(oplog, &oplog->writing, first);
+}
+
+/* As next_begin(), durable, and in that history. */
+static int next_begin_durably(struct oplog *oplog, const struct history_origin *origin,
+                              uint64_t first) {
+    const struct disk *disk = oplog->plan.disk;
+    int status = oplog->next_file != NULL ? 0 : next_make(oplog, &oplog->next_file);
+    status = status != 0 ? status : next_write_header(oplog, origin, first);
+    status = status != 0 ? status : disk->sync(oplog->next_file);
+    status = status != 0 ? status : next_rename(oplog, origin, first);
+    return status != 0 ? status : disk->sync_names(disk->context);
 }
 
 int writer_begin(struct oplog *oplog) {
-    const struct disk *disk = oplog->plan.disk;
     uint64_t first = oplog->plan.begin;
-    int status = next_make(oplog, &oplog->next_file);
-    status = status != 0 ? status : next_write_header(oplog, first);
-    status = status != 0 ? status : disk->sync(oplog->next_file);
-    status = status != 0 ? status : next_rename(oplog, first);
-    status = status != 0 ? status : disk->sync_names(disk->context);
+    int status = next_begin_durably(oplog, &oplog->writing, first);
     if (status != 0) {
         if (oplog->next_file != NULL) {
             next_drop(oplog);
@@ -252,7 +265,7 @@ static int superseded_remove(struct oplog *oplog, uint64_t first) {
 
 static int rewrite_unsynced(struct oplog *oplog, uint64_t first) {
     int status = oplog->next_file != NULL ? 0 : next_make(oplog, &oplog->next_file);
-    status = status != 0 ? status : next_write_header(oplog, first);
+    status = status != 0 ? status : next_write_header(oplog, &oplog->writing, first);
     struct list *link = oplog->unsynced.next;
     while (status == 0 && link != &oplog->unsynced) {
         size_t count = frames_at_once(&oplog->unsynced, link, 0);
@@ -264,7 +277,7 @@ static int rewrite_unsynced(struct oplog *oplog, uint64_t first) {
     /* It may take the place of the history's first segment, which is always durable. */
     status = status != 0 ? status : oplog->plan.disk->sync(oplog->next_file);
     /* The old segments go last: until then they may be all that outlives the process. */
-    status = status != 0 ? status : next_rename(oplog, first);
+    status = status != 0 ? status : next_rename(oplog, &oplog->writing, first);
     return status != 0 ? status : superseded_remove(oplog, first);
 }
 
@@ -302,10 +315,68 @@ static void rebuild(struct oplog *oplog) {
     pthread_cond_signal(&oplog->syncer_wake);
 }
 
+/* ---- turns ---- */
+
+static const struct history_origin *first_turn(const struct oplog *oplog) {
+    return list_is_empty(&oplog->turns)
+               ? NULL
+               : &LIST_ENTRY(oplog->turns.next, struct pending_turn, link)->origin;
+}
+
+/* All before the next history is written. */
+static bool turn_is_next(const struct oplog *oplog) {
+    const struct history_origin *origin = first_turn(oplog);
+    return origin != NULL &&
+           origin->begin == atomic_load_explicit(&oplog->written, memory_order_relaxed);
+}
+
+/* And synced, names included. */
+static bool turn_is_due(const struct oplog *oplog) {
+    return turn_is_next(oplog) && !oplog->is_syncing && !oplog->names_changed &&
+           list_is_empty(&oplog->full) && list_is_empty(&oplog->unsynced);
+}
+
+/* With the mutex, which is let go meanwhile. */
+static void turn_enter(struct oplog *oplog) {
+    struct pending_turn *turn = LIST_ENTRY(oplog->turns.next, struct pending_turn, link);
+    const struct history_origin *origin = &turn->origin;
+    oplog->is_writing = true;
+    pthread_mutex_unlock(&oplog->mutex);
+    int status = next_begin_durably(oplog, origin, origin->begin);
+    pthread_mutex_lock(&oplog->mutex);
+    oplog->is_writing = false;
+    if (status != 0) {
+        if (oplog->next_file != NULL) {
+            next_drop(oplog);
+        }
+        written_failed(oplog, status);
+        return;
+    }
+    if (oplog->file != NULL) {
+        segment_leave(oplog);
+    }
+    oplog->writing = *origin;
+    next_enter(oplog, origin->begin);
+    oplog->names_changed = false;
+    oplog->write_error = 0;
+    list_remove(&turn->link);
+    memory_free(turn);
+    pthread_cond_broadcast(&oplog->settled);
+    pthread_cond_signal(&oplog->syncer_wake);
+}
+
 /* ---- the thread ---- */
 
 static bool may_write(const struct oplog *oplog) {
-    return !list_is_empty(&oplog->pending) && oplog->unsynced_bytes < OPLOG_UNSYNCED_BYTES_MAX;
+    return !list_is_empty(&oplog->pending) && !turn_is_next(oplog) &&
+           oplog->unsynced_bytes < OPLOG_UNSYNCED_BYTES_MAX;
+}
+
+/* Where the segment that is written to ends at the latest. */
+static uint64_t position_max(const struct oplog *oplog) {
+    uint64_t full = oplog->file_first + oplog->plan.segment_bytes;
+    const struct history_origin *origin = first_turn(oplog);
+    return origin != NULL && origin->begin < full ? origin->begin : full;
 }
 
 /* With the mutex, which is let go meanwhile: one write of what is pending. */
@@ -327,8 +398,7 @@ static void write_pending(struct oplog *oplog) {
     size_t count = 0;
     if (status == 0) {
         struct list *link = oplog->pending.next;
-        count =
-            frames_at_once(&oplog->pending, link, oplog->file_first + oplog->plan.segment_bytes);
+        count = frames_at_once(&oplog->pending, link, position_max(oplog));
         pthread_mutex_unlock(&oplog->mutex);
         status = writer_write_frames(oplog, oplog->file, oplog->file_first, link, count);
         pthread_mutex_lock(&oplog->mutex);
@@ -358,6 +428,8 @@ bool writer_step(struct oplog *oplog) {
             return false;
         }
         rebuild(oplog);
+    } else if (turn_is_due(oplog)) {
+        turn_enter(oplog);
     } else if (may_write(oplog)) {
         write_pending(oplog);
     } else if (wants_next(oplog)) {

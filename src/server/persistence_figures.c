@@ -66,7 +66,7 @@ static void read_snapshots(const struct saving_status *status,
 
 static void read_log(const struct server *server, const struct saving_status *status,
                      struct persistence_figures *figures) {
-    const struct oplog *oplog = server->node.log;
+    struct oplog *oplog = server->node.log;
     const struct oplog_figures *log = &status->log;
     figures->current_bytes = status->base_bytes;
     if (!status->has_log) {
@@ -77,7 +77,8 @@ static void read_log(const struct server *server, const struct saving_status *st
     figures->buffer_bytes = log->pending_bytes;
     figures->pending_sync = log->unsynced_bytes > 0;
     figures->delayed_syncs = log->syncs_delayed;
-    history_format(figures->history, oplog_history(oplog));
+    struct history_origin origin = oplog_origin(oplog);
+    history_format(figures->history, &origin.history);
     figures->position = log->end;
     figures->written = log->written;
     figures->synced = log->synced;

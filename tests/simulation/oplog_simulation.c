@@ -315,7 +315,7 @@ static void snapshot_take(struct simulation *simulation) {
         return;
     }
     simulation->snapshot_position = simulation->appended[index + below(simulation, count)].end;
-    simulation->snapshot_history = *oplog_history(simulation->oplog);
+    simulation->snapshot_history = oplog_origin(simulation->oplog).history;
     oplog_trim(simulation->oplog, simulation->snapshot_position);
 }
 

@@ -35,7 +35,7 @@ static uint64_t write_log(struct log_place *place, struct history *history, size
         oplog_step_write(oplog);
         oplog_step_sync(oplog);
     }
-    *history = *oplog_history(oplog);
+    *history = oplog_origin(oplog).history;
     uint64_t end = oplog_end_position(oplog);
     ck_assert_int_eq(oplog_close(oplog), 0);
     return end;
@@ -83,7 +83,7 @@ START_TEST(what_was_appended_comes_back_in_order_over_histories) {
     /* One opening without a frame, one with two. */
     struct place_log how = {.parent = recovery.history, .begin = recovery.end};
     struct oplog *oplog = place_log_open(&place, how);
-    how.parent = *oplog_history(oplog);
+    how.parent = oplog_origin(oplog).history;
     ck_assert_int_eq(oplog_close(oplog), 0);
     oplog_recovery_free(&recovery);
     oplog = place_log_open(&place, how);
