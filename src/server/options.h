@@ -7,10 +7,12 @@
 #ifndef TARN_SERVER_OPTIONS_H
 #define TARN_SERVER_OPTIONS_H
 
+#include "store/keyspace.h"
 #include "store/store_options.h"
 #include "worker/worker_options.h"
 
 #define OPTIONS_WORKERS_MAX 64
+_Static_assert(OPTIONS_WORKERS_MAX <= KEYSPACE_STORES_MAX, "each worker has a store");
 #define OPTIONS_DATABASES_MAX 65536
 #define OPTIONS_BIND_ADDRESSES_MAX 16
 #define OPTIONS_SAVE_POINTS_MAX 64

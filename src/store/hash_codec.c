@@ -8,8 +8,6 @@
 
 enum { TYPE_HASH = 4, TYPE_HASH_PACK = 16 };
 
-/* A pack stays below what its 32 bits of length can say. */
-#define PACK_BYTES_MAX ((size_t)1 << 30)
 #define PACK_BYTES_MIN ((size_t)256)
 
 /* ---- writing ---- */
@@ -144,7 +142,7 @@ static enum value_decode_status builder_add(struct builder *builder, struct span
         size_t count = listpack_count(builder->pack) / 2;
         if (count < builder->entries_max && field.length <= builder->value_bytes_max &&
             value.length <= builder->value_bytes_max &&
-            listpack_bytes(builder->pack) + field.length + value.length <= PACK_BYTES_MAX) {
+            listpack_bytes(builder->pack) + field.length + value.length <= HASH_PACK_BYTES_MAX) {
             return pack_add(builder, field, value);
         }
         builder_convert(builder);

@@ -5,9 +5,6 @@
 
 _Static_assert(HASH_SCRATCH_BYTES >= LISTPACK_NUMBER_TEXT_MAX, "a scratch holds any number");
 
-/* A pack stays well below what its 32 bits of length can say: the limit that Redis has. */
-#define PACK_BYTES_MAX ((size_t)1 << 30)
-
 /* A field of a table is one allocation:
  *
  *   OFFSET  SIZE    MEANING
@@ -266,7 +263,7 @@ static bool pack_put(struct store *store, uint64_t *cell, const struct pair *pai
     size_t length_max = (size_t)options->hash_max_listpack_value;
     size_t added = pair->field.length + pair->value.length;
     if (pair->field.length > length_max || pair->value.length > length_max ||
-        listpack_bytes(pack) + added > PACK_BYTES_MAX) {
+        listpack_bytes(pack) + added > HASH_PACK_BYTES_MAX) {
         return fields_put(store, convert(store, cell), pair);
     }
     size_t position = listpack_find(pack, listpack_first(pack), pair->field, 1);

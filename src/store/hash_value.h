@@ -11,6 +11,8 @@
 #include "store/store.h"
 
 #define HASH_SCRATCH_BYTES 32
+/* A list pack stays well below what its 32 bits of length can say: the limit that Redis has. */
+#define HASH_PACK_BYTES_MAX ((size_t)1 << 30)
 
 size_t hash_value_length(const struct entry *entry);
 /* The value of a field; false when there is none. *value points into the hash, or to

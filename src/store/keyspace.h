@@ -7,6 +7,7 @@
 #include "store/store.h"
 
 #define KEYSPACE_STORES_MAX 64
+_Static_assert(KEYSPACE_STORES_MAX <= UINT8_MAX + 1, "owners are bytes");
 
 struct keyspace {
     struct store *stores[KEYSPACE_STORES_MAX];

@@ -6,7 +6,6 @@
 
 #define LRU_CLOCK_MASK ((UINT32_C(1) << 24) - 1)
 #define LFU_START 5
-#define RANDOM_TRIES_MAX 100
 /* The bytes that a burial frees are looked at after so many elements. */
 #define BURY_PIECE_ELEMENTS 16
 

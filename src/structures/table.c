@@ -7,7 +7,6 @@
 #define SEGMENT_BYTES (SEGMENT_BUCKETS * BUCKET_BYTES)
 #define GROUP_SEGMENTS (UINT32_C(1) << TABLE_GROUP_BITS)
 #define LAST_CELL (TABLE_BUCKET_CELLS - 1)
-#define RANDOM_TRIES_MAX 128
 
 _Static_assert(sizeof(struct table_bucket) == 64, "a bucket is a cache line");
 _Static_assert(sizeof(struct table) == 16, "slot headers are small");
@@ -370,7 +369,7 @@ void *table_random(const struct table *table, struct random *random) {
     /* A bucket and a place in it, both by chance, until there is an element: each has the same
      * chance, but for those of a chain longer than the places, which have a little less. */
     const uint32_t places = TABLE_BUCKET_CELLS * 2;
-    for (int tries = 0; tries < RANDOM_TRIES_MAX; tries++) {
+    for (int tries = 0; tries < TABLE_RANDOM_TRIES_MAX; tries++) {
         uint32_t index = (uint32_t)random_below(random, table->bucket_count);
         const struct table_bucket *bucket = table_bucket(table, index);
         uint32_t place = (uint32_t)random_below(random, places);

@@ -45,6 +45,8 @@
 #define TABLE_GROW_HALVES 13
 #define TABLE_SHRINK_HALVES 5
 #define TABLE_SCAN_BITS 48
+/* Buckets that a draw by chance tries before it walks to the next one with an element. */
+#define TABLE_RANDOM_TRIES_MAX 128
 /* Splits and merges that one insertion or removal may have to do. */
 #define TABLE_STEPS_MAX 2
 

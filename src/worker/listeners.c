@@ -78,11 +78,14 @@ void listeners_resume(struct listeners *listeners) {
 
 static void acceptable(void *context, unsigned events) {
     struct listener *listener = context;
+    /* A flood at one of them does not shut the others. */
+    const uint32_t share = TICK_ACCEPTS_MAX / listener->owner->count;
     (void)events;
-    for (int i = 0; i < TICK_ACCEPTS_MAX; i++) {
+    for (uint32_t i = 0; i < share; i++) {
         int fd = -1;
         switch (network_accept(listener->fd, &fd)) {
         case NETWORK_ACCEPTED:
+            listener->owner->worker->work.accepts++;
             welcome(listener->owner, fd, listener->is_unix);
             break;
         case NETWORK_ACCEPT_NONE:

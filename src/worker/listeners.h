@@ -1,10 +1,13 @@
-/* Listeners: worker 0 accepts, and spreads the connections over the workers in turn.
+/* Listeners: worker 0 accepts, and spreads the connections over the workers in turn. The
+ * listeners share TICK_ACCEPTS_MAX evenly.
  */
 #ifndef TARN_WORKER_LISTENERS_H
 #define TARN_WORKER_LISTENERS_H
 
 #include "io/network.h"
 #include "worker/worker.h"
+
+_Static_assert(NETWORK_LISTENERS_MAX + 1 <= TICK_ACCEPTS_MAX, "each accepts one in a tick");
 
 struct listener {
     struct listeners *owner;

@@ -10,6 +10,7 @@
 #define TARN_WORKER_STOP_H
 
 #include "base/list.h"
+#include "store/keyspace.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -35,6 +36,7 @@ struct stop {
 };
 
 #define STOP_ALL_WORKERS UINT64_MAX
+_Static_assert(KEYSPACE_STORES_MAX <= 64, "sets of workers are 64 bits");
 
 void stop_init(struct stop *stop);
 void stop_destroy(struct stop *stop);

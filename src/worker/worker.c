@@ -485,6 +485,7 @@ static bool has_work(const struct worker *worker) {
 static void note_work(struct worker *worker) {
     const struct tick_work *work = &worker->work;
     struct tick_work *max = &worker->work_max;
+    max->accepts = work->accepts > max->accepts ? work->accepts : max->accepts;
     max->requests = work->requests > max->requests ? work->requests : max->requests;
     max->read_bytes = work->read_bytes > max->read_bytes ? work->read_bytes : max->read_bytes;
     max->written_bytes =

@@ -41,6 +41,7 @@
 
 /* What a tick did, and the most that one ever did. */
 struct tick_work {
+    uint64_t accepts;
     uint64_t requests;
     uint64_t read_bytes;
     uint64_t written_bytes;

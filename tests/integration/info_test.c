@@ -111,7 +111,8 @@ START_TEST(each_worker_tells_of_its_ticks) {
         ",requests=",          ",tick_cpu_p50_us=",     ",tick_cpu_p99_us=",
         ",tick_cpu_p999_us=",  ",tick_cpu_p9999_us=",   ",tick_cpu_max_us=",
         ",tick_requests_max=", ",tick_read_bytes_max=", ",tick_written_bytes_max=",
-        ",tick_buckets_max=",  ",tick_buried_max=",
+        ",tick_buckets_max=",  ",tick_buried_max=",     ",tick_evictions_max=",
+        ",tick_accepts_max=",  ",tick_cut_bytes_max=",
     };
     for (size_t i = 0; i < UNIT_COUNT(fields); i++) {
         ck_assert_msg(strstr(text, fields[i]) != NULL, "%s is missing", fields[i]);

@@ -315,6 +315,36 @@ START_TEST(a_clock_that_jumps_back_stops_nothing) {
 }
 END_TEST
 
+#define CHAIN_KEYS (2 * EXPIRY_BUCKET_ENTRIES_MAX + 10)
+/* Buckets are taken by the lowest bits of the hash: far more than so many keys have of them. */
+#define CHAIN_HASH_MASK 1023
+
+START_TEST(a_bucket_hands_over_its_expired_entries_a_bounded_number_at_a_time) {
+    struct store_fixture fixture;
+    store_fixture_open(&fixture);
+    unsigned put = 0;
+    for (unsigned i = 0; put < CHAIN_KEYS; i++) {
+        struct fixture_key key = fixture_key("{tag}", i);
+        if ((store_hash(fixture.store, span_of_string(key.text)) & CHAIN_HASH_MASK) == 0) {
+            store_fixture_put(&fixture, 0, key.text, fixture.now_ms + 1);
+            put++;
+        }
+    }
+    uint32_t expired_most = 0;
+    while (store_keys(fixture.store, 0) > 0) {
+        store_fixture_advance(&fixture, 1);
+        uint64_t before = store_keys(fixture.store, 0);
+        struct expiry_work work = expiry_step(fixture.store, fixture.now_ms, 1, expire, &fixture);
+        ck_assert_uint_eq(before - store_keys(fixture.store, 0), work.expired);
+        expired_most = work.expired > expired_most ? work.expired : expired_most;
+        ck_assert_int_lt(fixture.now_ms, FIXTURE_NOW_MS + STEPS_MAX);
+    }
+    ck_assert_uint_eq(expired_most, EXPIRY_BUCKET_ENTRIES_MAX);
+    settle(&fixture);
+    store_fixture_close(&fixture);
+}
+END_TEST
+
 /* Against a table that says when each key expires. */
 #define MODEL_KEYS 3000
 #define MODEL_GONE INT64_C(-2)
@@ -378,6 +408,7 @@ int main(void) {
         an_expiry_set_in_the_part_of_a_slot_that_is_done_is_not_forgotten,
         databases_may_be_flushed_and_swapped_in_the_middle_of_a_pass,
         a_clock_that_jumps_back_stops_nothing,
+        a_bucket_hands_over_its_expired_entries_a_bounded_number_at_a_time,
         expiry_agrees_with_a_model_under_random_changes,
     };
     return unit_run(unit_suite("expiry", tests, UNIT_COUNT(tests)));

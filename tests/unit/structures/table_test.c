@@ -435,6 +435,36 @@ START_TEST(table_random_reaches_every_element_of_a_long_chain) {
 }
 END_TEST
 
+/* How many numbers were drawn between two states of a generator. */
+static unsigned draws_between(struct random from, const struct random *to) {
+    unsigned draws = 0;
+    for (; memcmp(&from, to, sizeof(from)) != 0; draws++) {
+        random_next(&from);
+    }
+    return draws;
+}
+
+START_TEST(table_random_tries_a_bounded_number_of_buckets) {
+    struct fixture fixture;
+    fixture_open(&fixture, 20000, 1);
+    for (uint32_t i = 0; i < fixture.size; i++) {
+        fixture.elements[i].hash = 5; /* One bucket of thousands has them all. */
+        insert(&fixture, i);
+    }
+    unsigned draws_most = 0;
+    for (int i = 0; i < 100; i++) {
+        struct random before = fixture.random;
+        ck_assert_ptr_nonnull(table_random(&fixture.table, &fixture.random));
+        unsigned draws = draws_between(before, &fixture.random);
+        draws_most = draws > draws_most ? draws : draws_most;
+    }
+    /* Two for each try, then a bucket to start from, and a place. */
+    ck_assert_uint_eq(draws_most, 2 * TABLE_RANDOM_TRIES_MAX + 2);
+    take_all(&fixture);
+    fixture_close(&fixture);
+}
+END_TEST
+
 /* ---- the end ---- */
 
 START_TEST(table_drain_gives_each_element_once_in_pieces_of_the_count) {
@@ -518,6 +548,7 @@ int main(void) {
         table_scan_from_a_position_out_of_space_is_over,
         table_random_draws_every_element_about_as_often,
         table_random_reaches_every_element_of_a_long_chain,
+        table_random_tries_a_bounded_number_of_buckets,
         table_drain_gives_each_element_once_in_pieces_of_the_count,
         table_free_gives_back_buckets_children_and_directory,
         table_statistics_add_up_to_the_memory_and_the_elements,

@@ -51,10 +51,34 @@ START_TEST(a_tick_accepts_a_bounded_number_of_connections) {
     connect_clients(&entrance, CLIENTS);
     workers_tick(entrance.workers, 0);
     ck_assert_uint_eq(connected(&entrance), TICK_ACCEPTS_MAX);
+    ck_assert_uint_eq(workers_at(entrance.workers, 0)->work_max.accepts, TICK_ACCEPTS_MAX);
     workers_tick(entrance.workers, 0);
     ck_assert_uint_eq(connected(&entrance), CLIENTS);
     ck_assert_uint_eq(atomic_load(&entrance.workers->node.connections_received), CLIENTS);
     end(&entrance, CLIENTS);
+}
+END_TEST
+
+START_TEST(several_listeners_share_what_a_tick_accepts) {
+    enum { EACH = TICK_ACCEPTS_MAX / 2 + 5 };
+    struct entrance one;
+    struct entrance other;
+    listen_unix(&one, 1);
+    listen_unix(&other, 1);
+    /* Both belong to the first. */
+    int fd = dup(workers_at(other.workers, 0)->listeners->items[0].fd);
+    ck_assert_int_ge(fd, 0);
+    worker_listen_stop(workers_at(other.workers, 0));
+    worker_listen(workers_at(one.workers, 0), NULL, 0, fd);
+    connect_clients(&one, EACH);
+    connect_clients(&other, EACH);
+    workers_tick(one.workers, 0);
+    ck_assert_uint_eq(connected(&one), TICK_ACCEPTS_MAX);
+    ck_assert_uint_eq(workers_at(one.workers, 0)->work_max.accepts, TICK_ACCEPTS_MAX);
+    workers_tick(one.workers, 0);
+    ck_assert_uint_eq(connected(&one), 2 * EACH);
+    end(&other, EACH);
+    end(&one, EACH);
 }
 END_TEST
 
@@ -146,6 +170,7 @@ END_TEST
 int main(void) {
     const TTest *tests[] = {
         a_tick_accepts_a_bounded_number_of_connections,
+        several_listeners_share_what_a_tick_accepts,
         workers_get_connections_in_turn,
         who_comes_beyond_maxclients_is_told_and_closed,
         without_descriptors_it_pauses_until_the_next_period,
