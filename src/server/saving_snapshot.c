@@ -2,18 +2,13 @@
 
 #include "base/memory.h"
 #include "io/clock.h"
-#include "oplog/reader.h"
-#include "snapshot/snapshot_section.h"
-#include "snapshot/snapshot_writer.h"
+#include "snapshot/snapshot_store.h"
 #include "worker/gate.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Raw bytes of a chunk of the tail. */
-#define TAIL_CHUNK_BYTES ((size_t)512 * 1024)
 
 static uint64_t node_keys(const struct node *node) {
     uint64_t keys = 0;
@@ -51,7 +46,7 @@ static void end_image(void *context) {
 }
 
 static int write_images(struct saving *saving, struct snapshot_writer *writer) {
-    struct buffer content = BUFFER_EMPTY;
+    struct buffer room = BUFFER_EMPTY;
     struct image_chunk *chunk;
     int error = 0;
     saving->new_raw_bytes = 0;
@@ -63,18 +58,7 @@ static int write_images(struct saving *saving, struct snapshot_writer *writer) {
             cutting_give_up(saving->cutting);
         }
         if (error == 0) {
-            struct span raw = buffer_span(&chunk->bytes);
-            if (chunk->blocks_count > 0) {
-                buffer_clear(&content);
-                image_chunk_join(chunk, &content);
-                raw = buffer_span(&content);
-            }
-            error = snapshot_writer_add(writer, &(struct snapshot_content){
-                                                    .kind = SNAPSHOT_IMAGE,
-                                                    .slot_first = chunk->slot_first,
-                                                    .slot_last = chunk->slot_last,
-                                                    .raw = raw,
-                                                });
+            error = snapshot_write_chunk(writer, chunk, &room);
             if (error != 0) {
                 cutting_give_up(saving->cutting);
             }
@@ -82,7 +66,7 @@ static int write_images(struct saving *saving, struct snapshot_writer *writer) {
         image_chunk_free(chunk);
         cutting_stored(saving->cutting, bytes);
     }
-    buffer_free(&content);
+    buffer_free(&room);
     for (uint32_t slot = 0; error == 0 && slot < SLOTS; slot++) {
         const struct cutting_slot *done = &saving->cutting->slots[slot];
         snapshot_writer_slot(writer, (uint16_t)slot, done->position, done->keys);
@@ -103,51 +87,17 @@ static int wait_until_written(const struct saving *saving, uint64_t position) {
     return 0;
 }
 
-static int flush_tail(struct snapshot_writer *writer, struct buffer *content) {
-    if (content->length == 0) {
-        return 0;
-    }
-    int error = snapshot_writer_add(
-        writer, &(struct snapshot_content){.kind = SNAPSHOT_TAIL, .raw = buffer_span(content)});
-    buffer_clear(content);
-    return error;
-}
-
-/* The frames from begin up to end. */
-static int write_tail(struct saving *saving, struct snapshot_writer *writer, uint64_t begin,
-                      uint64_t end, struct buffer *report) {
+/* The frames from where the image was begun up to end. */
+static int write_tail(const struct saving *saving, struct snapshot_writer *writer, uint64_t end,
+                      struct buffer *report) {
     int error = wait_until_written(saving, end);
-    if (error != 0 || begin == end) {
-        return error;
-    }
-    struct oplog_reader_plan plan = {
-        .disk = saving->log_folder, .from = begin, .to = end, .report = report};
-    struct oplog_reader *reader = NULL;
-    enum oplog_read status = oplog_reader_open(&plan, &reader);
-    if (reader == NULL) {
-        return -EIO;
-    }
-    struct buffer content = BUFFER_EMPTY;
-    struct oplog_frame frame;
-    while ((status = oplog_reader_next(reader, &frame)) == OPLOG_READ_FRAME) {
-        snapshot_frame_write(&content, &(struct snapshot_frame){.position = frame.position,
-                                                                .time_ms = frame.time_ms,
-                                                                .content = frame.content});
-        if (content.length >= TAIL_CHUNK_BYTES) {
-            error = flush_tail(writer, &content);
-            if (error != 0) {
-                break;
-            }
-        }
-    }
-    if (error == 0 && status == OPLOG_READ_END) {
-        error = flush_tail(writer, &content);
-    } else if (error == 0) {
-        error = -EIO;
-    }
-    oplog_reader_close(reader);
-    buffer_free(&content);
-    return error;
+    return error != 0 ? error
+                      : snapshot_write_tail(writer, &(struct snapshot_tail){
+                                                        .log = saving->log_folder,
+                                                        .begin = saving->begin,
+                                                        .end = end,
+                                                        .report = report,
+                                                    });
 }
 
 static struct snapshot_writer *writer_new(const struct saving *saving, const struct disk *folder,
@@ -177,7 +127,7 @@ static int write_file(struct saving *saving, struct snapshot_writer *writer,
     int error = write_images(saving, writer);
     uint64_t end = oplog_end_position(saving->log);
     if (error == 0) {
-        error = write_tail(saving, writer, saving->begin, end, report);
+        error = write_tail(saving, writer, end, report);
     }
     if (error != 0) {
         snapshot_writer_abandon(writer);
