@@ -1,5 +1,5 @@
-/* Storing: what a snapshot is made of, into its file: the chunks that a cut gives (store/cut.h), and
- * the log's tail behind them.
+/* Storing: what a snapshot is made of, into its file: the chunks that a cut gives (store/cut.h),
+ * and the log's tail behind them.
  *
  * Lifecycle and thread are the writer's. 0, or a negative errno: then the snapshot is to be
  * abandoned.
