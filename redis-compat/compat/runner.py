@@ -10,7 +10,8 @@ from .script import ScriptError, argument_expand
 
 MISMATCHES_SHOWN = 4
 UNTIL_SECONDS_MAX = 4
-READ_SECONDS_MAX = 3
+# Long, since only a failure takes it: redis-server needs seconds for half a gigabyte on a busy machine.
+READ_SECONDS_MAX = 30.0
 QUIET_SECONDS = 0.06
 TIMES_BATCH_BYTES_MAX = 60000
 

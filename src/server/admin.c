@@ -39,9 +39,9 @@ static int64_t within(int64_t number, int64_t min, int64_t max) {
 static void lolwut_command(struct session *session) {
     int64_t size[2] = {ART_COLUMNS, ART_ROWS};
     uint32_t at = 1;
-    if (session->args_count > 2 && span_is(session->args[1], "version")) {
+    if (session->args_count > 1 && span_is(session->args[1], "version")) {
         int64_t version = 0;
-        if (!session_integer(session, 2, &version, NULL)) {
+        if (session->args_count > 2 && !session_integer(session, 2, &version, NULL)) {
             return;
         }
         at = 3;

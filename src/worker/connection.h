@@ -91,6 +91,7 @@ enum connection_flag {
     CONNECTION_IN_EXEC = 1 << 13,     /* its queued commands run */
     CONNECTION_HAS_WRITTEN = 1 << 14, /* its output answers changes that may not be safe: gate.h */
     CONNECTION_FOLLOWS = 1 << 15,     /* its output may show any change of the worker: gate.h */
+    CONNECTION_REPLY_SETTLED = 1 << 16, /* EXEC has taken back what REPLY_OFF and SKIP say */
 };
 
 struct connection {
@@ -207,6 +208,11 @@ static inline struct span *request_args(const struct connection *connection,
 
 static inline bool connection_in_multi(const struct connection *connection) {
     return connection->transaction != NULL && connection->transaction->is_open;
+}
+
+/* CLIENT REPLY: what the running command answers is not sent. */
+static inline bool connection_is_silent(const struct connection *connection) {
+    return (connection->flags & (CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP)) != 0;
 }
 
 /* The class whose output limits hold. */

@@ -208,10 +208,10 @@ static struct queued_command command_of(const struct connection *connection,
 /* CLIENT REPLY OFF and SKIP: what the command wrote is taken back. */
 static void apply_reply_mode(const struct worker *worker, struct connection *connection,
                              struct reply_mark mark) {
-    if ((connection->flags & (CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP)) != 0) {
+    if (connection_is_silent(connection) && (connection->flags & CONNECTION_REPLY_SETTLED) == 0) {
         reply_rewind(&connection->reply, mark);
     }
-    connection->flags &= ~(unsigned)CONNECTION_REPLY_SKIP;
+    connection->flags &= ~(unsigned)(CONNECTION_REPLY_SKIP | CONNECTION_REPLY_SETTLED);
     if ((connection->flags & CONNECTION_REPLY_SKIP_NEXT) != 0) {
         connection->flags &= ~(unsigned)CONNECTION_REPLY_SKIP_NEXT;
         connection->flags |= CONNECTION_REPLY_SKIP;

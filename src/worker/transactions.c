@@ -156,6 +156,27 @@ static void discard_command(struct session *session) {
     reply_ok(session->reply);
 }
 
+/* As in Redis, CLIENT REPLY holds from the queued command that it is on: EXEC's header and the
+ * replies before it have been given. */
+static void run_queue(struct session *session, const struct transaction *transaction) {
+    struct connection *connection = session->connection;
+    struct reply_mark mark = reply_mark_here(session->reply);
+    reply_array(session->reply, transaction->commands_count);
+    for (uint32_t i = 0;; i++) {
+        if (UNLIKELY(connection_is_silent(connection))) {
+            reply_rewind(session->reply, mark);
+        }
+        if (i == transaction->commands_count) {
+            break;
+        }
+        mark = reply_mark_here(session->reply);
+        dispatch_queued(session->worker, connection, &transaction->commands[i]);
+    }
+    if (connection_is_silent(connection)) {
+        connection->flags |= CONNECTION_REPLY_SETTLED;
+    }
+}
+
 static void exec_command(struct session *session) {
     struct connection *connection = session->connection;
     struct transaction *transaction = connection->transaction;
@@ -171,10 +192,7 @@ static void exec_command(struct session *session) {
         unwatch_all(session->worker, transaction);
         connection->transaction = NULL; /* The commands run outside of MULTI. */
         connection->flags |= CONNECTION_IN_EXEC;
-        reply_array(session->reply, transaction->commands_count);
-        for (uint32_t i = 0; i < transaction->commands_count; i++) {
-            dispatch_queued(session->worker, connection, &transaction->commands[i]);
-        }
+        run_queue(session, transaction);
         connection->flags &= ~(unsigned)CONNECTION_IN_EXEC;
         session->worker->redacted_args = 0; /* Theirs are not EXEC's. */
         transaction_free(transaction);
