@@ -99,6 +99,11 @@ void client_info_append(struct buffer *text, const struct connection *connection
                   or_empty(connection->library_version));
 }
 
+void client_info_append_line(struct buffer *text, const struct connection *connection) {
+    client_info_append(text, connection);
+    buffer_append_byte(text, '\n');
+}
+
 void client_info_log(enum log_level level, const char *before, const struct connection *connection,
                      const char *after) {
     if (level < logger_level()) {

@@ -16,6 +16,8 @@
 
 /* Appends "id=1 addr=... lib-ver=", without a newline. */
 void client_info_append(struct buffer *text, const struct connection *connection);
+/* The same with a newline: a line of CLIENT LIST. */
+void client_info_append_line(struct buffer *text, const struct connection *connection);
 /* Writes a line to the log with the connection between two texts. */
 void client_info_log(enum log_level level, const char *before, const struct connection *connection,
                      const char *after);

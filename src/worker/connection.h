@@ -14,6 +14,9 @@
  *  3. While is_away, home touches only: link, fd, watch, is_away, closes, deferred, and the
  *     subscriptions, which nobody else does.
  *  4. A connection is freed by home only, when it is at home.
+ *
+ * connection.c holds its life and its watch, connection_input.c reading and parsing,
+ * connection_output.c writing, pushes and output limits.
  */
 #ifndef TARN_WORKER_CONNECTION_H
 #define TARN_WORKER_CONNECTION_H
@@ -35,6 +38,8 @@
 /* Bytes that a connection may read and write in one tick; more waits for the next. */
 #define CONNECTION_READ_BYTES_MAX ((size_t)128 * 1024)
 #define CONNECTION_WRITE_BYTES_MAX ((size_t)128 * 1024)
+/* Runs of bytes that one write gathers: replies hold large values by reference. */
+#define CONNECTION_WRITE_PARTS_MAX 16
 /* A large value's block has its final size at once as long as all that clients of this worker have
  * announced and not sent stays below LARGE_ANNOUNCED_BYTES_MAX: nothing is copied, and announcing
  * without sending cannot take more. Beyond that it starts small and grows fourfold as bytes
@@ -163,6 +168,8 @@ void connection_free(struct connection *connection);
 /* Closes as soon as it is at home and the stages of the tick are over. Home's thread. */
 void connection_close(struct connection *connection);
 
+/* Gives back what its input holds; for connection_free(). */
+void connection_input_free(struct connection *connection);
 /* Starts to look for input. */
 void connection_watch(struct connection *connection);
 /* Looks for input again, if that was paused while its requests waited or travelled. */

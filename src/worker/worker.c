@@ -7,53 +7,11 @@
 #include "worker/gate.h"
 #include "worker/housekeeping.h"
 #include "worker/loading.h"
+#include "worker/look_ahead.h"
+#include "worker/mail.h"
 #include "worker/notices.h"
 #include "worker/pubsub.h"
 #include "worker/transactions.h"
-
-#define LOOK_AHEAD_LINE_BYTES 64
-
-/* ---- pools ---- */
-
-char *worker_borrow_input(struct worker *worker) {
-    return worker->spare_inputs_count > 0 ? worker->spare_inputs[--worker->spare_inputs_count]
-                                          : memory_alloc(INPUT_BYTES);
-}
-
-void worker_return_input(struct worker *worker, char *input) {
-    if (worker->spare_inputs_count < SPARE_INPUTS_MAX) {
-        worker->spare_inputs[worker->spare_inputs_count++] = input;
-    } else {
-        memory_free(input);
-    }
-}
-
-struct request_list *worker_borrow_list(struct worker *worker) {
-    struct list *link = list_pop_front(&worker->spare_lists);
-    if (link != NULL) {
-        worker->spare_lists_count--;
-        return LIST_ENTRY(link, struct request_list, link);
-    }
-    struct request_list *list = memory_alloc(sizeof(*list));
-    list_init(&list->link);
-    list->count = 0;
-    list->next = 0;
-    list->spans_count = 0;
-    list->spans_capacity = 0;
-    list->spans = NULL;
-    list->blocks = NULL;
-    return list;
-}
-
-void worker_return_list(struct worker *worker, struct request_list *list) {
-    request_list_clear(list);
-    if (worker->spare_lists_count < SPARE_LISTS_MAX && list->spans_capacity <= ARGUMENTS_KEPT_MAX) {
-        list_push_front(&worker->spare_lists, &list->link);
-        worker->spare_lists_count++;
-    } else {
-        request_list_free(list);
-    }
-}
 
 /* ---- connections come and go ---- */
 
@@ -79,111 +37,6 @@ static void close_stage(struct worker *worker) {
     }
 }
 
-/* ---- mail ---- */
-
-void worker_post(struct worker *worker, struct post *post) {
-    if (mailbox_push(&worker->mailbox, &post->mail)) {
-        loop_wake(worker->loop);
-    }
-}
-
-/* The connection goes on at that worker: now, or with the tick's mail. */
-static void send_to(struct worker *worker, struct connection *connection, uint32_t target) {
-    list_remove(&connection->run_link);
-    if (connection->home == worker) {
-        if (target != worker->index) {
-            connection->is_away = true;
-        } else if (connection->is_away) {
-            connection_arrived(connection);
-        }
-    }
-    if (target == worker->index) {
-        list_push_back(&worker->runnable, &connection->run_link);
-    } else {
-        list_push_back(&worker->leaving[target], &connection->run_link);
-        worker->has_leaving = true;
-    }
-}
-
-/* What travellers bring lies in another core's cache: it is asked for all at once. */
-static void fetch_travellers(struct mailbox_node *first) {
-    for (struct mailbox_node *node = first; node != NULL; node = node->next) {
-        const char *connection = (const char *)MAILBOX_ENTRY(node, struct connection, mail);
-        for (size_t at = LOOK_AHEAD_LINE_BYTES; at < offsetof(struct connection, link);
-             at += LOOK_AHEAD_LINE_BYTES) {
-            __builtin_prefetch(connection + at);
-        }
-        __builtin_prefetch(MAILBOX_ENTRY(node, struct connection, mail)->requests);
-    }
-    for (struct mailbox_node *node = first; node != NULL; node = node->next) {
-        const struct connection *connection = MAILBOX_ENTRY(node, struct connection, mail);
-        const struct request_list *list = connection->requests;
-        __builtin_prefetch(connection->reply.buffer.bytes + connection->reply.buffer.length, 1);
-        if (list != NULL && list->next < list->count) {
-            __builtin_prefetch(&list->items[list->next]);
-            __builtin_prefetch(&list->items[list->next + 1]);
-            __builtin_prefetch(list->spans + list->items[list->next].args_at);
-            __builtin_prefetch(list->spans[list->items[list->next].args_at].bytes);
-        }
-    }
-}
-
-static void run_posts(struct worker *worker) {
-    for (struct mailbox_node *node = mailbox_take_all(&worker->mailbox); node != NULL;) {
-        struct post *post = MAILBOX_ENTRY(node, struct post, mail);
-        node = node->next;
-        post->run(worker, post);
-    }
-    gate_follow(worker);
-}
-
-static void mail_stage(struct worker *worker) {
-    /* Travellers first, since what they run here must not overtake the posts that left before
-     * them. */
-    if (!mailbox_is_empty(&worker->travellers)) {
-        struct mailbox_node *first = mailbox_take_all(&worker->travellers);
-        fetch_travellers(first);
-        for (struct mailbox_node *node = first; node != NULL;) {
-            struct connection *connection = MAILBOX_ENTRY(node, struct connection, mail);
-            node = node->next;
-            if (connection->home == worker) {
-                connection_arrived(connection);
-            }
-            list_push_back(&worker->runnable, &connection->run_link);
-        }
-    }
-    if (UNLIKELY(!mailbox_is_empty(&worker->mailbox))) {
-        run_posts(worker);
-    }
-}
-
-static void send_mail_stage(struct worker *worker) {
-    if (!worker->has_leaving) {
-        return;
-    }
-    worker->has_leaving = false;
-    /* All notices first: a connection may go on from its next worker before this loop is
-     * through. */
-    for (uint32_t i = 0; i < worker->node->worker_count; i++) {
-        struct post *notices = notices_take(worker->notices, i);
-        if (notices != NULL) {
-            worker_post(worker->node->workers[i], notices);
-        }
-    }
-    for (uint32_t i = 0; i < worker->node->worker_count; i++) {
-        struct worker *target = worker->node->workers[i];
-        bool must_wake = false;
-        for (struct list *link; (link = list_pop_front(&worker->leaving[i])) != NULL;) {
-            struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
-            gate_carry(worker, connection);
-            must_wake |= mailbox_push(&target->travellers, &connection->mail);
-        }
-        if (must_wake) {
-            loop_wake(target->loop);
-        }
-    }
-}
-
 /* ---- requests ---- */
 
 static void read_stage(struct worker *worker) {
@@ -198,84 +51,6 @@ static void read_stage(struct worker *worker) {
         connection_read(connection);
         if ((connection->flags & CONNECTION_INPUT_LEFT) != 0 && !connection->closes) {
             list_push_back(&worker->runnable, &connection->run_link);
-        }
-    }
-}
-
-/* Finds the command, and the slot and hash of the first key. */
-static void know_request(const struct worker *worker, const struct connection *connection,
-                         struct request *request) {
-    const struct span *args = connection->requests->spans + request->args_at;
-    const struct command_slot *found = command_table_resolve(
-        worker->node->commands, args, request->args_count, &request->container);
-    request->is_known = true;
-    request->command = found;
-    if (found == NULL || found->command->run == NULL) {
-        return;
-    }
-    const struct key_spec *spec = &found->command->keys[0];
-    if (spec->flags == 0 || spec->keyword != NULL || spec->begin <= 0 || spec->step == 0 ||
-        (uint32_t)spec->begin >= request->args_count) {
-        return;
-    }
-    request->first_key = (uint32_t)spec->begin;
-    struct span key = args[spec->begin];
-    request->first_slot = slot_of_key(key);
-    request->first_hash = store_hash(worker->store, key);
-}
-
-/* A request whose first key's entry is to be fetched, and where that would stand. */
-struct prospect {
-    const struct table *table;
-    const struct table_bucket *bucket;
-    uint64_t hash;
-};
-
-/* Looks at the connection's requests up to the first that must run elsewhere. Answers how many
- * prospects were added. */
-static uint32_t look_at_requests(const struct worker *worker, const struct connection *connection,
-                                 struct prospect *prospects) {
-    struct request_list *list = connection->requests;
-    uint32_t count = 0;
-    for (uint32_t i = list->next; i < list->count; i++) {
-        struct request *request = &list->items[i];
-        if (!request->is_known) {
-            know_request(worker, connection, request);
-        }
-        if (request->first_key == 0) {
-            continue;
-        }
-        if (!store_owns(worker->store, request->first_slot)) {
-            break;
-        }
-        const struct table *table =
-            store_table(worker->store, connection->database, request->first_slot);
-        if (table != NULL) {
-            __builtin_prefetch(table);
-            prospects[count++] = (struct prospect){.table = table, .hash = request->first_hash};
-        }
-    }
-    return count;
-}
-
-/* Has what the requests will touch fetched into the cache, across connections: the slot's header,
- * then its bucket, then the entry. */
-static void look_ahead(const struct worker *worker, struct connection *const *group,
-                       uint32_t count) {
-    struct prospect prospects[GROUP_REQUESTS_MAX + REQUESTS_MAX];
-    uint32_t prospects_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        prospects_count += look_at_requests(worker, group[i], prospects + prospects_count);
-    }
-    for (uint32_t i = 0; i < prospects_count; i++) {
-        prospects[i].bucket = table_home(prospects[i].table, prospects[i].hash);
-        __builtin_prefetch(prospects[i].bucket);
-    }
-    for (uint32_t i = 0; i < prospects_count; i++) {
-        if (prospects[i].bucket != NULL) {
-            const char *entry = table_guess(prospects[i].bucket, prospects[i].hash);
-            __builtin_prefetch(entry);
-            __builtin_prefetch(entry + LOOK_AHEAD_LINE_BYTES);
         }
     }
 }
@@ -333,7 +108,7 @@ static void run_requests(struct worker *worker, struct connection *connection) {
         }
         struct request *request = &list->items[list->next];
         if (UNLIKELY(!request->is_known)) {
-            know_request(worker, connection, request);
+            look_ahead_know(worker, connection, request);
         }
         if (UNLIKELY(worker->may_hold) && must_hold(worker, connection, request)) {
             list_push_back(&worker->held, &connection->run_link);
@@ -348,7 +123,7 @@ static void run_requests(struct worker *worker, struct connection *connection) {
             worker->work.requests++;
             continue;
         case DISPATCH_TRAVEL:
-            send_to(worker, connection, route.target);
+            mail_send(worker, connection, route.target);
             return;
         case DISPATCH_STOP:
             if (connection->home == worker) {
@@ -361,7 +136,7 @@ static void run_requests(struct worker *worker, struct connection *connection) {
             return;
         case DISPATCH_SUSPEND:
             if (connection->home != worker) {
-                send_to(worker, connection, connection->home->index);
+                mail_send(worker, connection, connection->home->index);
             } else {
                 connection->is_suspended = true;
                 list_push_back(&worker->suspended, &connection->run_link);
@@ -371,7 +146,7 @@ static void run_requests(struct worker *worker, struct connection *connection) {
         }
     }
     if (connection->home != worker) {
-        send_to(worker, connection, connection->home->index);
+        mail_send(worker, connection, connection->home->index);
     } else {
         requests_finished(worker, connection);
     }
@@ -392,7 +167,7 @@ void worker_run_stopped(struct worker *worker, struct connection *connection) {
         list->next++;
         worker->work.requests++;
     }
-    send_to(worker, connection, connection->home->index);
+    mail_send(worker, connection, connection->home->index);
 }
 
 static void run_stage(struct worker *worker) {
@@ -513,13 +288,13 @@ void worker_tick(struct worker *worker) {
     }
 
     release_stage(worker);
-    mail_stage(worker);
+    mail_receive_stage(worker);
     read_stage(worker);
     run_stage(worker);
     gate_append(worker);
     stop_serve(worker);
     write_stage(worker);
-    send_mail_stage(worker);
+    mail_send_stage(worker);
     if (!list_is_empty(&worker->closing)) {
         close_stage(worker);
     }
@@ -644,8 +419,8 @@ static void close_connections(struct worker *worker) {
 /* Lets go of what workers hold of each other: all threads have ended, the worker may be the first
  * of several to be freed, and connections may be anywhere. */
 static void part(const struct node *node) {
-    void (*const steps[])(struct worker *) = {drop_travellers, run_posts, close_connections,
-                                              run_posts};
+    void (*const steps[])(struct worker *) = {drop_travellers, mail_run_posts, close_connections,
+                                              mail_run_posts};
     for (size_t step = 0; step < sizeof(steps) / sizeof(steps[0]); step++) {
         for (uint32_t i = 0; i < node->worker_count; i++) {
             if (node->workers[i] != NULL) {

@@ -157,6 +157,51 @@ START_TEST(announcing_large_values_takes_a_bounded_amount_of_memory) {
 }
 END_TEST
 
+#define BLOCKS 40
+#define BLOCK_REPLY_BYTES (sizeof("$16384\r\n\r\n") - 1 + BLOCK_BYTES_MIN)
+
+/* Takes in what is there; answers how much. */
+static size_t drain(const struct peer *peer) {
+    static char bytes[CONNECTION_WRITE_BYTES_MAX];
+    size_t sum = 0;
+    for (ssize_t got; (got = recv(peer->fd, bytes, sizeof(bytes), 0)) > 0;) {
+        sum += (size_t)got;
+    }
+    return sum;
+}
+
+START_TEST(a_write_gathers_a_bounded_number_of_parts) {
+    struct workers *workers = workers_new(1);
+    struct peer peer = peer_new(workers, 0);
+    struct worker *worker = workers_at(workers, 0);
+    ck_assert_uint_eq(BLOCK_BYTES_MIN, 16384);
+    int size = WORKERS_SOCKET_BYTES;
+    setsockopt(peer.connection->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    peer_say(&peer, "SETRANGE k 16383 x\r\n");
+    workers_settle(workers);
+    peer_expect(&peer, ":16384\r\n");
+    for (int i = 0; i < BLOCKS; i++) {
+        peer_say(&peer, "GET k\r\n");
+    }
+    workers_tick(workers, 0);
+    /* Text and block in turn: half the parts are blocks, and the bytes would allow for one more. */
+    size_t sent = drain(&peer);
+    ck_assert_uint_eq(sent, CONNECTION_WRITE_BYTES_MAX);
+    workers_tick(workers, 0);
+    size_t next = drain(&peer);
+    ck_assert_uint_lt(next, CONNECTION_WRITE_BYTES_MAX);
+    ck_assert_uint_le(next, CONNECTION_WRITE_PARTS_MAX / 2 * BLOCK_REPLY_BYTES);
+    uint64_t writes = worker->writes;
+    for (sent += next; sent < BLOCKS * BLOCK_REPLY_BYTES; sent += drain(&peer)) {
+        workers_tick(workers, 0);
+        ck_assert_uint_eq(worker->writes, ++writes);
+    }
+    ck_assert_uint_eq(sent, BLOCKS * BLOCK_REPLY_BYTES);
+    workers_free(workers);
+    close(peer.fd);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         arguments_that_memory_has_no_room_for_are_answered_an_error_and_the_end,
@@ -164,6 +209,7 @@ int main(void) {
         an_input_that_cannot_grow_closes_the_connection_alone,
         the_input_never_takes_more_than_the_query_buffer_limit,
         announcing_large_values_takes_a_bounded_amount_of_memory,
+        a_write_gathers_a_bounded_number_of_parts,
     };
     return unit_run(unit_suite("connection", tests, UNIT_COUNT(tests)));
 }
