@@ -519,6 +519,20 @@ int oplog_trim(struct oplog *oplog, uint64_t position) {
     return removed;
 }
 
+struct oplog_segment *oplog_segments(struct oplog *oplog, size_t *count) {
+    pthread_mutex_lock(&oplog->mutex);
+    struct oplog_segment *segments =
+        memory_alloc(list_count(&oplog->segments) * sizeof(struct oplog_segment));
+    *count = 0;
+    LIST_FOR_EACH(link, &oplog->segments) {
+        const struct segment_record *record = LIST_ENTRY(link, struct segment_record, link);
+        segments[(*count)++] =
+            (struct oplog_segment){.first = record->name.first, .time_ms = record->time_ms};
+    }
+    pthread_mutex_unlock(&oplog->mutex);
+    return segments;
+}
+
 /* ---- steps ---- */
 
 bool oplog_step_write(struct oplog *oplog) {

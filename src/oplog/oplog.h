@@ -139,6 +139,14 @@ int oplog_sync_wait(struct oplog *oplog);
  * time. One thread at a time, no worker. */
 int oplog_trim(struct oplog *oplog, uint64_t position);
 
+struct oplog_segment {
+    uint64_t first;  /* position */
+    int64_t time_ms; /* of its first frame; 0: it has none yet */
+};
+
+/* The segments, oldest first, for retention_position(); memory_free() lets them go. */
+struct oplog_segment *oplog_segments(struct oplog *oplog, size_t *count);
+
 struct oplog_figures {
     uint64_t start; /* the first position that is still there */
     uint64_t end;
