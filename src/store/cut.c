@@ -171,22 +171,40 @@ static void field_visit(struct span field, struct span value, void *context) {
     image_write_field(context, field, value);
 }
 
+/* A record of fields, begun with the first one: buckets may be empty, records are not. */
+struct fields_visit {
+    struct image_chunk *chunk;
+    struct cut_value *value;
+    bool has_record;
+};
+
+static void piece_visit(struct span field, struct span value, void *context) {
+    struct fields_visit *visit = context;
+    if (!visit->has_record) {
+        image_write_fields(visit->chunk, &visit->value->key, visit->value->is_begun);
+        visit->value->is_begun = true;
+        visit->has_record = true;
+    }
+    image_write_field(visit->chunk, field, value);
+}
+
 /* A record of the fields of a bucket and, with the walk, of those that follow it. False: the walk
  * has come to its end. */
 static bool write_fields(struct cut *cut, struct cut_value *value, uint32_t index, bool walks) {
     struct image_chunk *chunk = chunk_for(cut, value->database);
+    struct fields_visit visit = {.chunk = chunk, .value = value};
     size_t before = image_chunk_bytes(chunk);
     uint32_t count = 0;
     bool has_next = true;
-    image_write_fields(chunk, &value->key, value->is_begun);
-    value->is_begun = true;
     do {
-        hash_value_visit_bucket(value->fields.table, index, field_visit, chunk);
+        hash_value_visit_bucket(value->fields.table, index, piece_visit, &visit);
         count++;
     } while (walks && count < CUT_FIELD_BUCKETS &&
              image_chunk_bytes(chunk) - before < CUT_BYTES_AT_ONCE &&
              (has_next = walk_next(&value->fields, &index)));
-    image_write_fields_end(chunk);
+    if (visit.has_record) {
+        image_write_fields_end(chunk);
+    }
     if (cut->work != NULL) {
         cut->work->bytes += image_chunk_bytes(chunk) - before;
         cut->work->buckets += count;

@@ -301,6 +301,92 @@ START_TEST(cut_that_ends_early_leaves_the_data_as_it_is) {
 }
 END_TEST
 
+/* ---- a bucket without fields ---- */
+
+static void apply_to_field(struct fixture *fixture, enum effect_kind kind, uint32_t number) {
+    char name[TEXT_BYTES];
+    int length = snprintf(name, sizeof(name), "field%u", number);
+    struct span key = span_of_string("{1}:long");
+    struct place place = {.store = fixture->source, .key = key, .slot = slot_of_key(key)};
+    place.hash = store_hash(fixture->source, key);
+    place_find(&place);
+    effect_apply(&place, &(struct effect){.kind = kind,
+                                          .field = span_of(name, (size_t)length),
+                                          .value = span_of(name, (size_t)length)});
+}
+
+static const struct table *long_hash(const struct fixture *fixture) {
+    struct span key = span_of_string("{1}:long");
+    uint64_t *cell = store_find(fixture->source, 0, slot_of_key(key),
+                                store_hash(fixture->source, key), key);
+    return hash_value_table(table_cell_element(*cell));
+}
+
+static void field_count(struct span field, struct span value, void *context) {
+    (void)field;
+    (void)value;
+    ++*(uint32_t *)context;
+}
+
+static bool is_empty(const struct table *table, uint32_t index) {
+    uint32_t count = 0;
+    hash_value_visit_bucket(table, index, field_count, &count);
+    return count == 0;
+}
+
+/* Small enough that some bucket far behind the first ones has no field. */
+#define LONG_FIELDS (2 * CUT_FIELDS_AT_ONCE)
+
+/* A field that belongs into an empty bucket, behind those of the first piece. */
+static uint32_t field_of_empty_bucket(const struct fixture *fixture) {
+    const struct table *table = long_hash(fixture);
+    for (uint32_t number = LONG_FIELDS;; number++) {
+        char name[TEXT_BYTES];
+        int length = snprintf(name, sizeof(name), "field%u", number);
+        struct span field = span_of(name, (size_t)length);
+        uint32_t index = table_bucket_index(table, store_hash(fixture->source, field));
+        if (index > CUT_FIELD_BUCKETS && is_empty(table, index)) {
+            return number;
+        }
+    }
+}
+
+static bool has_empty_bucket(const struct table *table) {
+    for (uint32_t i = CUT_FIELD_BUCKETS + 1; i < table->bucket_count; i++) {
+        if (is_empty(table, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+START_TEST(empty_bucket_of_a_large_hash_is_no_record) {
+    struct fixture *fixture = fixture_open(1);
+    uint32_t fields = 0;
+    while (fields < LONG_FIELDS || !has_empty_bucket(long_hash(fixture))) {
+        apply_to_field(fixture, EFFECT_HASH_PUT, fields++);
+        ck_assert_uint_lt(fields, 100 * LONG_FIELDS);
+    }
+    uint32_t added = field_of_empty_bucket(fixture);
+    struct cut *cut = cut_of(fixture);
+    bool is_done = false;
+    while (fixture->source->open_cut == NULL) {
+        struct cut_work work = {0};
+        ck_assert(!cut_step(cut, &work));
+    }
+    apply_to_field(fixture, EFFECT_HASH_PUT, added);
+    ck_assert_uint_gt(cut_early_buckets(cut), 0);
+    while (!is_done) {
+        struct cut_work work = {0};
+        is_done = cut_step(cut, &work);
+    }
+    cut_free(cut);
+    uint16_t slot = slot_of_key(span_of_string("{1}:long"));
+    ck_assert_uint_eq(digest_slot(fixture->target, slot, SEED), fixture->begun_digests[slot]);
+    fixture_close(fixture);
+}
+END_TEST
+
 static void expect_bounded_steps(bool has_huge_values) {
     struct fixture *fixture = fixture_open(1);
     fixture->has_huge_values = has_huge_values;
@@ -332,6 +418,7 @@ int main(void) {
         cut_holds_large_strings_too,
         cut_that_ends_early_leaves_the_data_as_it_is,
         cut_step_ends_within_its_bounds,
+        empty_bucket_of_a_large_hash_is_no_record,
     };
     return unit_run(unit_suite("cut", tests, UNIT_COUNT(tests)));
 }
