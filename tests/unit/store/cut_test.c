@@ -317,8 +317,8 @@ static void apply_to_field(struct fixture *fixture, enum effect_kind kind, uint3
 
 static const struct table *long_hash(const struct fixture *fixture) {
     struct span key = span_of_string("{1}:long");
-    uint64_t *cell = store_find(fixture->source, 0, slot_of_key(key),
-                                store_hash(fixture->source, key), key);
+    uint64_t *cell =
+        store_find(fixture->source, 0, slot_of_key(key), store_hash(fixture->source, key), key);
     return hash_value_table(table_cell_element(*cell));
 }
 
@@ -414,10 +414,8 @@ END_TEST
 
 int main(void) {
     const TTest *tests[] = {
-        cut_holds_what_each_slot_held_when_its_cut_began,
-        cut_holds_large_strings_too,
-        cut_that_ends_early_leaves_the_data_as_it_is,
-        cut_step_ends_within_its_bounds,
+        cut_holds_what_each_slot_held_when_its_cut_began, cut_holds_large_strings_too,
+        cut_that_ends_early_leaves_the_data_as_it_is,     cut_step_ends_within_its_bounds,
         empty_bucket_of_a_large_hash_is_no_record,
     };
     return unit_run(unit_suite("cut", tests, UNIT_COUNT(tests)));
