@@ -8,7 +8,7 @@
 
 #include <signal.h>
 
-#define ROUNDS 60
+#define ROUNDS 40
 #define BALLAST_KEYS 100000
 
 static void expect_storm_survived(const char *sync, uint32_t workers, uint32_t ballast) {

@@ -31,7 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEDS_DEFAULT 300
+#define SEEDS_DEFAULT 150
 #define LIVES_MAX 3
 #define STEPS_MAX 500
 #define WORKERS_MAX 4
