@@ -21,6 +21,7 @@
 #include "snapshot/snapshot_store.h"
 #include "tests/simulation/disk.h"
 #include "tests/simulation/random_commands.h"
+#include "tests/simulation/seeds.h"
 #include "worker/cutting.h"
 #include "worker/gate.h"
 #include "worker/loading.h"
@@ -31,7 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEDS_DEFAULT 150
+#define SEEDS_DEFAULT (150 / SEEDS_PART)
 #define LIVES_MAX 3
 #define STEPS_MAX 500
 #define WORKERS_MAX 4

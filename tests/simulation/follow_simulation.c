@@ -21,13 +21,14 @@
 #include "oplog/oplog.h"
 #include "oplog/recovery.h"
 #include "tests/simulation/disk.h"
+#include "tests/simulation/seeds.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEDS_DEFAULT 1500
+#define SEEDS_DEFAULT (1500 / SEEDS_PART)
 #define STEPS_MAX 400
 #define ITEMS_MAX (2 * STEPS_MAX + 2)
 #define CONTENT_BYTES_MAX 700

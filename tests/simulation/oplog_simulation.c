@@ -18,13 +18,14 @@
 #include "oplog/oplog.h"
 #include "oplog/recovery.h"
 #include "tests/simulation/disk.h"
+#include "tests/simulation/seeds.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEDS_DEFAULT 3000
+#define SEEDS_DEFAULT (3000 / SEEDS_PART)
 #define LIVES_MAX 6
 #define STEPS_MAX 120
 #define FRAMES_MAX (2 * LIVES_MAX * STEPS_MAX + 1)

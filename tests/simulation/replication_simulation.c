@@ -25,12 +25,13 @@
 #include "store/digest.h"
 #include "store/value.h"
 #include "tests/simulation/disk.h"
+#include "tests/simulation/seeds.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEDS_DEFAULT 200
+#define SEEDS_DEFAULT (200 / SEEDS_PART)
 #define STEPS 1500
 #define DATABASES 2
 #define SECRET UINT64_C(0x7461726e)

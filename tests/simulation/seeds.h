@@ -1,0 +1,12 @@
+/* How many seeds a simulation takes unless it is told: with a sanitizer each lasts several times as
+ * long, so they are fewer. */
+#ifndef TARN_TESTS_SIMULATION_SEEDS_H
+#define TARN_TESTS_SIMULATION_SEEDS_H
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SEEDS_PART 5
+#else
+#define SEEDS_PART 1
+#endif
+
+#endif
