@@ -164,7 +164,6 @@ static void check_deferred_limit(struct connection *connection) {
 }
 
 void connection_pushed(struct connection *connection) {
-    connection->flags |= CONNECTION_FOLLOWS;
     if (is_busy(connection)) {
         if (!connection->is_away) {
             connection->flags |= CONNECTION_PUSHED;
@@ -174,6 +173,7 @@ void connection_pushed(struct connection *connection) {
         }
         return;
     }
+    connection->flags |= CONNECTION_FOLLOWS;
     connection_mark_output(connection);
     if (reply_bytes(&connection->reply) >= CONNECTION_OUTPUT_CHECK_BYTES) {
         connection_check_output_limit(connection, connection->home->now_ms);
@@ -183,6 +183,7 @@ void connection_pushed(struct connection *connection) {
 void connection_take_deferred(struct connection *connection) {
     connection->flags &= ~(unsigned)CONNECTION_PUSHED;
     if (reply_bytes(&connection->deferred) > 0) {
+        connection->flags |= CONNECTION_FOLLOWS;
         reply_append(&connection->reply, &connection->deferred);
         reply_free(&connection->deferred);
         connection_mark_output(connection);

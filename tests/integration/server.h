@@ -186,8 +186,16 @@ static inline char *server_log(const struct server *server) {
 #define SERVER_LOG_OF_OUTPUT_LIMIT                                                                 \
     "scheduled to be closed ASAP for overcoming of output buffer limits."
 
+/* It may say so a moment after it has answered: so often it is looked at. */
+#define SERVER_LOG_PATIENCE 500
+
 static inline void server_expect_log(const struct server *server, const char *part) {
     char *text = server_log(server);
+    for (int i = 0; strstr(text, part) == NULL && i < SERVER_LOG_PATIENCE; i++) {
+        free(text);
+        server_sleep_ms(10);
+        text = server_log(server);
+    }
     ck_assert_msg(strstr(text, part) != NULL, "the log does not say '%s':\n%s", part, text);
     free(text);
 }
