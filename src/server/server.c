@@ -9,6 +9,7 @@
 #include "server/persistence.h"
 #include "server/server_commands.h"
 #include "server/shutdown.h"
+#include "worker/gate.h"
 #include "worker/listeners.h"
 #include "worker/worker.h"
 
@@ -68,6 +69,7 @@ static void node_init(struct server *server) {
     node->latency_event = note_latency;
     node->protected_refusal = debug_refusal;
     stop_init(&node->stop);
+    quorum_init(&node->quorum, gate_progress, node);
     slow_log_init(&node->slow_log);
 }
 

@@ -6,6 +6,7 @@
 
 #include "commands/command.h"
 #include "io/background.h"
+#include "replication/quorum.h"
 #include "store/keyspace.h"
 #include "worker/slow_log.h"
 #include "worker/stop.h"
@@ -43,7 +44,8 @@ struct node {
      * node scope, written under a stop: gate.h. */
     uint64_t slot_changed[SLOTS];
     uint64_t all_changed;
-    struct loading *loading;         /* what the node begins with, while it is loaded, or NULL */
+    struct quorum quorum;    /* what the replicas hold of the log; wakes those whose replies wait */
+    struct loading *loading; /* what the node begins with, while it is loaded, or NULL */
     int64_t loading_refuses_from_ms; /* wall clock: requests wait until then */
     struct cutting *cutting;         /* the image being taken, or NULL; written under a stop */
     /* A command or another event took long enough for latency-monitor-threshold: for the server

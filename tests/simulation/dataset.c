@@ -39,6 +39,7 @@ struct dataset *dataset_new(const struct dataset_plan *plan) {
     node->store_options = &dataset->store_options;
     node->password = "";
     stop_init(&node->stop);
+    quorum_init(&node->quorum, NULL, NULL);
     slow_log_init(&node->slow_log);
     for (uint32_t i = 0; i < plan->workers; i++) {
         struct worker *worker = worker_new(node, i);

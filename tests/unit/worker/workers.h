@@ -12,6 +12,7 @@
 #include "worker/client_commands.h"
 #include "worker/client_info.h"
 #include "worker/connection_commands.h"
+#include "worker/gate.h"
 #include "worker/monitor.h"
 #include "worker/notices.h"
 #include "worker/pubsub.h"
@@ -55,6 +56,7 @@ static inline struct workers *workers_new(uint32_t count) {
     node->store_options = &workers->store_options;
     node->password = "";
     stop_init(&node->stop);
+    quorum_init(&node->quorum, gate_progress, node);
     slow_log_init(&node->slow_log);
     for (uint32_t i = 0; i < count; i++) {
         node->workers[i] = worker_new(node, i);
