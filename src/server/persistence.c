@@ -30,6 +30,7 @@ struct persistence {
     atomic_bool is_given_up;
     struct history history; /* recovered */
     uint64_t end;
+    struct lineage lineage; /* up to that history */
     uint64_t snapshot_bytes;
     bool is_found; /* a snapshot or a log */
 };
@@ -92,6 +93,16 @@ static bool take_frame(void *context, const struct oplog_frame *frame) {
                                  memory_order_relaxed);
 }
 
+/* What the log knows of where its data comes from. */
+static void lineage_recovered(struct persistence *persistence,
+                              const struct oplog_recovery *recovery) {
+    persistence->lineage.count = 0;
+    for (size_t i = 0; i < recovery->histories_count && !recovery->is_behind; i++) {
+        lineage_add(&persistence->lineage, &recovery->histories[i].history,
+                    recovery->histories[i].begin);
+    }
+}
+
 /* Reads the whole log and cuts a torn tail, before anything is loaded. */
 static int check_log(const struct server *server, struct persistence *persistence) {
     struct oplog_recovery_plan plan = {
@@ -114,6 +125,7 @@ static int check_log(const struct server *server, struct persistence *persistenc
             log_warning("The log: %.*s", (int)recovery.report.length, recovery.report.bytes);
         }
         persistence->history = recovery.history;
+        lineage_recovered(persistence, &recovery);
         persistence->end = recovery.end;
         persistence->is_found = persistence->is_found || recovery.is_found;
     }
@@ -182,6 +194,7 @@ int persistence_prepare(struct server *server) {
     }
     persistence->has_folder = true;
     saving_remove_unfinished(&persistence->folder);
+    random_seed_bytes(server->replication.node_id, sizeof(server->replication.node_id));
     int code = find_snapshot(server, persistence);
     if (code == 0 && server->options->server.appendonly) {
         code = find_log(server, persistence);
@@ -244,6 +257,7 @@ static int open_log(struct server *server, struct saving_plan *plan) {
     plan->log_folder = persistence->log_folder;
     persistence->log_folder = NULL;
     plan->history = log.history;
+    replication_lineage_turn(&server->replication, &log.history, log.begin);
     return 0;
 }
 
@@ -392,6 +406,17 @@ static int end_loading(struct server *server) {
     return code;
 }
 
+/* The data is that of the recovered history at its end; where a history began that only a snapshot
+ * names is of no use to know. */
+static void begin_lineage(struct server *server) {
+    struct persistence *persistence = server->persistence;
+    struct lineage *lineage = &persistence->lineage;
+    if (lineage->count == 0 && !history_is_none(&persistence->history)) {
+        lineage_add(lineage, &persistence->history, 0);
+    }
+    replication_lineage_set(&server->replication, lineage);
+}
+
 /* The log begins: on what was loaded, or on a snapshot of what was imported. */
 static int begin_saving(struct server *server, bool has_imported) {
     struct persistence *persistence = server->persistence;
@@ -403,7 +428,8 @@ static int begin_saving(struct server *server, bool has_imported) {
         .base_end = snapshot_end(persistence),
         .raw_bytes = persistence->snapshot == NULL ? 0 : persistence->snapshot->end.raw_bytes,
     };
-    random_seed_bytes(plan.node_id, sizeof(plan.node_id));
+    memcpy(plan.node_id, server->replication.node_id, sizeof(plan.node_id));
+    begin_lineage(server);
     bool has_log = persistence->log_folder != NULL;
     if (has_log && !has_imported) {
         int code = open_log(server, &plan);

@@ -7,6 +7,7 @@
 #include "io/signals.h"
 #include "server/option_changes.h"
 #include "server/persistence.h"
+#include "server/replicator.h"
 #include "server/server_commands.h"
 #include "server/shutdown.h"
 #include "worker/gate.h"
@@ -86,6 +87,7 @@ struct server *server_new(struct config *config, struct options *options,
     ssize_t length = readlink("/proc/self/exe", server->executable, sizeof(server->executable) - 1);
     server->executable[length > 0 ? length : 0] = '\0';
     latency_init(&server->latency);
+    replication_init(&server->replication);
     node_init(server);
     option_changes_register(server);
     return server;
@@ -93,6 +95,7 @@ struct server *server_new(struct config *config, struct options *options,
 
 void server_free(struct server *server) {
     latency_free(&server->latency);
+    replication_destroy(&server->replication);
     slow_log_free(&server->node.slow_log);
     stop_destroy(&server->node.stop);
     keyspace_free(server->node.keyspace);
@@ -252,6 +255,21 @@ static int start_workers(struct node *node) {
     return 0;
 }
 
+static int start_replicator(struct server *server) {
+    server->replicator = replicator_new(server);
+    if (server->replicator == NULL) {
+        log_warning("Cannot start the replication thread: %s", strerror(errno));
+        return EX_OSERR;
+    }
+    return 0;
+}
+
+static void end_replicator(struct server *server) {
+    replicator_end(server->replicator);
+    replicator_free(server->replicator);
+    server->replicator = NULL;
+}
+
 /* What is in use before there is data. maxmemory counts it from the first command on. */
 static void measure_memory(struct server *server) {
     struct memory_totals totals;
@@ -321,17 +339,23 @@ int server_start(struct server *server) {
     if (code != 0) {
         goto fail_after_persistence;
     }
-    code = load(server);
+    code = start_replicator(server);
     if (code != 0) {
         goto fail_after_start;
+    }
+    code = load(server);
+    if (code != 0) {
+        goto fail_after_replicator;
     }
     stop_visit(node, announce, server);
     readiness_notify(getenv("NOTIFY_SOCKET"),
                      READINESS_STATUS("Ready to accept connections") READINESS_READY);
     return 0;
 
-fail_after_start:
+fail_after_replicator:
     persistence_end_saving(server);
+    end_replicator(server);
+fail_after_start:
     join_workers(node, node->worker_count);
 fail_after_persistence:
     persistence_stop(server);
@@ -395,6 +419,7 @@ int server_stop(struct server *server) {
     struct node *node = &server->node;
     readiness_notify(getenv("NOTIFY_SOCKET"), READINESS_STOPPING);
     persistence_end_saving(server);
+    end_replicator(server);
     join_workers(node, node->worker_count);
     persistence_stop(server);
     process_remove_pid_file(&server->options->server);

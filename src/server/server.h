@@ -11,6 +11,7 @@
 #include "server/figures.h"
 #include "server/latency.h"
 #include "server/process.h"
+#include "server/replication.h"
 #include "worker/node.h"
 
 #include <stdatomic.h>
@@ -23,6 +24,7 @@
 #endif
 
 struct persistence;
+struct replicator;
 struct saving;
 
 struct server {
@@ -40,7 +42,9 @@ struct server {
     size_t memory_at_start_bytes;
     struct persistence *persistence; /* the main thread's */
     _Atomic(struct saving *) saving; /* NULL until all is loaded */
-    uint64_t loaded_keys;            /* from the snapshot's images */
+    struct replication replication;
+    struct replicator *replicator; /* while the workers run */
+    uint64_t loaded_keys;          /* from the snapshot's images */
     /* SHUTDOWN: see shutdown.h. */
     atomic_bool is_shutting_down;
     atomic_int shutdown_flags; /* enum shutdown_flag */

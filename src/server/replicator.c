@@ -1,0 +1,119 @@
+#include "server/replicator.h"
+
+#include "base/memory.h"
+#include "io/clock.h"
+#include "io/signals.h"
+
+#include <errno.h>
+#include <sys/prctl.h>
+
+/* ---- posts ---- */
+
+void replicator_post(struct replicator *replicator, struct replicator_post *post) {
+    if (mailbox_push(&replicator->mailbox, &post->mail)) {
+        loop_wake(replicator->loop);
+    }
+}
+
+static void run_posts(struct replicator *replicator) {
+    for (struct mailbox_node *node = mailbox_take_all(&replicator->mailbox); node != NULL;) {
+        struct replicator_post *post = MAILBOX_ENTRY(node, struct replicator_post, mail);
+        node = node->next;
+        post->run(replicator, post);
+    }
+}
+
+/* Lives on the stack of the thread that waits for it. */
+struct call_post {
+    struct replicator_post post;
+    void (*run)(void *context);
+    void *context;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool is_done;
+};
+
+static void call_run(struct replicator *replicator, struct replicator_post *post) {
+    struct call_post *call = (struct call_post *)post;
+    (void)replicator;
+    call->run(call->context);
+    pthread_mutex_lock(&call->mutex);
+    call->is_done = true;
+    pthread_cond_signal(&call->changed);
+    pthread_mutex_unlock(&call->mutex);
+}
+
+void replicator_call(struct replicator *replicator, void (*run)(void *context), void *context) {
+    struct call_post call = {.post = {.run = call_run}, .run = run, .context = context};
+    pthread_mutex_init(&call.mutex, NULL);
+    pthread_cond_init(&call.changed, NULL);
+    replicator_post(replicator, &call.post);
+    pthread_mutex_lock(&call.mutex);
+    while (!call.is_done) {
+        pthread_cond_wait(&call.changed, &call.mutex);
+    }
+    pthread_mutex_unlock(&call.mutex);
+    pthread_mutex_destroy(&call.mutex);
+    pthread_cond_destroy(&call.changed);
+}
+
+/* ---- the thread ---- */
+
+/* What is due is looked at behind each iteration. */
+static void timer_is_due(void *context) {
+    (void)context;
+}
+
+static void *thread_main(void *context) {
+    struct replicator *replicator = context;
+    prctl(PR_SET_NAME, "replicator");
+    signals_block_all();
+    loop_timer_start(replicator->loop, &replicator->timer, REPLICATOR_PERIOD_MS,
+                     REPLICATOR_PERIOD_MS, timer_is_due, replicator);
+    while (!replicator->is_stopping) {
+        loop_run(replicator->loop, LOOP_WAIT_FOREVER);
+        replicator->now_ms = clock_monotonic_us() / 1000;
+        run_posts(replicator);
+    }
+    loop_timer_stop(replicator->loop, &replicator->timer);
+    return NULL;
+}
+
+/* ---- lifecycle ---- */
+
+struct replicator *replicator_new(struct server *server) {
+    struct replicator *replicator = memory_alloc_aligned(MAILBOX_ALIGNMENT, sizeof(*replicator));
+    memset(replicator, 0, sizeof(*replicator));
+    replicator->server = server;
+    mailbox_init(&replicator->mailbox);
+    replicator->now_ms = clock_monotonic_us() / 1000;
+    replicator->loop = loop_new();
+    if (replicator->loop == NULL) {
+        memory_free(replicator);
+        return NULL;
+    }
+    int error = pthread_create(&replicator->thread, NULL, thread_main, replicator);
+    if (error != 0) {
+        loop_free(replicator->loop);
+        memory_free(replicator);
+        errno = error;
+        return NULL;
+    }
+    return replicator;
+}
+
+static void stop_running(void *context) {
+    struct replicator *replicator = context;
+    replicator->is_stopping = true;
+}
+
+void replicator_end(struct replicator *replicator) {
+    replicator_call(replicator, stop_running, replicator);
+    pthread_join(replicator->thread, NULL);
+}
+
+void replicator_free(struct replicator *replicator) {
+    run_posts(replicator);
+    loop_free(replicator->loop);
+    memory_free(replicator);
+}

@@ -1,0 +1,49 @@
+/* Replicator: the thread on which all replication links of this node run, in an event loop of its
+ * own. No worker waits for it, nor for a link.
+ *
+ * Lifecycle: replicator_new() starts it before the workers load, so that whoever opens a log finds
+ * it; replicator_end() closes all links and ends the thread, after saving_end() and while the
+ * workers still run; replicator_free().
+ * Thread: posts come from any thread; all else is the replicator's own.
+ *
+ * It may wait for a short stop of the workers (stop_visit()), never for the saving thread, which
+ * waits for it.
+ */
+#ifndef TARN_SERVER_REPLICATOR_H
+#define TARN_SERVER_REPLICATOR_H
+
+#include "io/loop.h"
+#include "io/mailbox.h"
+#include "server/server.h"
+
+/* How often what depends on time is looked at, while there are links. */
+#define REPLICATOR_PERIOD_MS 50
+
+struct replicator {
+    struct mailbox mailbox;
+    struct server *server;
+    struct loop *loop;
+    pthread_t thread;
+    struct loop_timer timer;
+    int64_t now_ms; /* monotonic, of this iteration */
+    bool is_stopping;
+};
+
+/* A message to the thread; `run` frees it. */
+struct replicator_post {
+    struct mailbox_node mail;
+    void (*run)(struct replicator *replicator, struct replicator_post *post);
+};
+
+/* NULL: errno says why not. */
+struct replicator *replicator_new(struct server *server);
+void replicator_end(struct replicator *replicator);
+void replicator_free(struct replicator *replicator);
+
+/* Runs post->run on the thread. Any thread, until replicator_end(). */
+void replicator_post(struct replicator *replicator, struct replicator_post *post);
+
+/* Runs the function on the thread, and waits for its end. Not on workers, nor on that thread. */
+void replicator_call(struct replicator *replicator, void (*run)(void *context), void *context);
+
+#endif
