@@ -1,0 +1,268 @@
+#include "tests/unit/cluster/maps.h"
+
+#include "base/random.h"
+
+START_TEST(a_node_that_joins_is_a_shard_of_its_own) {
+    ck_assert(maps_apply(maps_node_add('a')));
+    ck_assert(maps_apply(maps_node_add('b')));
+    ck_assert_uint_eq(maps.map->nodes_count, 2);
+    ck_assert_uint_eq(maps.map->shards_count, 2);
+    ck_assert(map_is_primary(maps.map, maps_find('b')));
+    ck_assert_uint_eq(maps.map->index, 2);
+}
+END_TEST
+
+START_TEST(a_node_that_joins_twice_tells_where_it_is_now) {
+    ck_assert(maps_apply(maps_node_add('a')));
+    struct map_change again = maps_node_add('a');
+    strcpy(again.facts.ip, "10.9.9.9");
+    ck_assert(maps_apply(again));
+    ck_assert_uint_eq(maps.map->nodes_count, 1);
+    ck_assert_str_eq(maps.map->nodes[0].facts.ip, "10.9.9.9");
+}
+END_TEST
+
+START_TEST(a_slot_is_given_once) {
+    maps_fill();
+    ck_assert_uint_eq(maps.map->slots_owned, SLOTS);
+    maps_expect_error(maps_slots(MAP_SLOTS_ADD, 'b', 7, 7), "ERR Slot 7 is already busy");
+    maps_expect_error(maps_slots(MAP_SLOTS_ADD, 'c', 7, 7), "ERR A replica owns no slots");
+    ck_assert(maps_apply(maps_slots(MAP_SLOTS_DELETE, '\0', 7, 7)));
+    ck_assert_uint_eq(map_slot_owner(maps.map, 7), MAP_NOBODY);
+    maps_expect_error(maps_slots(MAP_SLOTS_DELETE, '\0', 7, 7), "ERR Slot 7 is already unassigned");
+    ck_assert(maps_apply(maps_slots(MAP_SLOTS_ADD, 'b', 7, 7)));
+    ck_assert_uint_eq(map_slot_owner(maps.map, 7), maps_find('b'));
+}
+END_TEST
+
+START_TEST(of_an_entry_all_changes_take_place_or_none) {
+    maps_fill();
+    struct map_change changes[] = {
+        maps_slots(MAP_SLOTS_DELETE, '\0', 0, 9),
+        maps_slots(MAP_SLOTS_ADD, 'b', 5, 10),
+    };
+    uint64_t index = maps.map->index;
+    ck_assert(!maps_apply_all(changes, 2));
+    ck_assert_str_eq(maps.report.bytes, "ERR Slot 10 is already busy");
+    ck_assert_uint_eq(maps.map->index, index);
+    ck_assert_uint_eq(map_slot_owner(maps.map, 5), maps_find('a'));
+}
+END_TEST
+
+START_TEST(a_classic_move_marks_both_ends_and_ends_with_the_owner) {
+    maps_fill();
+    maps_expect_error(maps_pair(MAP_MIGRATING, 'b', 'a', 3),
+                      "ERR I'm not the owner of hash slot 3");
+    maps_expect_error(maps_pair(MAP_IMPORTING, 'a', 'b', 3),
+                      "ERR I'm already the owner of hash slot 3");
+    maps_expect_error(maps_pair(MAP_MIGRATING, 'a', 'c', 3), "ERR Target node is not a master");
+    ck_assert(maps_apply(maps_pair(MAP_IMPORTING, 'b', 'a', 3)));
+    ck_assert(maps_apply(maps_pair(MAP_MIGRATING, 'a', 'b', 3)));
+    const struct map_slot *slot = &maps.map->slots[3];
+    ck_assert_uint_eq(slot->migrating_to, maps_find('b'));
+    ck_assert_uint_eq(slot->importer, maps_find('b'));
+    uint64_t epoch = maps.map->current_epoch;
+    ck_assert(maps_apply(maps_pair(MAP_SLOT_OWNER, 'b', 'b', 3)));
+    slot = &maps.map->slots[3];
+    ck_assert_uint_eq(map_slot_owner(maps.map, 3), maps_find('b'));
+    ck_assert_uint_eq(slot->migrating_to, MAP_NOBODY);
+    ck_assert_uint_eq(slot->importer, MAP_NOBODY);
+    ck_assert_uint_eq(maps.map->current_epoch, epoch + 1);
+    ck_assert(maps_apply(maps_pair(MAP_SLOT_OWNER, 'b', 'b', 3)));
+}
+END_TEST
+
+START_TEST(a_stable_slot_has_no_marks) {
+    maps_fill();
+    ck_assert(maps_apply(maps_pair(MAP_IMPORTING, 'b', 'a', 3)));
+    ck_assert(maps_apply(maps_pair(MAP_MIGRATING, 'a', 'b', 3)));
+    ck_assert(maps_apply(maps_pair(MAP_STABLE, 'a', 'a', 3)));
+    ck_assert_uint_eq(maps.map->slots[3].migrating_to, MAP_NOBODY);
+    ck_assert_uint_eq(maps.map->slots[3].importer, maps_find('b'));
+    ck_assert(maps_apply(maps_pair(MAP_STABLE, 'b', 'b', 3)));
+    ck_assert_uint_eq(maps.map->slots[3].importer, MAP_NOBODY);
+}
+END_TEST
+
+START_TEST(a_primary_with_slots_replicates_nobody) {
+    maps_fill();
+    maps_expect_error(maps_pair(MAP_REPLICATE, 'a', 'b', 0),
+                      "ERR To set a master the node must be empty and without assigned slots.");
+    maps_expect_error(maps_pair(MAP_REPLICATE, 'b', 'c', 0),
+                      "ERR I can only replicate a master, not a replica.");
+    maps_expect_error(maps_pair(MAP_REPLICATE, 'b', 'b', 0), "ERR Can't replicate myself");
+    maps_expect_error(maps_pair(MAP_REPLICATE, 'c', 'x', 0),
+                      "ERR Unknown node 7878787878787878787878787878787878787878");
+}
+END_TEST
+
+START_TEST(a_primary_that_replicates_takes_its_replicas_along) {
+    maps_fill();
+    ck_assert(maps_apply(maps_slots(MAP_SLOTS_DELETE, 'a', 0, SLOTS / 2 - 1)));
+    ck_assert(maps_apply(maps_pair(MAP_REPLICATE, 'a', 'b', 0)));
+    ck_assert_uint_eq(map_primary_of(maps.map, maps_find('c')), maps_find('b'));
+    ck_assert_uint_eq(maps.map->shards_count, 1);
+    ck_assert(!maps.map->nodes[maps_find('c')].is_in_sync);
+}
+END_TEST
+
+START_TEST(a_promotion_by_who_knew_an_older_epoch_changes_nothing) {
+    maps_fill();
+    struct map_change promote = maps_change(MAP_PROMOTE, 'c');
+    promote.epoch = maps_epoch('a');
+    ck_assert(maps_apply(promote));
+    ck_assert_uint_eq(map_slot_owner(maps.map, 0), maps_find('c'));
+    ck_assert_uint_eq(maps_epoch('a'), maps.map->index);
+    struct map_change late = maps_change(MAP_PROMOTE, 'a');
+    late.epoch = promote.epoch;
+    ck_assert(!maps_apply(late));
+    ck_assert_uint_eq(map_slot_owner(maps.map, 0), maps_find('c'));
+}
+END_TEST
+
+START_TEST(only_who_is_in_sync_is_promoted_unless_told_so) {
+    maps_fill();
+    struct map_change in_sync = maps_change(MAP_IN_SYNC, 'c');
+    in_sync.epoch = maps_epoch('a');
+    ck_assert(maps_apply(in_sync));
+    struct map_change promote = maps_change(MAP_PROMOTE, 'c');
+    promote.epoch = in_sync.epoch;
+    maps_expect_error(promote, "ERR The node may lack what its primary has acknowledged");
+    promote.flag = true;
+    ck_assert(maps_apply(promote));
+    in_sync = maps_change(MAP_IN_SYNC, 'c');
+    in_sync.epoch = maps_epoch('c');
+    maps_expect_error(in_sync, "ERR A primary is always in sync");
+}
+END_TEST
+
+START_TEST(a_primary_of_others_is_not_forgotten) {
+    maps_fill();
+    ck_assert(!maps_apply(maps_change(MAP_NODE_REMOVE, 'a')));
+    ck_assert(maps_apply(maps_change(MAP_NODE_REMOVE, 'c')));
+    ck_assert(maps_apply(maps_change(MAP_NODE_REMOVE, 'a')));
+    ck_assert_uint_eq(maps.map->nodes_count, 1);
+    ck_assert_uint_eq(map_slot_owner(maps.map, SLOTS - 1), maps_find('b'));
+    ck_assert_uint_eq(map_slot_owner(maps.map, 0), MAP_NOBODY);
+}
+END_TEST
+
+START_TEST(config_epochs_are_set_once_and_alone) {
+    ck_assert(maps_apply(maps_node_add('a')));
+    struct map_change set = maps_change(MAP_CONFIG_EPOCH, 'a');
+    set.epoch = 5;
+    ck_assert(maps_apply(set));
+    maps_expect_error(set, "ERR Node config epoch is already non-zero");
+    ck_assert(maps_apply(maps_change(MAP_EPOCH_BUMP, 'a')));
+    ck_assert_uint_eq(maps.map->current_epoch, 5);
+    ck_assert(maps_apply(maps_node_add('b')));
+    ck_assert(maps_apply(maps_change(MAP_EPOCH_BUMP, 'b')));
+    ck_assert_uint_eq(maps.map->current_epoch, 6);
+    set = maps_change(MAP_CONFIG_EPOCH, 'b');
+    set.epoch = 9;
+    maps_expect_error(set,
+                      "ERR The user can assign a config epoch only when the node does not know any "
+                      "other node.");
+}
+END_TEST
+
+static bool apply_random(struct random *random) {
+    static const enum map_change_kind last = MAP_EPOCH_BUMP;
+    struct map_change change = maps_node_add((char)('a' + random_below(random, 12)));
+    change.kind = (enum map_change_kind)(1 + random_below(random, last));
+    if (change.kind != MAP_NODE_ADD) {
+        memset(change.peer, (char)('a' + random_below(random, 12)), MAP_ID_BYTES);
+    }
+    change.slot = (uint16_t)random_below(random, 64);
+    change.flag = random_below(random, 2) == 0;
+    change.epoch = random_below(random, 2) == 0 ? maps.index : random_below(random, 8);
+    if (change.kind == MAP_SLOTS_DELETE && random_below(random, 2) == 0) {
+        memset(change.node, 0, MAP_ID_BYTES);
+    }
+    for (uint64_t n = random_below(random, 4); n > 0; n--) {
+        slot_set_add(&change.slots, (uint16_t)random_below(random, 64));
+    }
+    uint16_t node = map_find(maps.map, change.node);
+    if (change.kind == MAP_PROMOTE && node != MAP_NOBODY) {
+        change.epoch = maps.map->shards[maps.map->nodes[node].shard].epoch;
+    }
+    return maps_apply(change); /* Which asserts the invariants. */
+}
+
+START_TEST(any_changes_keep_the_invariants_and_survive_as_bytes) {
+    struct random random;
+    random_seed(&random, 1);
+    uint32_t done = 0;
+    for (int i = 0; i < 3000; i++) {
+        done += apply_random(&random);
+        if (i % 10 != 0) {
+            continue;
+        }
+        struct buffer bytes = BUFFER_EMPTY;
+        struct buffer again = BUFFER_EMPTY;
+        map_write(maps.map, &bytes);
+        struct map *read = map_read(buffer_span(&bytes));
+        ck_assert_ptr_nonnull(read);
+        map_write(read, &again);
+        ck_assert(span_equal(buffer_span(&bytes), buffer_span(&again)));
+        map_return(maps.map);
+        maps.map = read; /* Free places are elsewhere now, and nobody sees it. */
+        buffer_free(&bytes);
+        buffer_free(&again);
+    }
+    ck_assert_uint_gt(done, 500);
+}
+END_TEST
+
+START_TEST(cut_and_changed_bytes_are_no_map_or_another_one) {
+    maps_fill();
+    struct buffer bytes = BUFFER_EMPTY;
+    map_write(maps.map, &bytes);
+    for (size_t length = 0; length < bytes.length; length++) {
+        ck_assert_ptr_null(map_read(span_of(bytes.bytes, length)));
+    }
+    for (size_t i = 0; i < bytes.length; i++) {
+        bytes.bytes[i] = (char)(bytes.bytes[i] ^ 0x41);
+        map_return(map_read(buffer_span(&bytes)));
+        bytes.bytes[i] = (char)(bytes.bytes[i] ^ 0x41);
+    }
+    buffer_free(&bytes);
+}
+END_TEST
+
+START_TEST(what_is_no_change_is_refused) {
+    struct map_change change = maps_node_add('a');
+    struct buffer entry = BUFFER_EMPTY;
+    map_change_write(&change, &entry);
+    for (size_t length = 1; length < entry.length; length++) {
+        buffer_clear(&maps.report);
+        ck_assert_ptr_null(
+            map_change_apply(maps.map, 1, span_of(entry.bytes, length), &maps.report));
+    }
+    entry.bytes[0] = 99;
+    struct span rest = buffer_span(&entry);
+    ck_assert(!map_change_read(&rest, &change));
+    buffer_free(&entry);
+}
+END_TEST
+
+int main(void) {
+    const TTest *tests[] = {
+        a_node_that_joins_is_a_shard_of_its_own,
+        a_node_that_joins_twice_tells_where_it_is_now,
+        a_slot_is_given_once,
+        of_an_entry_all_changes_take_place_or_none,
+        a_classic_move_marks_both_ends_and_ends_with_the_owner,
+        a_stable_slot_has_no_marks,
+        a_primary_with_slots_replicates_nobody,
+        a_primary_that_replicates_takes_its_replicas_along,
+        a_promotion_by_who_knew_an_older_epoch_changes_nothing,
+        only_who_is_in_sync_is_promoted_unless_told_so,
+        a_primary_of_others_is_not_forgotten,
+        config_epochs_are_set_once_and_alone,
+        any_changes_keep_the_invariants_and_survive_as_bytes,
+        cut_and_changed_bytes_are_no_map_or_another_one,
+        what_is_no_change_is_refused,
+    };
+    return unit_run(maps_suite("map_change", tests, UNIT_COUNT(tests)));
+}
