@@ -61,6 +61,7 @@ static inline unsigned flags_of(const struct effect_kind_row *row,
     if ((row->parts & EFFECT_PART_EXPIRY) != 0 && effect->expiry_ms != ENTRY_NO_EXPIRY) {
         flags |= EFFECT_FLAG_EXPIRY;
     }
+    flags |= record->is_joined ? EFFECT_FLAG_JOINED : 0;
     return record->database == 0 ? flags : flags | EFFECT_FLAG_DATABASE;
 }
 
@@ -210,7 +211,7 @@ enum effect_read_status effect_read(struct span *content, struct effect_record *
     }
     bool has_key = (row->parts & EFFECT_PART_KEY) != 0;
     unsigned flags = bytes[2];
-    unsigned allowed = row->flags | (has_key ? EFFECT_FLAG_DATABASE : 0U) |
+    unsigned allowed = row->flags | EFFECT_FLAG_JOINED | (has_key ? EFFECT_FLAG_DATABASE : 0U) |
                        ((row->parts & EFFECT_PART_EXPIRY) != 0 ? EFFECT_FLAG_EXPIRY : 0U);
     uint16_t slot = bytes_load_u16(bytes + 3);
     if ((flags & ~allowed) != 0 || (has_key ? slot >= SLOTS : slot != EFFECT_NODE_SLOT)) {
@@ -223,6 +224,7 @@ enum effect_read_status effect_read(struct span *content, struct effect_record *
                    .is_text = (flags & EFFECT_FLAG_TEXT) != 0,
                    .is_table = (flags & EFFECT_FLAG_TABLE) != 0},
         .slot = slot,
+        .is_joined = (flags & EFFECT_FLAG_JOINED) != 0,
     };
     take_parts(&reading, row->parts, flags, record);
     if (reading.is_damaged) {

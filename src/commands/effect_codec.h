@@ -43,6 +43,7 @@ enum {
     EFFECT_FLAG_TABLE = 1 << 2,    /* effect.is_table */
     EFFECT_FLAG_EXPIRY = 1 << 3,   /* an expiry follows */
     EFFECT_FLAG_DATABASE = 1 << 4, /* a database other than 0 follows */
+    EFFECT_FLAG_JOINED = 1 << 5,   /* takes place together with the effect before it */
 };
 
 /* Parts of an entry that its kind may have. An expiry is there only when the flag says so. */
@@ -71,6 +72,9 @@ struct effect_record {
     struct span key;
     uint32_t database;
     uint16_t slot;
+    /* Of the same group as the effect before it in the frame: one command, transaction or script
+     * made both, and nobody sees the one without the other. */
+    bool is_joined;
 };
 
 /* Appends the entry. True: effect.block is the value, and was left out, since it is large; the

@@ -39,14 +39,20 @@ apply_to_slots(struct replay *replay, const struct effect_record *record, uint64
 
 static enum effect_replay_status apply(struct replay *replay, const struct effect_record *record,
                                        uint64_t position) {
+    enum effect_replay_status status;
     if (record->slot == EFFECT_NODE_SLOT) {
-        return position < replay->images_end ? apply_to_slots(replay, record, position)
-                                             : effect_replay_to_store(replay->store, record);
-    }
-    if (!store_owns(replay->store, record->slot) || is_in_image(replay, record->slot, position)) {
+        status = position < replay->images_end ? apply_to_slots(replay, record, position)
+                                               : effect_replay_to_store(replay->store, record);
+    } else if (!store_owns(replay->store, record->slot) ||
+               is_in_image(replay, record->slot, position)) {
         return EFFECT_REPLAY_DONE;
+    } else {
+        status = effect_replay_to_store(replay->store, record);
     }
-    return effect_replay_to_store(replay->store, record);
+    if (status == EFFECT_REPLAY_DONE && replay->applied != NULL) {
+        replay->applied(replay->applied_context, record);
+    }
+    return status;
 }
 
 struct prospect {

@@ -13,6 +13,8 @@
 #include "base/buffer.h"
 #include "store/store.h"
 
+struct effect_record;
+
 struct replay {
     struct store *store;
     /* The position of the slot's image: it holds what stands before. Asked for frames before
@@ -20,7 +22,10 @@ struct replay {
     uint64_t (*image_position)(const void *context, uint16_t slot);
     const void *context;
     uint64_t images_end; /* no image is of a later position; 0: there is none */
-    uint64_t effects;    /* applied so far */
+    /* Told of each effect that was applied; NULL: nobody is. */
+    void (*applied)(void *context, const struct effect_record *record);
+    void *applied_context;
+    uint64_t effects; /* applied so far */
 };
 
 /* Applies those effects of a frame's content that concern the store and are not in an image. False:

@@ -4,6 +4,8 @@
 #include "commands/replay.h"
 #include "store/image.h"
 
+#include <string.h>
+
 struct applier {
     struct replay replay;
     uint64_t *positions; /* of images, by slot - store.slot_first */
@@ -30,6 +32,19 @@ void applier_free(struct applier *applier) {
         memory_free(applier->positions);
         memory_free(applier);
     }
+}
+
+void applier_observe(struct applier *applier,
+                     void (*applied)(void *context, const struct effect_record *record),
+                     void *context) {
+    applier->replay.applied = applied;
+    applier->replay.applied_context = context;
+}
+
+void applier_forget_images(struct applier *applier) {
+    applier->replay.images_end = 0;
+    memset(applier->positions, 0,
+           applier->replay.store->slot_count * sizeof(applier->positions[0]));
 }
 
 void applier_clear(struct applier *applier, const struct slot_set *slots) {

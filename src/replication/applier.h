@@ -13,10 +13,17 @@
 #include "store/store.h"
 
 struct applier;
+struct effect_record;
 
 struct applier *applier_new(struct store *store);
 void applier_free(struct applier *applier);
+/* The function is told of each effect of a frame that was applied. */
+void applier_observe(struct applier *applier,
+                     void (*applied)(void *context, const struct effect_record *record),
+                     void *context);
 
+/* What the slots' images held is of no use any more: the log is another. */
+void applier_forget_images(struct applier *applier);
 /* These slots are to be imaged: what they hold goes. */
 void applier_clear(struct applier *applier, const struct slot_set *slots);
 /* Takes those records of a chunk that are of the store's slots. False: a sentence is appended to

@@ -23,8 +23,9 @@ struct follower {
     uint64_t image_length;
     struct buffer chunk;
 
-    uint64_t end;           /* of the log, as the stream tells */
-    struct history primary; /* in which the images are taken */
+    struct message_plan *change; /* the plan, while it is carried out elsewhere */
+    uint64_t end;                /* of the log, as the stream tells */
+    struct history primary;      /* in which the images are taken */
     bool must_report;
     int64_t reported_ms;
     int64_t beat_ms; /* of the primary's clock */
@@ -47,6 +48,7 @@ void follower_free(struct follower *follower) {
     buffer_free(&follower->reason);
     buffer_free(&follower->gathered);
     buffer_free(&follower->chunk);
+    memory_free(follower->change);
     memory_free(follower);
 }
 
@@ -91,29 +93,23 @@ static void slots_check(struct replica_slots *slots, const struct message_plan *
     }
 }
 
-static bool plan_follow(struct follower *follower, const struct message_plan *plan) {
+static enum follower_change plan_follow(struct follower *follower, const struct message_plan *plan,
+                                        struct buffer *report) {
     const struct follower_target *target = &follower->plan.target;
     struct replica_slots *slots = follower->plan.slots;
-    struct lineage_part at = {.history = plan->history, .position = plan->position};
-    struct buffer report = BUFFER_EMPTY;
-    bool is_done = true;
     switch (plan->mode) {
     case PLAN_GO_ON:
         break;
     case PLAN_CUT:
-        is_done = target->cut(target->context, &at, &slots->missing, &report);
-        break;
+        return target->cut(target->context, plan, &slots->missing, report);
     case PLAN_RESET:
         slots_reset(slots);
-        is_done = target->reset(target->context, &at, &report);
-        break;
+        return target->reset(target->context, plan, report);
     case PLAN_CHANGED:
         slot_set_add_all(&slots->missing, &plan->changed);
-        is_done = target->reset(target->context, &at, &report);
-        break;
+        return target->reset(target->context, plan, report);
     }
-    slots_check(slots, plan);
-    return target_done(follower, is_done, &report);
+    return FOLLOWER_CHANGE_DONE;
 }
 
 /* The log that the target has is the one that the plan goes on with. */
@@ -127,10 +123,10 @@ static bool plan_fits(struct follower *follower, const struct message_plan *plan
     return fits || fail(follower, "the primary's plan does not fit the log that ends here");
 }
 
-static bool plan_start(struct follower *follower, const struct message_plan *plan) {
-    memcpy(follower->figures.node_id, plan->node_id, MESSAGE_NODE_ID_BYTES);
-    follower->figures.mode = plan->mode;
-    if (!plan_follow(follower, plan) || !plan_fits(follower, plan)) {
+/* The log is what the plan wants. */
+static bool plan_done(struct follower *follower, const struct message_plan *plan) {
+    slots_check(follower->plan.slots, plan);
+    if (!plan_fits(follower, plan)) {
         return false;
     }
     const struct slot_set *missing = &follower->plan.slots->missing;
@@ -143,14 +139,44 @@ static bool plan_start(struct follower *follower, const struct message_plan *pla
     return true;
 }
 
+static bool plan_start(struct follower *follower) {
+    struct message_plan *plan = follower->change;
+    memcpy(follower->figures.node_id, plan->node_id, MESSAGE_NODE_ID_BYTES);
+    follower->figures.mode = plan->mode;
+    follower->stage = FOLLOWER_CHANGE;
+    struct buffer report = BUFFER_EMPTY;
+    enum follower_change change = plan_follow(follower, plan, &report);
+    bool goes_on = target_done(follower, change != FOLLOWER_CHANGE_FAILED, &report);
+    if (change == FOLLOWER_CHANGE_DONE) {
+        goes_on = plan_done(follower, plan);
+    }
+    if (change != FOLLOWER_CHANGE_LATER) {
+        memory_free(plan);
+        follower->change = NULL;
+    }
+    return goes_on;
+}
+
 static bool plan_came(struct follower *follower, struct span body) {
-    struct message_plan *plan = memory_alloc(sizeof(*plan));
-    bool is_read = message_read_plan(body, plan) && plan->version == MESSAGE_VERSION;
-    bool is_done = is_read ? plan_start(follower, plan)
-                           : fail(follower, "the primary's first message is not one of version %d",
-                                  MESSAGE_VERSION);
+    follower->change = memory_alloc_zeroed(sizeof(*follower->change));
+    if (message_read_plan(body, follower->change) && follower->change->version == MESSAGE_VERSION) {
+        return plan_start(follower);
+    }
+    return fail(follower, "the primary's first message is not one of version %d", MESSAGE_VERSION);
+}
+
+bool follower_changed(struct follower *follower, bool is_done, const struct slot_set *touched,
+                      struct span report) {
+    if (follower->stage != FOLLOWER_CHANGE) {
+        return follower->stage != FOLLOWER_ENDED;
+    }
+    struct message_plan *plan = follower->change;
+    follower->change = NULL;
+    slot_set_add_all(&follower->plan.slots->missing, touched);
+    bool goes_on = is_done ? plan_done(follower, plan)
+                           : fail(follower, "%.*s", (int)report.length, report.bytes);
     memory_free(plan);
-    return is_done;
+    return goes_on;
 }
 
 /* ---- images ---- */

@@ -1,10 +1,11 @@
 /* Follower: the replica's side of its link to the primary. A pure step: bytes from the primary go
  * in, bytes for it come out; what is to become of the log and the data it tells its target.
  *
- *   PLAN -> IMAGES -> LOG
+ *   PLAN -> CHANGE -> IMAGES -> LOG
  *
  *   PLAN    hello has been said                                                [plan comes]
- *           -> the target cuts its log or begins it anew; which slots are missing is said
+ *   CHANGE  the target cuts its log or begins it anew                          [follower_changed()]
+ *           -> which slots are missing is said
  *   IMAGES  the images of the missing slots come                               [complete comes]
  *   LOG     frames, turns and beats; each is answered by a report
  *   ENDED   the peer broke the protocol, or the target failed: follower_reason() says why
@@ -32,18 +33,28 @@ struct follower_log {
     uint64_t end;
 };
 
+enum follower_change {
+    FOLLOWER_CHANGE_DONE,
+    FOLLOWER_CHANGE_FAILED,
+    /* It goes on elsewhere: follower_changed() will tell of its end. If the link ends before that,
+     * the slots that were touched are the target's to make missing. */
+    FOLLOWER_CHANGE_LATER,
+};
+
 /* What is to be done; all are called from within follower_receive(), in the order of the stream.
  * False: it could not be done, the link ends; a sentence is appended to the report. */
 struct follower_target {
     void *context;
     /* The log of this node: without histories if it has none. */
     void (*log)(void *context, struct follower_log *log);
-    /* The log is cut at the position, where this history holds; what it held beyond is kept aside.
-     * Adds the slots that it touched. */
-    bool (*cut)(void *context, const struct lineage_part *at, struct slot_set *touched,
-                struct buffer *report);
-    /* What the log held is kept aside; it begins anew. */
-    bool (*reset)(void *context, const struct lineage_part *at, struct buffer *report);
+    /* The log is cut at the plan's position, where its history holds; what it held beyond is kept
+     * aside. Adds the slots that it touched. */
+    enum follower_change (*cut)(void *context, const struct message_plan *plan,
+                                struct slot_set *touched, struct buffer *report);
+    /* What the log held and the primary's does not is kept aside; it begins anew at the plan's
+     * position. */
+    enum follower_change (*reset)(void *context, const struct message_plan *plan,
+                                  struct buffer *report);
     /* These slots are about to be imaged: what they hold goes. */
     void (*clear)(void *context, const struct slot_set *slots);
     /* A chunk of image records. */
@@ -65,7 +76,13 @@ struct follower_plan {
     int64_t now_ms; /* any steady clock */
 };
 
-enum follower_stage { FOLLOWER_PLAN, FOLLOWER_IMAGES, FOLLOWER_LOG, FOLLOWER_ENDED };
+enum follower_stage {
+    FOLLOWER_PLAN,
+    FOLLOWER_CHANGE,
+    FOLLOWER_IMAGES,
+    FOLLOWER_LOG,
+    FOLLOWER_ENDED,
+};
 
 struct follower;
 
@@ -74,6 +91,11 @@ void follower_free(struct follower *follower);
 
 /* Bytes came from the primary. False: the link is to be closed. */
 bool follower_receive(struct follower *follower, struct span bytes, int64_t now_ms);
+
+/* What was to be changed LATER is, or could not be: then the report says why. touched: as cut()
+ * adds them. False: the link is to be closed. */
+bool follower_changed(struct follower *follower, bool is_done, const struct slot_set *touched,
+                      struct span report);
 
 /* Positions up to which the node's log and data are. */
 struct follower_progress {

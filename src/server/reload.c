@@ -196,6 +196,7 @@ static void record(const struct recording *recording, const struct place *place,
                    const struct effect *effect) {
     struct call_environment *environment = &recording->worker->executor.environment;
     const struct call call = {.environment = environment}; /* of no command */
+    gate_begin_group(recording->worker);
     environment->observer.effect(environment->observer.context, &call, place, effect);
     if (oplog_batch_bytes(&recording->worker->batch) >= RECORD_FRAME_BYTES) {
         gate_append(recording->worker);

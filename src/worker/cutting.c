@@ -1,13 +1,15 @@
 #include "worker/cutting.h"
 
 #include "base/memory.h"
+#include "worker/applying.h"
 #include "worker/gate.h"
 
 /* ---- the worker's side ---- */
 
 static uint64_t position_of(void *context) {
     const struct worker *worker = context;
-    return oplog_end_position(worker->node->log);
+    return worker->node->is_replica ? applying_position(worker)
+                                    : oplog_end_position(worker->node->log);
 }
 
 static void chunk_is_full(void *context, struct image_chunk *chunk) {

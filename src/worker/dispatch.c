@@ -227,6 +227,7 @@ static enum dispatch_outcome execute(struct worker *worker, struct connection *c
                                      struct route *route, struct reply_mark *mark) {
     unsigned flags = request->command->command->flags;
     struct queued_command command = command_of(connection, request);
+    gate_begin_group(worker);
     if (UNLIKELY(request->command->command->session != NULL || (flags & COMMAND_GATHERS) != 0)) {
         connection->flags |= CONNECTION_FOLLOWS;
     }

@@ -22,7 +22,9 @@ static void record(void *context, const struct call *call, const struct place *p
     if (worker->running != NULL && is_write(call)) {
         worker->running->flags |= CONNECTION_HAS_WRITTEN;
     }
-    struct effect_record entry = {.effect = *effect, .slot = EFFECT_NODE_SLOT};
+    struct effect_record entry = {
+        .effect = *effect, .slot = EFFECT_NODE_SLOT, .is_joined = worker->group_is_open};
+    worker->group_is_open = true;
     if (LIKELY(place != NULL)) {
         entry.key = place->key;
         entry.database = place->database;
@@ -39,7 +41,8 @@ static void record(void *context, const struct call *call, const struct place *p
 void gate_configure(struct worker *worker) {
     struct call_observer *observer = &worker->executor.environment.observer;
     observer->context = worker;
-    observer->effect = worker->node->log == NULL ? NULL : record;
+    /* A replica's log is its primary's: nothing of its own goes there. */
+    observer->effect = worker->node->log == NULL || worker->node->is_replica ? NULL : record;
     ASSERT(worker->changed_count == 0 && !worker->has_changed_all);
     struct node *node = worker->node;
     const struct store *store = worker->store;
@@ -53,6 +56,7 @@ void gate_append(struct worker *worker) {
         return;
     }
     struct node *node = worker->node;
+    worker->group_is_open = false;
     worker->appended = oplog_append(node->log, &worker->batch, worker->now_ms);
     for (uint32_t i = 0; i < worker->changed_count; i++) {
         node->slot_changed[worker->changed_slots[i]] = worker->appended;

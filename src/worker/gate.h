@@ -24,6 +24,12 @@
  * log than before. Under a stop, for each worker. */
 void gate_configure(struct worker *worker);
 
+/* The effects to come are not of the group of those before: another request, another key that
+ * goes. */
+static inline void gate_begin_group(struct worker *worker) {
+    worker->group_is_open = false;
+}
+
 /* Appends what was recorded. */
 void gate_append(struct worker *worker);
 

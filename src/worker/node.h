@@ -21,6 +21,7 @@ struct worker;
 struct oplog;
 struct cutting;
 struct loading;
+struct applying;
 
 /* CLIENT PAUSE. */
 enum pause_mode { PAUSE_NONE, PAUSE_WRITE, PAUSE_ALL };
@@ -48,6 +49,8 @@ struct node {
     struct loading *loading; /* what the node begins with, while it is loaded, or NULL */
     int64_t loading_refuses_from_ms; /* wall clock: requests wait until then */
     struct cutting *cutting;         /* the image being taken, or NULL; written under a stop */
+    struct applying *applying;       /* NULL: it has not been a replica; written under a stop */
+    bool is_replica;                 /* the log is another node's; written under a stop */
     /* A command or another event took long enough for latency-monitor-threshold: for the server
      * layer's LATENCY; or NULL. Called by any worker, at any time. */
     void (*latency_event)(struct node *node, const char *event, int64_t duration_ms);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "store/eviction.h"
 #include "store/expiry.h"
+#include "worker/gate.h"
 
 #define TENACITY_MAX 100
 #define TENACITY_LINEAR_MAX 10
@@ -37,6 +38,9 @@ static void delete_entry(struct worker *worker, const struct departure *departur
         .database = departure->database,
         .now_ms = worker->now_ms,
     };
+    if (worker->running == NULL) {
+        gate_begin_group(worker);
+    }
     struct place place = {
         .store = worker->store,
         .key = key,

@@ -5,14 +5,6 @@
 #include "worker/gate.h"
 #include "worker/node.h"
 
-/* A function that waits for a stop; lives on the stack of the thread that waits for it. */
-struct visit {
-    struct list link;
-    void (*run)(void *context);
-    void *context;
-    bool is_done;
-};
-
 static uint64_t bit_of(const struct worker *worker) {
     return UINT64_C(1) << worker->index;
 }
@@ -47,14 +39,27 @@ void stop_wait(struct node *node, struct connection *connection, uint64_t worker
     pthread_mutex_unlock(&stop->mutex);
 }
 
-void stop_visit(struct node *node, void (*run)(void *context), void *context) {
+/* With the mutex. */
+static void visit_push(struct node *node, struct visit *visit) {
     struct stop *stop = &node->stop;
-    struct visit visit = {.run = run, .context = context};
-    pthread_mutex_lock(&stop->mutex);
-    list_push_back(&stop->visits, &visit.link);
+    list_push_back(&stop->visits, &visit->link);
     stop->waiting_workers = STOP_ALL_WORKERS;
     atomic_store_explicit(&stop->is_wanted, true, memory_order_release);
     loop_wake(node->workers[0]->loop);
+}
+
+void stop_post(struct node *node, struct visit *visit) {
+    pthread_mutex_lock(&node->stop.mutex);
+    visit_push(node, visit);
+    pthread_mutex_unlock(&node->stop.mutex);
+}
+
+void stop_visit(struct node *node, void (*run)(void *context), void *context) {
+    struct stop *stop = &node->stop;
+    /* It lives on the stack of the thread that waits for it. */
+    struct visit visit = {.run = run, .context = context, .waits = true};
+    pthread_mutex_lock(&stop->mutex);
+    visit_push(node, &visit);
     while (!visit.is_done) {
         pthread_cond_wait(&stop->changed, &stop->mutex);
     }
@@ -74,8 +79,10 @@ static void execute(struct stop *stop, struct worker *worker) {
     struct node *node = worker->node;
     struct list calls;
     struct list visits;
+    struct list done;
     list_init(&calls);
     list_init(&visits);
+    list_init(&done);
     for (struct list *link; (link = list_pop_front(&stop->waiting)) != NULL;) {
         list_push_back(&calls, link);
     }
@@ -104,14 +111,18 @@ static void execute(struct stop *stop, struct worker *worker) {
         worker_run_stopped(worker, LIST_ENTRY(link, struct connection, run_link));
     }
     gate_append(worker);
-    for (struct list *link = visits.next; link != &visits; link = link->next) {
+    for (struct list *link; (link = list_pop_front(&visits)) != NULL;) {
         struct visit *visit = LIST_ENTRY(link, struct visit, link);
+        bool waits = visit->waits;
         visit->run(visit->context);
+        if (waits) {
+            list_push_back(&done, link);
+        }
     }
     gate_append(worker);
 
     pthread_mutex_lock(&stop->mutex);
-    for (struct list *link; (link = list_pop_front(&visits)) != NULL;) {
+    for (struct list *link; (link = list_pop_front(&done)) != NULL;) {
         LIST_ENTRY(link, struct visit, link)->is_done = true;
     }
     stop->executor = NULL;

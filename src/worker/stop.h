@@ -21,6 +21,15 @@ struct node;
 struct worker;
 struct connection;
 
+/* A function that waits for a stop of all workers. */
+struct visit {
+    struct list link;
+    void (*run)(void *context);
+    void *context;
+    bool waits; /* the stop's own */
+    bool is_done;
+};
+
 struct stop {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -48,6 +57,10 @@ void stop_wait(struct node *node, struct connection *connection, uint64_t worker
 /* Runs the function while all workers stand still, on one of their threads, and waits for its end.
  * For threads that are no workers, while the workers run. */
 void stop_visit(struct node *node, void (*run)(void *context), void *context);
+
+/* The same without waiting, from any thread: the visit is the stop's until its function is called,
+ * which may post it again. */
+void stop_post(struct node *node, struct visit *visit);
 
 /* To be called by each worker when it holds nothing that is not appended. Runs the waiting calls as
  * executor, or stands still while another does. */

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "io/clock.h"
+#include "worker/applying.h"
 #include "worker/cutting.h"
 #include "worker/dispatch.h"
 #include "worker/gate.h"
@@ -254,7 +255,8 @@ static void write_stage(struct worker *worker) {
 static bool has_work(const struct worker *worker) {
     return !list_is_empty(&worker->runnable) || !list_is_empty(&worker->writable) ||
            !list_is_empty(&worker->readable) || !list_is_empty(&worker->store->graveyard) ||
-           worker->has_leaving || cutting_has_work(worker) || loading_has_work(worker);
+           worker->has_leaving || cutting_has_work(worker) || loading_has_work(worker) ||
+           applying_has_work(worker);
 }
 
 static void note_work(struct worker *worker) {
@@ -289,6 +291,7 @@ void worker_tick(struct worker *worker) {
 
     release_stage(worker);
     mail_receive_stage(worker);
+    applying_step(worker);
     read_stage(worker);
     run_stage(worker);
     gate_append(worker);

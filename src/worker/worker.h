@@ -87,6 +87,7 @@ struct worker {
     uint16_t changed_slots[SLOTS]; /* by those effects */
     uint32_t changed_count;
     bool has_changed_all;       /* by an effect of node scope */
+    bool group_is_open;         /* the next effect is of the same group as the last one */
     uint64_t appended;          /* log position that the replies of this worker wait for */
     atomic_bool awaits_log;     /* the log's progress is to wake this worker */
     atomic_bool awaits_room;    /* room for chunks likewise */

@@ -33,27 +33,28 @@ static void target_log(void *context, struct follower_log *log) {
     *log = ((struct node *)context)->log;
 }
 
-static bool target_cut(void *context, const struct lineage_part *at, struct slot_set *touched,
-                       struct buffer *report) {
+static enum follower_change target_cut(void *context, const struct message_plan *plan,
+                                       struct slot_set *touched, struct buffer *report) {
     struct node *node = context;
     struct history current = lineage_current(&node->log.lineage);
-    if (!history_equal(&current, &at->history) || at->position > node->log.end ||
-        at->position < node->log.lineage.parts[0].position) {
+    if (!history_equal(&current, &plan->history) || plan->position > node->log.end ||
+        plan->position < node->log.lineage.parts[0].position) {
         buffer_append_string(report, "there is no such place");
-        return false;
+        return FOLLOWER_CHANGE_FAILED;
     }
     slot_set_add(touched, 7);
-    node->log.end = at->position;
-    return true;
+    node->log.end = plan->position;
+    return FOLLOWER_CHANGE_DONE;
 }
 
-static bool target_reset(void *context, const struct lineage_part *at, struct buffer *report) {
+static enum follower_change target_reset(void *context, const struct message_plan *plan,
+                                         struct buffer *report) {
     (void)report;
     struct node *node = context;
     node->log.lineage.count = 0;
-    lineage_add(&node->log.lineage, &at->history, at->position);
-    node->log.end = at->position;
-    return true;
+    lineage_add(&node->log.lineage, &plan->history, plan->position);
+    node->log.end = plan->position;
+    return FOLLOWER_CHANGE_DONE;
 }
 
 static void target_clear(void *context, const struct slot_set *slots) {

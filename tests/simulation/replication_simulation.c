@@ -70,8 +70,10 @@ struct replica {
     struct follower *follower;
     struct pipe to_replica;
     struct pipe to_primary;
-    bool is_tainted; /* a bit was flipped on its link */
-    bool can_go_on;  /* when the link came up its place was in the log, and no slot was missing */
+    bool is_tainted;  /* a bit was flipped on its link */
+    bool is_changing; /* the log has changed, and the follower is to be told */
+    struct slot_set touched;
+    bool can_go_on; /* when the link came up its place was in the log, and no slot was missing */
 
     /* Of its feed's images. */
     struct slot_set wanted;
@@ -480,28 +482,33 @@ static void target_log(void *context, struct follower_log *log) {
 }
 
 /* The slots that the lost frames touched are not known here: all are. */
-static bool target_cut(void *context, const struct lineage_part *at, struct slot_set *touched,
-                       struct buffer *report) {
+static enum follower_change target_cut(void *context, const struct message_plan *plan,
+                                       struct slot_set *touched, struct buffer *report) {
     (void)report;
     struct replica *replica = context;
-    if (replica->log.end > at->position) {
-        slot_set_fill(touched);
+    replica->is_changing = below(replica->world, 2) == 0;
+    slot_set_clear(&replica->touched);
+    if (replica->log.end > plan->position) {
+        slot_set_fill(replica->is_changing ? &replica->touched : touched);
     }
-    lineage_cut(&replica->log.lineage, &at->history);
-    replica->log.end = at->position;
+    lineage_cut(&replica->log.lineage, &plan->history);
+    replica->log.end = plan->position;
     replica->world->cuts++;
-    return true;
+    return replica->is_changing ? FOLLOWER_CHANGE_LATER : FOLLOWER_CHANGE_DONE;
 }
 
-static bool target_reset(void *context, const struct lineage_part *at, struct buffer *report) {
+static enum follower_change target_reset(void *context, const struct message_plan *plan,
+                                         struct buffer *report) {
     (void)report;
     struct replica *replica = context;
+    replica->is_changing = below(replica->world, 2) == 0;
+    slot_set_clear(&replica->touched);
     replica->log.lineage.count = 0;
-    lineage_add(&replica->log.lineage, &at->history, at->position);
-    replica->log.end = at->position;
+    lineage_add(&replica->log.lineage, &plan->history, plan->position);
+    replica->log.end = plan->position;
     replica->world->fulls++;
     check(replica->world, !replica->can_go_on, "who can go on is not reset");
-    return true;
+    return replica->is_changing ? FOLLOWER_CHANGE_LATER : FOLLOWER_CHANGE_DONE;
 }
 
 static void target_clear(void *context, const struct slot_set *slots) {
@@ -575,6 +582,10 @@ static void link_close(struct replica *replica) {
     buffer_clear(&replica->to_replica.bytes);
     buffer_clear(&replica->to_primary.bytes);
     replica->is_tainted = false;
+    if (replica->is_changing) {
+        replica->is_changing = false;
+        slot_set_add_all(&replica->slots.missing, &replica->touched);
+    }
 }
 
 static void link_open(struct replica *replica) {
@@ -637,8 +648,13 @@ static void link_deliver(struct replica *replica) {
     bool is_up = length == 0 || follower_receive(replica->follower,
                                                  span_of(down->bytes.bytes, length), world->now_ms);
     buffer_consume(&down->bytes, length);
-    if (replica->log.end != position && slot_set_is_empty(&replica->slots.missing)) {
+    if (replica->log.end != position && !replica->is_changing &&
+        slot_set_is_empty(&replica->slots.missing)) {
         replica_compare(replica);
+    }
+    if (is_up && replica->is_changing) {
+        replica->is_changing = false;
+        is_up = follower_changed(replica->follower, true, &replica->touched, span_of("", 0));
     }
     struct pipe *up = &replica->to_primary;
     length = pipe_some(world, up);

@@ -45,6 +45,7 @@ static size_t samples_make(struct effect_record *samples) {
             effect->is_raw = variant && (row->flags & EFFECT_FLAG_RAW) != 0;
             effect->is_text = variant && (row->flags & EFFECT_FLAG_TEXT) != 0;
             effect->is_table = variant && (row->flags & EFFECT_FLAG_TABLE) != 0;
+            record.is_joined = variant;
             ck_assert_uint_lt(count, SAMPLES_MAX);
             samples[count++] = record;
         }
@@ -65,6 +66,7 @@ static void assert_same(const struct effect_record *a, const struct effect_recor
     ck_assert(span_equal(a->key, b->key));
     ck_assert_uint_eq(a->database, b->database);
     ck_assert_uint_eq(a->slot, b->slot);
+    ck_assert_int_eq(a->is_joined, b->is_joined);
 }
 
 static enum effect_read_status read_bytes(const void *bytes, size_t length) {

@@ -1,5 +1,7 @@
 #include "worker/gate.h"
 
+#include "commands/effect_codec.h"
+#include "oplog/reader.h"
 #include "tests/unit/worker/logged.h"
 
 static void settle(const struct logged *logged) {
@@ -363,8 +365,47 @@ START_TEST(a_log_that_fails_refuses_writes_and_lets_reads_go) {
 }
 END_TEST
 
+/* Which of the effects in the log are joined to the one before: a digit each. */
+static void read_joined(const struct logged *logged, char *digits, size_t size) {
+    struct buffer report = BUFFER_EMPTY;
+    struct oplog_reader *reader = NULL;
+    struct oplog_reader_plan plan = {
+        .disk = &logged->disk, .from = 0, .to = OPLOG_READ_ALL, .report = &report};
+    ck_assert_int_eq(oplog_reader_open(&plan, &reader), OPLOG_READ_END);
+    struct oplog_frame frame;
+    size_t count = 0;
+    while (oplog_reader_next(reader, &frame) == OPLOG_READ_FRAME) {
+        struct effect_record record;
+        while (effect_read(&frame.content, &record) == EFFECT_READ_DONE) {
+            ck_assert_uint_lt(count + 1, size);
+            digits[count++] = record.is_joined ? '1' : '0';
+        }
+    }
+    digits[count] = '\0';
+    oplog_reader_close(reader);
+    buffer_free(&report);
+}
+
+START_TEST(effects_of_one_command_or_transaction_are_joined_in_the_log) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct peer peer = peer_at(&logged, 0);
+    peer_say(&peer, "SET a 1\r\nSET b 1\r\nMSET c 1 d 1 e 1\r\n"
+                    "MULTI\r\nSET a 2\r\nSET b 2\r\nEXEC\r\nSET c 2\r\n");
+    workers_tick(logged.workers, 0);
+    logged_sync(&logged);
+    settle(&logged);
+    char digits[16];
+    read_joined(&logged, digits, sizeof(digits));
+    ck_assert_str_eq(digits, "00011010");
+    logged_free(&logged);
+    close(peer.fd);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
+        effects_of_one_command_or_transaction_are_joined_in_the_log,
         a_reply_waits_until_its_write_is_written,
         a_reply_waits_until_its_write_is_synced_where_each_is,
         a_worker_whose_replies_wait_is_woken_by_the_log,
