@@ -1,10 +1,10 @@
 /* tarn-log: what the segments of a log hold, whether they are whole, and what can be made of them.
  * It needs no server; only `cut` changes something, and only when no server has the log open. */
 #include "base/numbers.h"
+#include "commands/log_export.h"
 #include "oplog/reader.h"
 #include "oplog/recovery.h"
 #include "oplog/segments.h"
-#include "server/log_export.h"
 
 #include <errno.h>
 #include <stdio.h>

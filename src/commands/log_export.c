@@ -1,4 +1,4 @@
-#include "server/log_export.h"
+#include "commands/log_export.h"
 
 #include "base/assertion.h"
 #include "base/bytes.h"

@@ -5,8 +5,8 @@
  * without data. One effect is one command or a few; a SELECT stands before the first of another
  * database. Numbers of access (idle time, frequency) are left out.
  */
-#ifndef TARN_SERVER_LOG_EXPORT_H
-#define TARN_SERVER_LOG_EXPORT_H
+#ifndef TARN_COMMANDS_LOG_EXPORT_H
+#define TARN_COMMANDS_LOG_EXPORT_H
 
 #include "base/buffer.h"
 #include "commands/effect_codec.h"
