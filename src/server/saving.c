@@ -152,8 +152,10 @@ static void snapshot_ends(struct saving *saving, struct saving_tally *tally, boo
     tally->last_duration_s = (now_ms - saving->started_ms) / 1000;
     if (!is_done) {
         tally->failures_in_a_row++;
+        saving->is_missing = saving->is_missing || tally == &saving->snapshots;
         return;
     }
+    saving->is_missing = false;
     tally->failures_in_a_row = 0;
     tally->count++;
     saving->last_saved_s = now_ms / 1000;
@@ -281,9 +283,19 @@ bool saving_wait(struct saving *saving, uint64_t number) {
     return !has_failed;
 }
 
+/* As redis-server, which does not mind a failed rewrite. With the mutex. */
+static bool refuses_writes(const struct saving *saving) {
+    const struct server_options *options = saving_options(saving);
+    return saving->is_missing && options->save.count > 0 && options->stop_writes_on_bgsave_error;
+}
+
+/* Refused writes make no changes that a rule could count: they come back by a snapshot. */
 static bool rules_ask(const struct saving *saving, uint64_t changes, int64_t now_ms) {
     if (saving->has_failed && now_ms - saving->tried_ms < SAVING_RETRY_MS) {
         return false;
+    }
+    if (refuses_writes(saving)) {
+        return true;
     }
     const struct save_points *save = &saving_options(saving)->save;
     for (size_t i = 0; i < save->count; i++) {
@@ -347,9 +359,7 @@ void saving_cron(struct saving *saving) {
     bool rules_want = is_idle && rules_ask(saving, changes, now_ms);
     bool growth_wants = is_idle && growth_asks(saving, now_ms);
     enum saving_job log_switch = is_idle ? switch_asked(saving, now_ms) : SAVING_JOBS;
-    atomic_store(&node->refuses_writes, saving->has_failed &&
-                                            saving_options(saving)->save.count > 0 &&
-                                            saving_options(saving)->stop_writes_on_bgsave_error);
+    atomic_store(&node->refuses_writes, refuses_writes(saving));
     int64_t log_max = saving_options(saving)->log_size_max;
     atomic_store(&node->log_is_at_max, log_max > 0 && log_grown(saving) >= (uint64_t)log_max);
     pthread_mutex_unlock(&saving->mutex);

@@ -125,9 +125,27 @@ static bool names_sync(struct buffer *report) {
     return error == 0;
 }
 
+/* Since CONFIG SET dir, it may be that of another server. */
+static bool claim_log(struct buffer *report) {
+    struct disk folder;
+    int error = disk_open(&folder, SAVING_LOG);
+    if (error == 0) {
+        error = folder.lock(folder.context);
+        disk_close(&folder);
+    }
+    if (error != 0) {
+        buffer_format(report, "cannot put the folder " SAVING_LOG " away: %s",
+                      error == -EBUSY ? "another server has it" : strerror(-error));
+    }
+    return error == 0;
+}
+
 bool saving_log_put_away(struct buffer *report) {
     if (access(SAVING_LOG, F_OK) != 0) {
         return true;
+    }
+    if (!claim_log(report)) {
+        return false;
     }
     folder_remove(SAVING_LOG_OLD);
     if (rename(SAVING_LOG, SAVING_LOG_OLD) != 0) {

@@ -26,8 +26,9 @@ struct saving {
     uint64_t begun; /* number of the job that runs, or that ran last */
     uint64_t ended;
     bool is_stopping;
-    uint64_t failures;       /* a bit for each of the last SAVING_OUTCOMES jobs, by number */
-    bool has_failed;         /* the last snapshot */
+    uint64_t failures; /* a bit for each of the last SAVING_OUTCOMES jobs, by number */
+    bool has_failed;   /* the last snapshot */
+    bool is_missing;   /* one asked for as such failed, and none of either kind was good since */
     enum saving_job running; /* SAVING_JOBS: none */
     int64_t started_ms;
     int64_t tried_ms;

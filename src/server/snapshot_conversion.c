@@ -147,6 +147,11 @@ int snapshot_conversion_run(int argc, char **argv) {
                 strerror(errno));
         return EX_NOINPUT;
     }
+    /* It may be the source, or the only copy of somebody's data. */
+    if (access(arguments.target, F_OK) == 0) {
+        fprintf(stderr, "tarn-snapshot: \"%s\" is there already\n", arguments.target);
+        return EX_CANTCREAT;
+    }
     int code = open_file_place(arguments.source, EX_NOINPUT, &source);
     if (code != 0) {
         return code;

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 static const char usage[] = "usage: tarn-log list FOLDER\n"
                             "       tarn-log verify FOLDER\n"
@@ -246,8 +246,10 @@ static int act(struct walk *walk, const struct segments *segments) {
 
 static int run(const struct arguments *arguments) {
     struct disk disk;
-    errno = 0;
-    int status = access(arguments->folder, R_OK | X_OK) != 0 ? -errno : 0;
+    struct stat found;
+    int status = stat(arguments->folder, &found) != 0 ? -errno
+                 : !S_ISDIR(found.st_mode)            ? -ENOTDIR
+                                                      : 0;
     status = status != 0 ? status : disk_open(&disk, arguments->folder);
     if (status != 0) {
         fprintf(stderr, "tarn-log: cannot open \"%s\": %s\n", arguments->folder, strerror(-status));

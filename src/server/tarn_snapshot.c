@@ -27,8 +27,8 @@ static const char help[] =
     "  export      makes an RDB file, which redis-server 7 loads, of a snapshot\n"
     "\n"
     "Exit codes: 0 done, 64 wrong arguments, 65 the file is damaged or incomplete,\n"
-    "66 there is no such file, 73 no file can be made there, 74 it could not be read\n"
-    "or written.\n";
+    "66 there is no such file, 73 no file can be made there, or one is there already,\n"
+    "74 it could not be read or written.\n";
 
 enum action { ACTION_VERIFY, ACTION_SLOTS, ACTION_STATISTICS };
 

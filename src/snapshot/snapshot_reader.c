@@ -135,6 +135,25 @@ enum snapshot_read_status snapshot_reader_chunk(const struct snapshot_reader *re
 
 /* ---- opening ---- */
 
+/* What a header that cannot be read has first that it should not. */
+static struct damage header_damage(const char *bytes, uint64_t checksum) {
+    char expected[SNAPSHOT_HEADER_BYTES];
+    snapshot_header_write(expected, &(struct snapshot_header){.databases = 1});
+    const struct damage damages[] = {
+        {0, "what a snapshot begins with", bytes_load_u64(expected), bytes_load_u64(bytes)},
+        {8, "version of the format", bytes_load_u32(expected + 8), bytes_load_u32(bytes + 8)},
+        {SNAPSHOT_HEADER_BYTES - 8, "checksum of the header", checksum,
+         bytes_load_u64(bytes + SNAPSHOT_HEADER_BYTES - 8)},
+    };
+    for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
+        if (damages[i].expected != damages[i].found) {
+            return damages[i];
+        }
+    }
+    return (struct damage){12, "databases, at most", STORE_DATABASES_MAX,
+                           bytes_load_u32(bytes + 12)};
+}
+
 static enum snapshot_read_status read_header(struct snapshot_reader *reader, uint64_t *checksum,
                                              struct buffer *report) {
     char bytes[SNAPSHOT_HEADER_BYTES];
@@ -143,8 +162,7 @@ static enum snapshot_read_status read_header(struct snapshot_reader *reader, uin
         return status;
     }
     if (!snapshot_header_read(bytes, &reader->header, checksum)) {
-        struct damage damage = {0, "a header of this format: its checksum", *checksum,
-                                bytes_load_u64(bytes + SNAPSHOT_HEADER_BYTES - sizeof(uint64_t))};
+        struct damage damage = header_damage(bytes, *checksum);
         return damaged(reader, &damage, report);
     }
     return SNAPSHOT_READ_DONE;

@@ -134,6 +134,7 @@ START_TEST(tool_says_what_it_cannot_convert) {
         {"import dump.rdb missing/made.snapshot", EX_CANTCREAT, "missing"},
         {"import dump.rdb made.snapshot --databases 3", EX_DATAERR, "not so many databases"},
         {"export dump.rdb made.rdb", EX_DATAERR, "dump.rdb"},
+        {"import dump.rdb dump.rdb", EX_CANTCREAT, "there already"},
     };
     struct redis redis;
     leave_behind(&redis, "--appendonly no");
