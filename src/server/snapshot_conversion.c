@@ -90,7 +90,7 @@ static void print_import(const struct import_result *result) {
            result->empty_keys, result->libraries);
 }
 
-static enum import_status import(const struct conversion_plan *plan, struct buffer *report) {
+static enum import_status import_file(const struct conversion_plan *plan, struct buffer *report) {
     struct command_table *commands =
         command_table_new(server_command_families, server_command_families_count);
     struct import_result result;
@@ -102,10 +102,13 @@ static enum import_status import(const struct conversion_plan *plan, struct buff
     return status;
 }
 
-static enum import_status export(const struct conversion_plan *plan, struct buffer *report) {
-    uint64_t keys; enum import_status status = conversion_to_rdb(plan, &keys, report);
-    if (status == IMPORT_DONE){printf("%" PRIu64 " keys\n", keys);}
-return status;
+static enum import_status export_file(const struct conversion_plan *plan, struct buffer *report) {
+    uint64_t keys;
+    enum import_status status = conversion_to_rdb(plan, &keys, report);
+    if (status == IMPORT_DONE) {
+        printf("%" PRIu64 " keys\n", keys);
+    }
+    return status;
 }
 
 static int convert(const struct arguments *arguments, const struct file_place *source,
@@ -126,7 +129,7 @@ static int convert(const struct arguments *arguments, const struct file_place *s
         .redis_version = NODE_REDIS_VERSION,
     };
     enum import_status status =
-        arguments->is_import ? import(&plan, &report) : export(&plan, &report);
+        arguments->is_import ? import_file(&plan, &report) : export_file(&plan, &report);
     if (report.length != 0) {
         fprintf(stderr, "tarn-snapshot: %.*s\n", (int)report.length, report.bytes);
     }

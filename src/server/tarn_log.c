@@ -200,7 +200,7 @@ static int cut(struct walk *walk, const struct segments *segments) {
     return EX_OK;
 }
 
-static int export(struct walk *walk, const struct segments *segments) {
+static int export_aof(struct walk *walk, const struct segments *segments) {
     if (segments->count != 0 && segments->found[0].name.first != 0) {
         fprintf(stderr,
                 "tarn-log: the log begins at position %llu, on top of a snapshot: it is "
@@ -235,7 +235,7 @@ static int act(struct walk *walk, const struct segments *segments) {
     case ACTION_CUT:
         return cut(walk, segments);
     case ACTION_EXPORT:
-        return export(walk, segments);
+        return export_aof(walk, segments);
     case ACTIONS:
         break;
     }
