@@ -109,6 +109,12 @@ static void change_apply(struct names *names, const struct change *change) {
     }
 }
 
+/* Only what is used: the arrays are large. */
+static void names_copy(struct names *target, const struct names *source) {
+    memcpy(target->entries, source->entries, source->count * sizeof(source->entries[0]));
+    target->count = source->count;
+}
+
 static void names_change(struct simulated_disk *disk, const char *from, const char *to,
                          struct inode *inode) {
     ASSERT(disk->changes_count < CHANGES_MAX);
@@ -324,7 +330,7 @@ static int folder_sync(void *context) {
     struct simulated_disk *disk = context;
     int status = call_begin(disk);
     if (status == 0) {
-        disk->durable = disk->live;
+        names_copy(&disk->durable, &disk->live);
         disk->changes_count = 0;
     }
     return status;
@@ -433,7 +439,7 @@ void simulated_disk_lose_power(struct simulated_disk *disk) {
         }
     }
     disk->changes_count = 0;
-    disk->live = disk->durable;
+    names_copy(&disk->live, &disk->durable);
 }
 
 bool simulated_disk_flip_bit(struct simulated_disk *disk) {
