@@ -1,5 +1,6 @@
 #include "commands/effect.h"
 
+#include "base/buffer.h"
 #include "store/cut.h"
 #include "store/hash_value.h"
 #include "store/value.h"
@@ -172,6 +173,7 @@ int64_t effect_apply(struct place *place, const struct effect *effect) {
         break;
     case EFFECT_DATABASE_FLUSH:
     case EFFECT_DATABASE_SWAP:
+    case EFFECT_SLOT_DIGEST:
     case EFFECT_KINDS:
         ASSERT(false);
     }
@@ -183,6 +185,53 @@ int64_t effect_apply(struct place *place, const struct effect *effect) {
         watch_touch(&place->store->watches, place->database, place->key);
     }
     return outcome;
+}
+
+/* ---- a fault ---- */
+
+struct first_field {
+    struct buffer field;
+    struct buffer value;
+};
+
+static void first_field_visit(struct span field, struct span value, void *context) {
+    struct first_field *first = context;
+    if (first->value.length == 0) {
+        buffer_clear(&first->field);
+        buffer_append_span(&first->field, field);
+        buffer_append_span(&first->value, value);
+    }
+}
+
+bool effect_flip_bit(struct place *place, uint64_t bit) {
+    place_refresh(place);
+    const struct entry *entry = place_entry(place);
+    if (entry == NULL) {
+        return false;
+    }
+    struct first_field first = {.field = BUFFER_EMPTY, .value = BUFFER_EMPTY};
+    bool is_hash = value_type_of(entry) == VALUE_HASH;
+    char scratch[NUMBER_TEXT_BYTES_MAX];
+    if (is_hash) {
+        hash_value_each(entry, first_field_visit, &first);
+    } else {
+        buffer_append_span(&first.value, value_string(entry, scratch));
+    }
+    size_t length = first.value.length;
+    if (length > 0) {
+        bit %= 8 * (uint64_t)length;
+        first.value.bytes[bit / 8] ^= (char)(1 << bit % 8);
+        struct effect effect = {
+            .kind = is_hash ? EFFECT_HASH_PUT : EFFECT_STRING_PATCH,
+            .field = buffer_span(&first.field),
+            .value = is_hash ? buffer_span(&first.value) : span_of(first.value.bytes + bit / 8, 1),
+            .number = (int64_t)(bit / 8),
+        };
+        effect_apply(place, &effect);
+    }
+    buffer_free(&first.field);
+    buffer_free(&first.value);
+    return length > 0;
 }
 
 /* ---- node scope ---- */

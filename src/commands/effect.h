@@ -20,6 +20,10 @@
  *   11      value_restore   key  -        bytes  access    new     a payload of
  *                                                                  store/value_codec.h; replaces;
  *                                                                  -1: access is now
+ *   12      slot_digest     -    -        -      seed      -       changes nothing: every node that
+ *                                                                  comes here computes the digest
+ *                                                                  of the slot
+ *                                                                  (store/slot_digest.h)
  */
 #ifndef TARN_COMMANDS_EFFECT_H
 #define TARN_COMMANDS_EFFECT_H
@@ -41,6 +45,7 @@ enum effect_kind {
     EFFECT_DATABASE_FLUSH = 9,
     EFFECT_DATABASE_SWAP = 10,
     EFFECT_VALUE_RESTORE = 11,
+    EFFECT_SLOT_DIGEST = 12,
     EFFECT_KINDS,
 };
 
@@ -50,6 +55,7 @@ struct effect {
     bool is_raw;       /* value_put: the string was changed in place (OBJECT ENCODING) */
     bool is_text;      /* value_put: text, even when it is that of a number (OBJECT ENCODING) */
     bool is_table;     /* hash_put: no list pack, even when it is small (OBJECT ENCODING) */
+    bool has_keys;     /* slot_digest: of each key, too */
     struct span field; /* field of a hash, or the new key of key_move */
     struct span value;
     struct block *block; /* value as a block, or NULL */
@@ -60,7 +66,7 @@ struct effect {
     int64_t expiry_ms; /* ENTRY_NO_EXPIRY: none */
 };
 
-/* Applies an effect of slot scope to the key at place, which afterwards tells where the key is now.
+/* Applies an effect on a key to the key at place, which afterwards tells where the key is now.
  * Answers what the reply needs of the state before:
  *   value_put, integer_put, value_restore  1 if the key is new, else 0
  *   key_delete, key_move      1 if there was such a key, else 0
@@ -70,6 +76,11 @@ struct effect {
  *   hash_delete               1 if there was such a field, else 0; the key goes with the last field
  * The key's type fits the effect, and a value to restore is sound: a command has checked that. */
 int64_t effect_apply(struct place *place, const struct effect *effect);
+
+/* Flips a bit of the value at place, as bad memory would: no effect tells of it. The bit is counted
+ * from the value's start, of a hash from the start of its first field's value, and again from there
+ * when it is beyond the end. False: there is no value, or it has no bytes. For tests. */
+bool effect_flip_bit(struct place *place, uint64_t bit);
 
 /* Applies an effect of node scope to one store. Answers the keys that it removed. */
 uint64_t effect_apply_to_database(struct store *store, const struct effect *effect);

@@ -10,8 +10,8 @@
 _Static_assert(EFFECT_OVERHEAD_BYTES_MAX >= HEAD_BYTES + 5 + 8 + 4 * VARINT_BYTES_MAX,
                "a whole entry finds the room that effect_write() reserves");
 
-/* A kind's row is the only place that says what its entries hold. A kind without a key is of node
- * scope. Never changed once released: a log may hold entries of each kind. */
+/* A kind's row is the only place that says what its entries hold. A kind without a key or
+ * slot is of node scope. Never changed once released: a log may hold entries of each kind. */
 static const struct effect_kind_row kind_rows[] = {
     [EFFECT_VALUE_PUT] = {.name = "value_put",
                           .parts = EFFECT_PART_KEY | EFFECT_PART_VALUE | EFFECT_PART_EXPIRY,
@@ -33,8 +33,13 @@ static const struct effect_kind_row kind_rows[] = {
     [EFFECT_VALUE_RESTORE] = {.name = "value_restore",
                               .parts = EFFECT_PART_KEY | EFFECT_PART_VALUE | EFFECT_PART_NUMBER |
                                        EFFECT_PART_EXPIRY},
+    [EFFECT_SLOT_DIGEST] = {.name = "slot_digest",
+                            .parts = EFFECT_PART_SLOT | EFFECT_PART_NUMBER,
+                            .flags = EFFECT_FLAG_KEYS},
 };
 _Static_assert(sizeof(kind_rows) / sizeof(kind_rows[0]) == EFFECT_KINDS, "every kind has a row");
+
+#define PARTS_IN_SLOT (EFFECT_PART_KEY | EFFECT_PART_SLOT)
 
 const struct effect_kind_row *effect_kind_find(unsigned kind) {
     return kind < EFFECT_KINDS && kind_rows[kind].name != NULL ? &kind_rows[kind] : NULL;
@@ -57,6 +62,7 @@ static inline unsigned flags_of(const struct effect_kind_row *row,
     flags |= effect->is_raw ? EFFECT_FLAG_RAW : 0;
     flags |= effect->is_text ? EFFECT_FLAG_TEXT : 0;
     flags |= effect->is_table ? EFFECT_FLAG_TABLE : 0;
+    flags |= effect->has_keys ? EFFECT_FLAG_KEYS : 0;
     flags &= row->flags;
     if ((row->parts & EFFECT_PART_EXPIRY) != 0 && effect->expiry_ms != ENTRY_NO_EXPIRY) {
         flags |= EFFECT_FLAG_EXPIRY;
@@ -77,7 +83,8 @@ bool effect_write(struct buffer *out, const struct effect_record *record) {
     const struct effect_kind_row *row = effect_kind_find(effect->kind);
     ASSERT(row != NULL);
     bool has_key = (row->parts & EFFECT_PART_KEY) != 0;
-    ASSERT(has_key ? record->slot < SLOTS : record->slot == EFFECT_NODE_SLOT);
+    ASSERT((row->parts & PARTS_IN_SLOT) != 0 ? record->slot < SLOTS
+                                             : record->slot == EFFECT_NODE_SLOT);
     ASSERT(has_key || record->database == 0);
     bool is_block = value_is_block(effect) && (row->parts & EFFECT_PART_VALUE) != 0;
     char *start =
@@ -214,7 +221,8 @@ enum effect_read_status effect_read(struct span *content, struct effect_record *
     unsigned allowed = row->flags | EFFECT_FLAG_JOINED | (has_key ? EFFECT_FLAG_DATABASE : 0U) |
                        ((row->parts & EFFECT_PART_EXPIRY) != 0 ? EFFECT_FLAG_EXPIRY : 0U);
     uint16_t slot = bytes_load_u16(bytes + 3);
-    if ((flags & ~allowed) != 0 || (has_key ? slot >= SLOTS : slot != EFFECT_NODE_SLOT)) {
+    bool is_in_slot = (row->parts & PARTS_IN_SLOT) != 0;
+    if ((flags & ~allowed) != 0 || (is_in_slot ? slot >= SLOTS : slot != EFFECT_NODE_SLOT)) {
         return EFFECT_READ_DAMAGED;
     }
     *record = (struct effect_record){
@@ -222,7 +230,8 @@ enum effect_read_status effect_read(struct span *content, struct effect_record *
                    .event = (enum event)bytes[1],
                    .is_raw = (flags & EFFECT_FLAG_RAW) != 0,
                    .is_text = (flags & EFFECT_FLAG_TEXT) != 0,
-                   .is_table = (flags & EFFECT_FLAG_TABLE) != 0},
+                   .is_table = (flags & EFFECT_FLAG_TABLE) != 0,
+                   .has_keys = (flags & EFFECT_FLAG_KEYS) != 0},
         .slot = slot,
         .is_joined = (flags & EFFECT_FLAG_JOINED) != 0,
     };
@@ -343,6 +352,9 @@ enum effect_replay_status effect_replay_to_store(struct store *store,
         return replay_to_database(store, effect);
     }
     ASSERT(store_owns(store, record->slot));
+    if (effect->kind == EFFECT_SLOT_DIGEST) {
+        return EFFECT_REPLAY_DONE;
+    }
     if (record->database >= store->database_count) {
         return EFFECT_REPLAY_WRONG_DATABASE;
     }

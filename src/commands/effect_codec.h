@@ -44,6 +44,7 @@ enum {
     EFFECT_FLAG_EXPIRY = 1 << 3,   /* an expiry follows */
     EFFECT_FLAG_DATABASE = 1 << 4, /* a database other than 0 follows */
     EFFECT_FLAG_JOINED = 1 << 5,   /* takes place together with the effect before it */
+    EFFECT_FLAG_KEYS = 1 << 6,     /* effect.has_keys */
 };
 
 /* Parts of an entry that its kind may have. An expiry is there only when the flag says so. */
@@ -53,6 +54,7 @@ enum {
     EFFECT_PART_VALUE = 1 << 2,
     EFFECT_PART_NUMBER = 1 << 3,
     EFFECT_PART_EXPIRY = 1 << 4,
+    EFFECT_PART_SLOT = 1 << 5, /* a slot without a key: no node scope either */
 };
 
 /* What a kind of effect has: the rows stand in effect_codec.c. */
@@ -65,8 +67,8 @@ struct effect_kind_row {
 /* The row of a kind, or NULL when there is no such kind. */
 const struct effect_kind_row *effect_kind_find(unsigned kind);
 
-/* An effect and the place that it applies to. For node scope key is empty, database 0 and slot
- * EFFECT_NODE_SLOT. */
+/* An effect and the place that it applies to. Without EFFECT_PART_KEY key is empty and database 0;
+ * for node scope slot is EFFECT_NODE_SLOT. */
 struct effect_record {
     struct effect effect;
     struct span key;

@@ -169,6 +169,9 @@ static void simple_command(const struct effect_record *record, struct command_te
 void log_export_commands(struct log_export *export, const struct effect_record *record,
                          struct buffer *commands) {
     const struct effect *effect = &record->effect;
+    if (effect->kind == EFFECT_SLOT_DIGEST) {
+        return;
+    }
     if (effect->kind == EFFECT_DATABASE_FLUSH) {
         select_database(export, effect->number, commands);
     } else if (effect->kind != EFFECT_DATABASE_SWAP) {
@@ -202,6 +205,9 @@ void log_export_line(const struct effect_record *record, struct buffer *text) {
     const struct effect_kind_row *row = effect_kind_find((unsigned)effect->kind);
     ASSERT(row != NULL);
     buffer_append_string(text, row->name);
+    if ((row->parts & EFFECT_PART_SLOT) != 0) {
+        buffer_format(text, " slot=%u", record->slot);
+    }
     if ((row->parts & EFFECT_PART_KEY) != 0) {
         buffer_format(text, " database=%u slot=%u", record->database, record->slot);
         part(text, "key", record->key);

@@ -2,7 +2,8 @@
  * only file.
  *
  * The commands bring a server without data to what the log brought ours to, if the log begins
- * without data. One effect is one command or a few; a SELECT stands before the first of another
+ * without data. One effect is one command or a few, or
+ * none if it changes nothing; a SELECT stands before the first of another
  * database. Numbers of access (idle time, frequency) are left out.
  */
 #ifndef TARN_COMMANDS_LOG_EXPORT_H

@@ -19,6 +19,8 @@ struct feed {
     uint64_t base;       /* position from which the log goes on */
     struct history told; /* that the replica is in */
     struct slot_set wanted;
+    struct slot_set differing; /* to be imaged, too, when has_differing */
+    bool has_differing;
     bool has_images;       /* images_begin() said yes, images_end() is due */
     struct buffer message; /* the plan, until it is sent */
     struct buffer chunk;
@@ -162,6 +164,18 @@ static bool report_came(struct feed *feed, struct span body, int64_t now_ms) {
     return true;
 }
 
+static bool digest_came(struct feed *feed, struct span body) {
+    const struct feed_source *source = &feed->plan.source;
+    struct message_digest digest;
+    if (!message_read_digest(body, &digest)) {
+        return fail(feed, "the replica sent a digest that is none");
+    }
+    if (source->digest != NULL) {
+        source->digest(source->context, &digest);
+    }
+    return true;
+}
+
 static bool want_came(struct feed *feed, struct span body) {
     if (!message_read_want(body, &feed->wanted)) {
         return fail(feed, "the replica sent a set of slots that is none");
@@ -183,6 +197,9 @@ static bool message_came(struct feed *feed, enum message_kind kind, struct span 
     }
     if (kind == MESSAGE_REPORT && feed->stage >= FEED_IMAGES) {
         return report_came(feed, body, now_ms);
+    }
+    if (kind == MESSAGE_DIGEST && feed->stage >= FEED_IMAGES) {
+        return digest_came(feed, body);
     }
     return fail(feed, "the replica sent a message of kind %d out of its turn", (int)kind);
 }
@@ -303,10 +320,30 @@ static bool send_turn(struct feed *feed, struct buffer *out) {
     return true;
 }
 
+/* Images are of the log's end or later: all that was sent before is before them, too. */
+static bool send_heal(struct feed *feed, struct buffer *out) {
+    const struct feed_source *source = &feed->plan.source;
+    if (!feed->has_differing || !source->images_begin(source->context, &feed->differing)) {
+        return false;
+    }
+    struct message_heal heal = {
+        .history = lineage_current(lineage_of(feed)),
+        .slots = feed->differing,
+    };
+    message_write_heal(out, feed->plan.seed, &heal);
+    feed->has_images = true;
+    feed->wanted = feed->differing;
+    feed->figures.healed += slot_set_count(&feed->differing);
+    slot_set_clear(&feed->differing);
+    feed->has_differing = false;
+    feed->stage = FEED_IMAGES;
+    return true;
+}
+
 static bool log_step(struct feed *feed, struct buffer *out) {
     const struct feed_source *source = &feed->plan.source;
     struct feed_figures *figures = &feed->figures;
-    if (send_turn(feed, out)) {
+    if (send_turn(feed, out) || send_heal(feed, out)) {
         return true;
     }
     uint64_t end = source->end(source->context);
@@ -374,6 +411,11 @@ bool feed_fill(struct feed *feed, struct buffer *out, size_t room, int64_t now_m
         feed->spoke_ms = now_ms;
     }
     return feed->stage != FEED_ENDED;
+}
+
+void feed_heal(struct feed *feed, const struct slot_set *slots) {
+    slot_set_add_all(&feed->differing, slots);
+    feed->has_differing = !slot_set_is_empty(&feed->differing);
 }
 
 /* ---- questions ---- */

@@ -8,6 +8,7 @@
  *   WANT    it says which slots' images it needs                              [want comes]
  *   IMAGES  they are sent as fast as they are made and it takes them          [source: end]
  *   LOG     the log from the plan's position on, and beats
+ *           -> IMAGES, of slots that differ: feed_heal()        [source: images can be taken]
  *   ENDED   the peer broke the protocol, or the source failed: feed_reason() says why
  *
  * The log is sent behind the images, from the position before which the first of them was taken:
@@ -52,6 +53,9 @@ struct feed_source {
                                    size_t *count);
     /* After END or FAILED, or when the feed ends before. */
     void (*images_end)(void *context);
+    /* The replica's digest of a slot came; its spans are valid until the call ends. NULL: nobody
+     * compares. */
+    void (*digest)(void *context, const struct message_digest *digest);
 };
 
 struct feed_plan {
@@ -73,6 +77,10 @@ bool feed_receive(struct feed *feed, struct span bytes, int64_t now_ms);
  * False: the link is to be closed once what is there has been sent. */
 bool feed_fill(struct feed *feed, struct buffer *out, size_t room, int64_t now_ms);
 
+/* These slots of the replica differ from what they should be: their images are sent, once the log
+ * has come to where they are taken. */
+void feed_heal(struct feed *feed, const struct slot_set *slots);
+
 enum feed_stage feed_stage(const struct feed *feed);
 /* Why it ended. */
 const char *feed_reason(const struct feed *feed);
@@ -89,6 +97,7 @@ struct feed_figures {
     int64_t round_trip_ms; /* of the last beat that was answered */
     uint64_t images;       /* slots imaged on this link */
     uint64_t image_bytes;  /* sent of them */
+    uint64_t healed;       /* of those, slots that differed */
     unsigned char node_id[MESSAGE_NODE_ID_BYTES]; /* the replica's */
 };
 void feed_figures_read(const struct feed *feed, struct feed_figures *figures);

@@ -14,6 +14,7 @@ struct follower {
     bool has_wanted;     /* and what is missing */
     struct buffer input; /* what came and is no whole message yet */
     struct buffer reason;
+    struct buffer digests; /* messages that are to be sent */
 
     /* A frame or image of which more is to come. */
     enum message_kind gathers; /* 0: none */
@@ -46,6 +47,7 @@ void follower_free(struct follower *follower) {
     }
     buffer_free(&follower->input);
     buffer_free(&follower->reason);
+    buffer_free(&follower->digests);
     buffer_free(&follower->gathered);
     buffer_free(&follower->chunk);
     memory_free(follower->change);
@@ -256,6 +258,21 @@ static bool turn_came(struct follower *follower, struct span body) {
     return target_done(follower, target->turn(target->context, &turn, &report), &report);
 }
 
+/* What these slots hold is not what the primary's do: their images come next. */
+static bool heal_came(struct follower *follower, struct span body) {
+    const struct follower_target *target = &follower->plan.target;
+    struct message_heal heal;
+    if (!message_read_heal(body, &heal)) {
+        return fail(follower, "the primary sent a set of slots to be healed that is none");
+    }
+    slot_set_add_all(&follower->plan.slots->missing, &heal.slots);
+    target->clear(target->context, &heal.slots);
+    follower->primary = heal.history;
+    follower->figures.healed += slot_set_count(&heal.slots);
+    follower->stage = FOLLOWER_IMAGES;
+    return true;
+}
+
 static bool beat_came(struct follower *follower, struct span body) {
     struct message_beat beat;
     if (!message_read_beat(body, &beat)) {
@@ -334,6 +351,7 @@ static bool comes_in_turn(const struct follower *follower, enum message_kind kin
         return follower->stage == FOLLOWER_IMAGES;
     case MESSAGE_TURN:
     case MESSAGE_FRAME:
+    case MESSAGE_HEAL:
         return follower->stage == FOLLOWER_LOG;
     case MESSAGE_BEAT:
         return follower->stage == FOLLOWER_IMAGES || follower->stage == FOLLOWER_LOG;
@@ -363,6 +381,8 @@ static bool message_came(struct follower *follower, enum message_kind kind, stru
         return more_came(follower, body);
     case MESSAGE_BEAT:
         return beat_came(follower, body);
+    case MESSAGE_HEAL:
+        return heal_came(follower, body);
     default:
         return fail(follower, "the primary says: %.*s", (int)body.length, body.bytes);
     }
@@ -419,8 +439,12 @@ void follower_fill(struct follower *follower, struct buffer *out,
         follower->has_wanted = true;
         message_write_want(out, follower->plan.seed, &follower->plan.slots->missing);
     }
-    if (!follower->has_wanted ||
-        (!follower->must_report && !is_further(progress, &follower->reported) &&
+    if (!follower->has_wanted) {
+        return;
+    }
+    buffer_append_span(out, buffer_span(&follower->digests));
+    buffer_clear(&follower->digests);
+    if ((!follower->must_report && !is_further(progress, &follower->reported) &&
          now_ms - follower->reported_ms < FOLLOWER_REPORT_MS)) {
         return;
     }
@@ -435,6 +459,12 @@ void follower_fill(struct follower *follower, struct buffer *out,
     follower->must_report = false;
     follower->reported = *progress;
     follower->reported_ms = now_ms;
+}
+
+void follower_digest(struct follower *follower, const struct message_digest *digest) {
+    if (follower->digests.length < FOLLOWER_DIGESTS_BYTES_MAX) {
+        message_write_digest(&follower->digests, follower->plan.seed, digest);
+    }
 }
 
 /* ---- questions ---- */

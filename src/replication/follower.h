@@ -8,6 +8,7 @@
  *           -> which slots are missing is said
  *   IMAGES  the images of the missing slots come                               [complete comes]
  *   LOG     frames, turns and beats; each is answered by a report
+ *           -> IMAGES, of slots that are found to differ                       [heal comes]
  *   ENDED   the peer broke the protocol, or the target failed: follower_reason() says why
  *
  * What is missing outlives the link: struct replica_slots is the node's, and a new link goes on at
@@ -76,6 +77,9 @@ struct follower_plan {
     int64_t now_ms; /* any steady clock */
 };
 
+/* Digests that wait to be sent: what comes beyond is dropped. */
+#define FOLLOWER_DIGESTS_BYTES_MAX ((size_t)4 * 1024 * 1024)
+
 enum follower_stage {
     FOLLOWER_PLAN,
     FOLLOWER_CHANGE,
@@ -107,6 +111,9 @@ struct follower_progress {
 void follower_fill(struct follower *follower, struct buffer *out,
                    const struct follower_progress *progress, int64_t now_ms);
 
+/* A digest that the log asked for is there. */
+void follower_digest(struct follower *follower, const struct message_digest *digest);
+
 enum follower_stage follower_stage(const struct follower *follower);
 const char *follower_reason(const struct follower *follower);
 
@@ -117,6 +124,7 @@ struct follower_figures {
     uint64_t images;      /* slots that came on this link */
     uint64_t image_bytes; /* of their messages */
     uint64_t frames;
+    uint64_t healed;                              /* slots that differed from the primary's */
     unsigned char node_id[MESSAGE_NODE_ID_BYTES]; /* the primary's */
 };
 void follower_figures_read(const struct follower *follower, struct follower_figures *figures);

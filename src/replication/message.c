@@ -13,6 +13,8 @@
 #define FRAME_HEAD_BYTES 24
 #define BEAT_BYTES 16
 #define REPORT_BYTES 32
+#define DIGEST_HEAD_BYTES 27
+#define DIGEST_FLAGS (MESSAGE_DIGEST_KEYS | MESSAGE_DIGEST_INCOMPLETE | MESSAGE_DIGEST_SKIPPED)
 
 static uint64_t checksum(const char *header, struct span body, uint64_t seed) {
     return XXH3_64bits_withSeed(body.bytes, body.length, seed ^ bytes_load_u64(header));
@@ -156,6 +158,21 @@ void message_write_report(struct buffer *out, uint64_t seed, const struct messag
     end(out, seed);
 }
 
+void message_write_digest(struct buffer *out, uint64_t seed, const struct message_digest *digest) {
+    char *place = begin(out, MESSAGE_DIGEST, DIGEST_HEAD_BYTES + digest->rows.length);
+    bytes_store_u16(place, digest->slot);
+    place[2] = (char)digest->flags;
+    place = put_u64(put_u64(place + 3, digest->seed), digest->sum);
+    put(put_u64(place, digest->keys), digest->rows.bytes, digest->rows.length);
+    end(out, seed);
+}
+
+void message_write_heal(struct buffer *out, uint64_t seed, const struct message_heal *heal) {
+    char *place = begin(out, MESSAGE_HEAL, HISTORY_BYTES + SLOT_SET_BYTES);
+    put(put_history(place, &heal->history), heal->slots.bits, SLOT_SET_BYTES);
+    end(out, seed);
+}
+
 /* ---- reading ---- */
 
 enum message_status message_read(struct span *bytes, uint64_t seed, enum message_kind *kind,
@@ -166,7 +183,7 @@ enum message_status message_read(struct span *bytes, uint64_t seed, enum message
     const char *header = bytes->bytes;
     uint32_t length = bytes_load_u32(header);
     uint32_t number = bytes_load_u32(header + 4);
-    if (length > MESSAGE_BODY_BYTES_MAX || number < MESSAGE_HELLO || number > MESSAGE_REFUSAL) {
+    if (length > MESSAGE_BODY_BYTES_MAX || number < MESSAGE_HELLO || number >= MESSAGE_KINDS) {
         return MESSAGE_DAMAGED;
     }
     if (bytes->length - MESSAGE_HEADER_BYTES < length) {
@@ -301,5 +318,26 @@ bool message_read_report(struct span body, struct message_report *report) {
     }
     const char *place = take_u64(take_u64(body.bytes, &report->written), &report->synced);
     take_time(take_u64(place, &report->applied), &report->beat_ms);
+    return true;
+}
+
+bool message_read_digest(struct span body, struct message_digest *digest) {
+    if (body.length < DIGEST_HEAD_BYTES) {
+        return false;
+    }
+    digest->slot = bytes_load_u16(body.bytes);
+    digest->flags = (unsigned char)body.bytes[2];
+    const char *place = take_u64(take_u64(body.bytes + 3, &digest->seed), &digest->sum);
+    take_u64(place, &digest->keys);
+    digest->rows = behind(body, DIGEST_HEAD_BYTES);
+    return digest->slot < SLOTS && (digest->flags & ~DIGEST_FLAGS) == 0;
+}
+
+bool message_read_heal(struct span body, struct message_heal *heal) {
+    if (body.length != HISTORY_BYTES + SLOT_SET_BYTES) {
+        return false;
+    }
+    const char *place = take_history(body.bytes, &heal->history);
+    take(place, heal->slots.bits, SLOT_SET_BYTES);
     return true;
 }

@@ -31,6 +31,11 @@
  *   11    report    replica  positions up to which its log is written 8, synced 8, and applied to
  *                            the data 8; time 8 of the last beat that came, as it came
  *   12    refusal   both     a sentence for the user; the link ends
+ *   13    digest    replica  of a slot, asked for by an effect: slot 2, flags 1 (MESSAGE_DIGEST_*),
+ *                            seed 8, digest 8, keys 8; then, if asked for, those of single keys
+ *                            (store/digest_keys.h)
+ *   14    heal      primary  history 28 in which the images are taken, a set of slots: they differ
+ *                            from the primary's, and their images follow
  *
  * Reading is from a peer that may be broken or hostile: all is checked, and nothing is believed
  * about lengths before the bytes are there.
@@ -65,6 +70,9 @@ enum message_kind {
     MESSAGE_BEAT = 10,
     MESSAGE_REPORT = 11,
     MESSAGE_REFUSAL = 12,
+    MESSAGE_DIGEST = 13,
+    MESSAGE_HEAL = 14,
+    MESSAGE_KINDS,
 };
 
 /* Permanent: what becomes of the replica's log. */
@@ -130,6 +138,27 @@ struct message_report {
     int64_t beat_ms;
 };
 
+/* Permanent. */
+enum {
+    MESSAGE_DIGEST_KEYS = 1 << 0,       /* digests of single keys follow */
+    MESSAGE_DIGEST_INCOMPLETE = 1 << 1, /* of some of them: they were too many */
+    MESSAGE_DIGEST_SKIPPED = 1 << 2,    /* it could not be computed at its moment */
+};
+
+struct message_digest {
+    uint16_t slot;
+    unsigned char flags;
+    uint64_t seed;
+    uint64_t sum;
+    uint64_t keys; /* in the slot */
+    struct span rows;
+};
+
+struct message_heal {
+    struct history history;
+    struct slot_set slots;
+};
+
 /* ---- writing: each appends a message; seed is the link's ---- */
 
 void message_write(struct buffer *out, uint64_t seed, enum message_kind kind, struct span body);
@@ -144,6 +173,8 @@ void message_write_turn(struct buffer *out, uint64_t seed, const struct message_
 void message_write_frame(struct buffer *out, uint64_t seed, const struct message_frame *frame);
 void message_write_beat(struct buffer *out, uint64_t seed, const struct message_beat *beat);
 void message_write_report(struct buffer *out, uint64_t seed, const struct message_report *report);
+void message_write_digest(struct buffer *out, uint64_t seed, const struct message_digest *digest);
+void message_write_heal(struct buffer *out, uint64_t seed, const struct message_heal *heal);
 
 /* ---- reading ---- */
 
@@ -168,5 +199,7 @@ bool message_read_turn(struct span body, struct message_turn *turn);
 bool message_read_frame(struct span body, struct message_frame *frame);
 bool message_read_beat(struct span body, struct message_beat *beat);
 bool message_read_report(struct span body, struct message_report *report);
+bool message_read_digest(struct span body, struct message_digest *digest);
+bool message_read_heal(struct span body, struct message_heal *heal);
 
 #endif

@@ -507,3 +507,28 @@ uint64_t cut_take_database(struct cut *cut, const struct database *database) {
     }
     return taken;
 }
+
+void cut_take_table(struct cut *cut, const struct table *place, struct table *content) {
+    for (uint32_t i = cut->table_next; i < cut->tables_count; i++) {
+        struct cut_table *table = &cut->tables[i];
+        if (table->walk.table == place) {
+            table->owned = *content;
+            *content = TABLE_EMPTY;
+            table->walk.table = &table->owned;
+            table->home = NULL;
+        }
+    }
+}
+
+void cut_swap_tables(struct cut *cut, const struct cut_place *one, const struct cut_place *other) {
+    for (uint32_t i = cut->table_next; i < cut->tables_count; i++) {
+        struct cut_table *table = &cut->tables[i];
+        const struct cut_place *target = table->walk.table == one->table     ? other
+                                         : table->walk.table == other->table ? one
+                                                                             : NULL;
+        if (target != NULL) {
+            table->walk.table = target->table;
+            table->home = target->database;
+        }
+    }
+}

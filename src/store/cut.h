@@ -85,6 +85,12 @@ void cut_table_step(struct cut *cut, const struct table *table);
 void cut_fields_change(struct cut *cut, const struct table *fields, uint64_t hash);
 bool cut_take_fields(struct cut *cut, const struct table *fields);
 uint64_t cut_take_database(struct cut *cut, const struct database *database);
+void cut_take_table(struct cut *cut, const struct table *place, struct table *content);
+struct cut_place {
+    const struct database *database;
+    struct table *table;
+};
+void cut_swap_tables(struct cut *cut, const struct cut_place *one, const struct cut_place *other);
 
 /* An element of this hash is about to change, come or go. */
 static inline void cut_before_change(const struct store *store, uint32_t database, uint16_t slot,
@@ -119,6 +125,23 @@ static inline bool cut_takes_fields(const struct store *store, const struct tabl
 static inline uint64_t cut_takes_database(const struct store *store,
                                           const struct database *database) {
     return UNLIKELY(store->open_cut != NULL) ? cut_take_database(store->open_cut, database) : 0;
+}
+
+/* A slot's table, which stood at that place, is dropped: if the cut has not done it, it takes the
+ * content, and leaves an empty table. */
+static inline void cut_takes_table(const struct store *store, const struct table *place,
+                                   struct table *content) {
+    if (UNLIKELY(store->open_cut != NULL)) {
+        cut_take_table(store->open_cut, place, content);
+    }
+}
+
+/* The tables of a slot have gone from either place to the other. */
+static inline void cut_after_swap(const struct store *store, const struct cut_place *one,
+                                  const struct cut_place *other) {
+    if (UNLIKELY(store->open_cut != NULL)) {
+        cut_swap_tables(store->open_cut, one, other);
+    }
 }
 
 #endif

@@ -290,10 +290,10 @@ uint64_t store_flush_slot(struct store *store, uint32_t database_index, uint16_t
     if (database == NULL) {
         return 0;
     }
-    ASSERT(store->open_cut == NULL);
     struct slot_content content = slot_take(store, database, slot);
     uint64_t keys = content.table.element_count;
     store->change_count++;
+    cut_takes_table(store, &database->slots[slot - store->slot_first], &content.table);
     if (content.table.root != NULL) {
         store_bury_dropped(store, &content.table);
     }
@@ -301,7 +301,6 @@ uint64_t store_flush_slot(struct store *store, uint32_t database_index, uint16_t
 }
 
 void store_swap_slot(struct store *store, uint32_t first, uint32_t second, uint16_t slot) {
-    ASSERT(store->open_cut == NULL);
     const uint32_t indexes[2] = {first, second};
     struct slot_content contents[2];
     for (int i = 0; i < 2; i++) {
@@ -313,6 +312,15 @@ void store_swap_slot(struct store *store, uint32_t first, uint32_t second, uint1
     slot_put(store, store->databases[first], slot, &contents[1]);
     slot_put(store, store->databases[second], slot, &contents[0]);
     store->change_count++;
+    struct cut_place places[2];
+    for (int i = 0; i < 2; i++) {
+        struct database *database = store->databases[indexes[i]];
+        places[i] = (struct cut_place){
+            .database = database,
+            .table = &database->slots[slot - store->slot_first],
+        };
+    }
+    cut_after_swap(store, &places[0], &places[1]);
 }
 
 uint32_t store_next_slot(const struct store *store, uint32_t database_index, uint32_t slot) {

@@ -23,7 +23,8 @@ static void check_encoding(const struct effect_record *record, struct span bytes
 
 static void replay(const struct keyspace *keyspace, struct effect_record *record,
                    bool has_own_slot) {
-    if (has_own_slot && record->slot != EFFECT_NODE_SLOT) {
+    if (has_own_slot && record->slot != EFFECT_NODE_SLOT &&
+        record->effect.kind != EFFECT_SLOT_DIGEST) {
         record->slot = slot_of_key(record->key);
     }
     if (record->effect.kind == EFFECT_STRING_PATCH && record->effect.number > PATCH_OFFSET_MAX) {

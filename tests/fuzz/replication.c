@@ -5,6 +5,7 @@
  * body (2), body; they are framed with the right checksum, which few changed bytes would have.
  * With bit 1 of the first byte the rest goes in as it is. */
 #include "replication/applier.h"
+#include "replication/digest_rounds.h"
 #include "replication/feed.h"
 #include "replication/follower.h"
 
@@ -25,6 +26,7 @@ struct node {
     struct applier *applier;
     struct follower_log log;
     struct replica_slots slots;
+    struct digest_rounds *rounds; /* of the primary */
 };
 
 /* ---- a replica ---- */
@@ -130,6 +132,25 @@ static void source_images_end(void *context) {
     (void)context;
 }
 
+/* What a replica says of its keys is compared with what this node says: nothing. */
+static void source_digest(void *context, const struct message_digest *digest) {
+    struct node *node = context;
+    struct message_digest own = {
+        .slot = digest->slot,
+        .flags = MESSAGE_DIGEST_KEYS,
+        .seed = digest->seed,
+        .keys = digest->keys + 1,
+    };
+    digest_rounds_own(node->rounds, &own, digest->seed % 2 == 0);
+    digest_rounds_report(node->rounds, node->log.lineage.parts[0].history.id, digest);
+}
+
+static void differs(void *context, const struct digest_verdict *verdict) {
+    (void)context;
+    ASSERT(verdict->slot < SLOTS);
+    ASSERT(verdict->keys_are_known || (verdict->keys == 0 && verdict->keys_named.length == 0));
+}
+
 /* ---- what is sent to them ---- */
 
 /* An image says how much memory it will take. */
@@ -186,9 +207,11 @@ static void give_to_feed(struct node *node, struct span bytes) {
                    .changed = source_changed,
                    .images_begin = source_images_begin,
                    .images_next = source_images_next,
-                   .images_end = source_images_end},
+                   .images_end = source_images_end,
+                   .digest = source_digest},
         .seed = SEED,
     });
+    feed_heal(feed, &node->slots.missing);
     bool goes_on = feed_receive(feed, bytes, 1);
     ASSERT(goes_on == (feed_stage(feed) != FEED_ENDED));
     ASSERT(goes_on == (feed_reason(feed)[0] == '\0'));
@@ -207,6 +230,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     node->store = store_new(
         &(struct store_plan){.options = &options, .slot_count = SLOTS, .database_count = 2});
     node->applier = applier_new(node->store);
+    node->rounds = digest_rounds_new(&(struct digest_rounds_plan){.differs = differs});
     lineage_add(&node->log.lineage, &(struct history){.epoch = 1}, 10);
     node->log.end = BASE;
     struct span input = span_of((const char *)bytes + 1, length - 1);
@@ -222,6 +246,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     }
     buffer_free(&framed);
     applier_free(node->applier);
+    digest_rounds_free(node->rounds);
     store_free(node->store);
     memory_free(node);
     return 0;

@@ -21,7 +21,9 @@ struct fixture {
 
 static void put(struct fixture *fixture, struct oplog *oplog, const struct effect_record *record) {
     struct effect_record written = *record;
-    written.slot = record->key.length == 0 ? EFFECT_NODE_SLOT : slot_of_key(record->key);
+    if (record->effect.kind != EFFECT_SLOT_DIGEST) {
+        written.slot = record->key.length == 0 ? EFFECT_NODE_SLOT : slot_of_key(record->key);
+    }
     ck_assert(!effect_write(&fixture->place.batch.bytes, &written));
     fixture->end = oplog_append(oplog, &fixture->place.batch, 1234);
     oplog_step_write(oplog);
@@ -91,6 +93,10 @@ static void put_effects(struct fixture *fixture, struct oplog *oplog) {
     record = change(EFFECT_VALUE_RESTORE, "b");
     record.effect.value = span_of("\0\3abc", 5);
     record.effect.number = -1;
+    put(fixture, oplog, &record);
+    record = change(EFFECT_SLOT_DIGEST, "");
+    record.slot = 77;
+    record.effect.number = 5;
     put(fixture, oplog, &record);
     record = value_put("in two", "then one");
     record.database = 2;
@@ -172,7 +178,7 @@ START_TEST(segments_are_listed_and_a_whole_log_is_verified) {
     assert_says(fixture, "parent=none\n");
     ck_assert_int_eq(run(fixture, "$bin/tarn-log verify ."), EX_OK);
     char text[128];
-    snprintf(text, sizeof(text), "positions 0 to %llu, 218 frames, 218 effects\n",
+    snprintf(text, sizeof(text), "positions 0 to %llu, 219 frames, 219 effects\n",
              (unsigned long long)fixture->end);
     assert_says(fixture, text);
     ck_assert_int_eq(run(fixture, "$bin/tarn-log verify nowhere"), EX_NOINPUT);
@@ -201,6 +207,7 @@ START_TEST(dump_shows_effects_of_frames) {
     assert_says(fixture, "string_patch database=0 slot=15495 key=\"a\" value=\"redis\" number=6\n");
     assert_says(fixture, "key=\"a\" value=\"hello world\" expiry_ms=4102444800000\n");
     assert_says(fixture, "database_flush number=3\n");
+    assert_says(fixture, "slot_digest slot=77 number=5\n");
     ck_assert_int_eq(run(fixture, "$bin/tarn-log dump . %llu", (unsigned long long)fixture->end),
                      EX_OK);
     ck_assert_str_eq(fixture->output, "");
@@ -218,7 +225,7 @@ START_TEST(cut_takes_frames_away_and_wants_the_end_of_one) {
                      "\\([0-9]*\\).*/\\1/') && $bin/tarn-log cut . $p && $bin/tarn-log verify ."),
         EX_OK);
     assert_says(fixture, " 1 segments, ");
-    assert_says(fixture, " 18 frames, 18 effects\n");
+    assert_says(fixture, " 19 frames, 19 effects\n");
     fixture_close(fixture);
 }
 END_TEST

@@ -8,6 +8,8 @@
  *   - A broken or lying link is noticed and never changes data wrongly.
  *   - When faults stop, every replica has what the primary has, within a bounded number of steps.
  *   - A replica whose place is still in the log is never sent an image that it has not asked for.
+ *   - A bit that flips in a replica's memory is found by the digests that the log asks for, and
+ *     healed; a slot in which none did is never said to differ.
  *
  * replication_simulation [--seed N] [--seeds COUNT]: seeds N to N + COUNT - 1. Prints the seed that
  * failed and how to repeat it. The last line is one that tests/run-programs adds up.
@@ -19,10 +21,12 @@
 #include "oplog/oplog.h"
 #include "oplog/recovery.h"
 #include "replication/applier.h"
+#include "replication/digest_rounds.h"
 #include "replication/feed.h"
 #include "replication/follower.h"
 #include "store/cut.h"
 #include "store/digest.h"
+#include "store/slot_digest.h"
 #include "store/value.h"
 #include "tests/simulation/disk.h"
 #include "tests/simulation/seeds.h"
@@ -45,6 +49,8 @@
 #define TEXT_BYTES 512
 #define CATCH_UP_STEPS 200000
 #define LINK_SEED 99
+#define DIGEST_STEP_BYTES 700
+#define HEAL_STEPS 200000
 
 /* What a link carries in one direction. */
 struct pipe {
@@ -60,6 +66,12 @@ struct part {
 
 struct world;
 
+/* A digest that a node is computing. */
+struct digesting {
+    struct slot_digest *digest; /* NULL: none */
+    struct message_digest message;
+};
+
 struct replica {
     struct world *world;
     struct store *store;
@@ -73,6 +85,9 @@ struct replica {
     bool is_tainted;  /* a bit was flipped on its link */
     bool is_changing; /* the log has changed, and the follower is to be told */
     struct slot_set touched;
+    struct digesting digesting;
+    bool was_flipped[TAGS]; /* a bit of the tag's slot, in this process */
+    bool is_flipped[TAGS];  /* and its image has not come since */
     bool can_go_on; /* when the link came up its place was in the log, and no slot was missing */
 
     /* Of its feed's images. */
@@ -108,6 +123,8 @@ struct world {
     size_t replicas_count;
     struct replica *cutter; /* whose cut is under way */
     bool trims;             /* the log's beginning goes; then the primary never starts over */
+    struct digest_rounds *rounds;
+    struct digesting digesting;
     int64_t now_ms;
     const char *broken;
 
@@ -115,6 +132,8 @@ struct world {
     uint64_t completes;
     uint64_t cuts;
     uint64_t restarts;
+    uint64_t flips;
+    uint64_t heals;
 };
 
 static bool check(struct world *world, bool fact, const char *sentence) {
@@ -251,9 +270,178 @@ static void change(struct world *world) {
     }
 }
 
+/* ---- digests ---- */
+
+static void digesting_end(struct digesting *digesting) {
+    slot_digest_free(digesting->digest);
+    digesting->digest = NULL;
+}
+
+/* The message is there, with the rows of the digest that is still held. */
+static bool digesting_is_done(struct digesting *digesting) {
+    if (digesting->digest == NULL) {
+        digesting->message.flags = MESSAGE_DIGEST_SKIPPED;
+        return true;
+    }
+    if (!slot_digest_is_done(digesting->digest)) {
+        return false;
+    }
+    struct slot_digest_result result;
+    slot_digest_result(digesting->digest, &result);
+    digesting->message.sum = result.sum;
+    digesting->message.keys = result.keys;
+    digesting->message.rows = result.rows;
+    return true;
+}
+
+static void digesting_begin(struct digesting *digesting, struct store *store,
+                            const struct digest_request *request) {
+    digesting->message = (struct message_digest){
+        .slot = request->slot,
+        .flags = request->has_keys ? MESSAGE_DIGEST_KEYS : 0,
+        .seed = request->seed,
+    };
+    digesting->digest = slot_digest_new(&(struct slot_digest_plan){
+        .store = store,
+        .seed = request->seed,
+        .step_bytes = DIGEST_STEP_BYTES,
+        .slot = request->slot,
+        .has_keys = request->has_keys,
+    });
+}
+
+static void digesting_step(struct digesting *digesting) {
+    struct cut_work work = {0};
+    if (digesting->digest != NULL) {
+        slot_digest_step(digesting->digest, &work);
+    }
+}
+
+/* The primary's own. */
+static void own_digest_tell(struct world *world) {
+    if (digesting_is_done(&world->digesting)) {
+        digest_rounds_own(world->rounds, &world->digesting.message, true);
+        digesting_end(&world->digesting);
+    }
+}
+
+static void own_digest_step(struct world *world) {
+    if (world->digesting.digest != NULL) {
+        digesting_step(&world->digesting);
+        own_digest_tell(world);
+    }
+}
+
+/* Behind the effects so far. */
+static void digest_ask(struct world *world, const struct digest_request *request) {
+    struct effect_record record = {
+        .effect = {.kind = EFFECT_SLOT_DIGEST,
+                   .number = (int64_t)request->seed,
+                   .has_keys = request->has_keys},
+        .slot = request->slot,
+    };
+    effect_write(&world->batch.bytes, &record);
+    digesting_begin(&world->digesting, world->store, request);
+    own_digest_tell(world);
+}
+
+static void digest_next(struct world *world) {
+    struct digest_request request = {.slot = world->slots[below(world, TAGS)]};
+    if (world->digesting.digest != NULL) {
+        return;
+    }
+    if (!digest_rounds_next(world->rounds, 0, world->now_ms, &request)) {
+        request.seed = random_next(&world->random);
+    }
+    digest_ask(world, &request);
+}
+
+static int tag_of(const struct world *world, uint16_t slot) {
+    int tag = 0;
+    while (tag < TAGS && world->slots[tag] != slot) {
+        tag++;
+    }
+    return tag;
+}
+
+static void replica_differs(void *context, const struct digest_verdict *verdict) {
+    struct world *world = context;
+    struct replica *replica = &world->replicas[verdict->node_id[0]];
+    int tag = tag_of(world, verdict->slot);
+    struct slot_set slots = {{0}};
+    slot_set_add(&slots, verdict->slot);
+    check(world, tag < TAGS && replica->was_flipped[tag],
+          "a slot in which no bit was flipped is never said to differ");
+    check(world, verdict->keys_are_known && verdict->keys > 0, "the keys that differ are named");
+    if (replica->feed != NULL) {
+        feed_heal(replica->feed, &slots);
+    }
+}
+
+static void source_digest(void *context, const struct message_digest *digest) {
+    struct replica *replica = context;
+    struct feed_figures figures;
+    feed_figures_read(replica->feed, &figures);
+    digest_rounds_report(replica->world->rounds, figures.node_id, digest);
+}
+
+static void replica_digest_tell(struct replica *replica) {
+    if (digesting_is_done(&replica->digesting)) {
+        if (replica->follower != NULL) {
+            follower_digest(replica->follower, &replica->digesting.message);
+        }
+        digesting_end(&replica->digesting);
+    }
+}
+
+static void replica_digest_step(struct replica *replica) {
+    if (replica->digesting.digest != NULL) {
+        digesting_step(&replica->digesting);
+        replica_digest_tell(replica);
+    }
+}
+
+/* The log asks for one. While another is under way it cannot be computed. */
+static void replica_applied(void *context, const struct effect_record *record) {
+    struct replica *replica = context;
+    struct digest_request request = {
+        .slot = record->slot,
+        .has_keys = record->effect.has_keys,
+        .seed = (uint64_t)record->effect.number,
+    };
+    if (record->effect.kind == EFFECT_SLOT_DIGEST && replica->digesting.digest == NULL) {
+        digesting_begin(&replica->digesting, replica->store, &request);
+        replica_digest_tell(replica);
+    }
+}
+
+/* A bit of a value in a replica's memory. */
+static void replica_flip(struct replica *replica) {
+    struct world *world = replica->world;
+    char text[TEXT_BYTES];
+    struct place place = {.store = replica->store, .key = key_write(world, text, sizeof(text))};
+    place.slot = slot_of_key(place.key);
+    place.hash = store_hash(place.store, place.key);
+    place.database = (uint32_t)below(world, DATABASES);
+    place_find(&place);
+    const struct entry *entry = place_entry(&place);
+    if (entry == NULL || slot_set_has(&replica->slots.missing, place.slot) ||
+        !effect_flip_bit(&place, below(world, 100000))) {
+        return;
+    }
+    int tag = tag_of(world, place.slot);
+    replica->was_flipped[tag] = true;
+    replica->is_flipped[tag] = true;
+    world->flips++;
+}
+
 static void tick(struct world *world) {
+    uint64_t digest_at = below(world, 12);
     for (uint64_t count = 1 + below(world, 5); count > 0; count--) {
         change(world);
+        if (count == digest_at) {
+            digest_next(world);
+        }
     }
     uint64_t end = oplog_append(world->oplog, &world->batch, world->now_ms);
     /* Digests are most of the work. */
@@ -306,6 +494,7 @@ static void primary_restart(struct world *world) {
     simulated_disk_stop(world->simulated);
     oplog_close(world->oplog);
     oplog_batch_clear(&world->batch);
+    digesting_end(&world->digesting);
     store_free(world->store);
     simulated_disk_start(world->simulated);
     if (below(world, 2) == 0) {
@@ -442,6 +631,9 @@ static enum feed_image source_images_next(void *context, struct buffer *chunk,
     if (replica->parts_count > 0) {
         return part_take(replica, chunk, slots, count);
     }
+    if (replica->world->digesting.digest != NULL) {
+        return FEED_IMAGE_NOT_YET;
+    }
     if (replica->cut == NULL && !cut_begin(replica)) {
         return FEED_IMAGE_END;
     }
@@ -521,7 +713,13 @@ static bool target_image(void *context, struct span chunk, struct buffer *report
 
 static bool target_slot(void *context, const struct message_slot *slot, struct buffer *report) {
     (void)report;
-    applier_slot(((struct replica *)context)->applier, slot->slot, slot->position);
+    struct replica *replica = context;
+    applier_slot(replica->applier, slot->slot, slot->position);
+    int tag = tag_of(replica->world, slot->slot);
+    if (tag < TAGS && replica->is_flipped[tag]) {
+        replica->is_flipped[tag] = false;
+        replica->world->heals++;
+    }
     return true;
 }
 
@@ -535,7 +733,7 @@ static void replica_compare(struct replica *replica) {
     for (int i = 0; i < TAGS; i++) {
         uint16_t slot = world->slots[i];
         check(world,
-              replica->slots.images[slot].position > replica->log.end ||
+              replica->is_flipped[i] || replica->slots.images[slot].position > replica->log.end ||
                   digest_slot(replica->store, slot, DIGEST_SEED) == mark->digests[i],
               "a replica holds what the primary held at that position");
     }
@@ -604,7 +802,8 @@ static void link_open(struct replica *replica) {
                    .changed = source_changed,
                    .images_begin = source_images_begin,
                    .images_next = source_images_next,
-                   .images_end = source_images_end},
+                   .images_end = source_images_end,
+                   .digest = source_digest},
         .seed = LINK_SEED,
         .now_ms = world->now_ms,
         .compresses = below(world, 2) == 0,
@@ -621,6 +820,7 @@ static void link_open(struct replica *replica) {
                    .turn = target_turn,
                    .frame = target_frame},
         .slots = &replica->slots,
+        .node_id = {(unsigned char)(replica - world->replicas)},
         .seed = LINK_SEED,
         .now_ms = world->now_ms,
     });
@@ -706,12 +906,16 @@ static void link_step(struct replica *replica, bool has_faults) {
 static void replica_restart(struct replica *replica) {
     struct world *world = replica->world;
     link_close(replica);
+    digesting_end(&replica->digesting);
     if (replica->store != NULL) {
         applier_free(replica->applier);
         store_free(replica->store);
     }
     replica->store = store_make(world);
     replica->applier = applier_new(replica->store);
+    applier_observe(replica->applier, replica_applied, replica);
+    memset(replica->was_flipped, 0, sizeof(replica->was_flipped));
+    memset(replica->is_flipped, 0, sizeof(replica->is_flipped));
     replica->slots = (struct replica_slots){0};
     slot_set_fill(&replica->slots.missing);
     replica->log = (struct follower_log){0};
@@ -732,6 +936,8 @@ static struct world *world_open(uint64_t seed) {
         int length = snprintf(text, sizeof(text), "{%u}", i);
         world->slots[i] = slot_of_key(span_of(text, (size_t)length));
     }
+    world->rounds = digest_rounds_new(&(struct digest_rounds_plan){
+        .context = world, .differs = replica_differs, .seed = random_next(&world->random)});
     log_open(world, &(struct history){0}, 0);
     mark_add(world, 0);
     world->replicas_count = 1 + below(world, REPLICAS_MAX);
@@ -748,9 +954,12 @@ static void world_close(struct world *world) {
         link_close(replica);
         buffer_free(&replica->to_replica.bytes);
         buffer_free(&replica->to_primary.bytes);
+        digesting_end(&replica->digesting);
         applier_free(replica->applier);
         store_free(replica->store);
     }
+    digesting_end(&world->digesting);
+    digest_rounds_free(world->rounds);
     oplog_close(world->oplog);
     oplog_batch_free(&world->batch);
     store_free(world->store);
@@ -776,6 +985,7 @@ static void log_trim(struct world *world) {
 static void step(struct world *world) {
     world->now_ms += (int64_t)below(world, 20);
     uint64_t dice = below(world, 1000);
+    own_digest_step(world);
     struct replica *replica = &world->replicas[below(world, world->replicas_count)];
     if (dice < 250) {
         tick(world);
@@ -789,7 +999,10 @@ static void step(struct world *world) {
         primary_restart(world);
     } else if (dice == 410) {
         replica_restart(replica);
+    } else if (dice < 414) {
+        replica_flip(replica);
     } else {
+        replica_digest_step(replica);
         link_step(replica, true);
     }
 }
@@ -801,7 +1014,64 @@ static bool has_caught_up(const struct world *world, const struct replica *repli
            slot_set_is_empty(&replica->slots.missing);
 }
 
-/* Without faults and writes, all replicas come to the primary's end. */
+static bool has_flips(const struct world *world) {
+    for (size_t i = 0; i < world->replicas_count; i++) {
+        for (int tag = 0; tag < TAGS; tag++) {
+            struct replica *replica = (struct replica *)&world->replicas[i];
+            if (replica->is_flipped[tag] &&
+                digest_slot(replica->store, world->slots[tag], DIGEST_SEED) !=
+                    digest_slot(world->store, world->slots[tag], DIGEST_SEED)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void replicas_step(struct world *world) {
+    world->now_ms += 10;
+    own_digest_step(world);
+    for (size_t i = 0; i < world->replicas_count; i++) {
+        replica_digest_step(&world->replicas[i]);
+        link_step(&world->replicas[i], false);
+    }
+}
+
+static bool have_caught_up(const struct world *world) {
+    for (size_t i = 0; i < world->replicas_count; i++) {
+        if (!has_caught_up(world, &world->replicas[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void catch_up(struct world *world) {
+    uint32_t steps = 0;
+    while (world->broken == NULL && !have_caught_up(world) &&
+           check(world, steps++ < CATCH_UP_STEPS, "replicas catch up")) {
+        replicas_step(world);
+    }
+}
+
+/* Rounds over all slots, and what they lead to. */
+static void heal(struct world *world) {
+    uint32_t steps = 0;
+    while (world->broken == NULL && has_flips(world) &&
+           check(world, steps++ < HEAL_STEPS, "what was flipped is healed")) {
+        struct digest_request request = {.seed = random_next(&world->random)};
+        if (world->digesting.digest == NULL && steps % 64 == 0) {
+            request.slot = world->slots[steps / 64 % TAGS];
+            digest_rounds_next(world->rounds, 0, world->now_ms, &request);
+            digest_ask(world, &request);
+            oplog_append(world->oplog, &world->batch, world->now_ms);
+            oplog_step_write(world->oplog);
+        }
+        replicas_step(world);
+    }
+}
+
+/* Without faults and writes, all replicas come to the primary's end, and hold what it holds. */
 static void world_settle(struct world *world) {
     while (oplog_step_write(world->oplog) || oplog_step_sync(world->oplog)) {
     }
@@ -809,14 +1079,11 @@ static void world_settle(struct world *world) {
     for (size_t i = 0; i < world->replicas_count; i++) {
         link_close(&world->replicas[i]);
     }
+    catch_up(world);
+    heal(world);
+    catch_up(world);
     for (size_t i = 0; i < world->replicas_count; i++) {
         struct replica *replica = &world->replicas[i];
-        uint32_t steps = 0;
-        while (world->broken == NULL && !has_caught_up(world, replica) &&
-               check(world, steps++ < CATCH_UP_STEPS, "a replica catches up")) {
-            world->now_ms += 10;
-            link_step(replica, false);
-        }
         link_close(replica);
         for (uint32_t slot = 0; slot < SLOTS; slot++) {
             check(world,
@@ -832,6 +1099,8 @@ struct totals {
     uint64_t completes;
     uint64_t cuts;
     uint64_t restarts;
+    uint64_t flips;
+    uint64_t heals;
 };
 
 static const char *run(uint64_t seed, struct totals *totals) {
@@ -847,6 +1116,8 @@ static const char *run(uint64_t seed, struct totals *totals) {
     totals->completes += world->completes;
     totals->cuts += world->cuts;
     totals->restarts += world->restarts;
+    totals->flips += world->flips;
+    totals->heals += world->heals;
     world_close(world);
     return broken;
 }
@@ -879,9 +1150,10 @@ int main(int count, char **arguments) {
         }
     }
     printf("%llu times all slots were imaged, %llu syncs were complete, %llu logs cut, the primary "
-           "began %llu times again\n",
+           "began %llu times again, %llu bits were flipped, %llu slots with some imaged\n",
            (unsigned long long)totals.fulls, (unsigned long long)totals.completes,
-           (unsigned long long)totals.cuts, (unsigned long long)totals.restarts);
+           (unsigned long long)totals.cuts, (unsigned long long)totals.restarts,
+           (unsigned long long)totals.flips, (unsigned long long)totals.heals);
     printf("%d%%: Checks: %llu, Failures: %llu, Errors: 0\n",
            seeds == 0 ? 100 : (int)(100 * (seeds - failures) / seeds), (unsigned long long)seeds,
            (unsigned long long)failures);

@@ -8,7 +8,8 @@
 
 static struct effect_record record_of(enum effect_kind kind, const char *key) {
     bool is_node = kind == EFFECT_DATABASE_FLUSH || kind == EFFECT_DATABASE_SWAP;
-    struct span name = is_node ? span_of(NULL, 0) : span_of_string(key);
+    bool has_key = !is_node && kind != EFFECT_SLOT_DIGEST;
+    struct span name = has_key ? span_of_string(key) : span_of(NULL, 0);
     return (struct effect_record){
         .effect = {.kind = kind, .expiry_ms = ENTRY_NO_EXPIRY},
         .key = name,
@@ -44,6 +45,7 @@ static size_t samples_make(struct effect_record *samples) {
             effect->event = variant ? EVENT_SET_ID : EVENT_NONE;
             effect->is_raw = variant && (row->flags & EFFECT_FLAG_RAW) != 0;
             effect->is_text = variant && (row->flags & EFFECT_FLAG_TEXT) != 0;
+            effect->has_keys = variant && (row->flags & EFFECT_FLAG_KEYS) != 0;
             effect->is_table = variant && (row->flags & EFFECT_FLAG_TABLE) != 0;
             record.is_joined = variant;
             ck_assert_uint_lt(count, SAMPLES_MAX);
@@ -59,6 +61,7 @@ static void assert_same(const struct effect_record *a, const struct effect_recor
     ck_assert_int_eq(a->effect.is_raw, b->effect.is_raw);
     ck_assert_int_eq(a->effect.is_text, b->effect.is_text);
     ck_assert_int_eq(a->effect.is_table, b->effect.is_table);
+    ck_assert_int_eq(a->effect.has_keys, b->effect.has_keys);
     ck_assert(span_equal(a->effect.field, b->effect.field));
     ck_assert(span_equal(a->effect.value, b->effect.value));
     ck_assert_int_eq(a->effect.number, b->effect.number);

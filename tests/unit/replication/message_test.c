@@ -67,6 +67,35 @@ START_TEST(messages_come_back_as_they_were_written) {
     ck_assert_int_eq(read_frame.time_ms, -2);
     ck_assert_uint_eq(read_frame.length, 9);
     ck_assert(span_equal(read_frame.part, frame.part));
+
+    buffer_clear(&out);
+    struct message_digest digest = {
+        .slot = SLOTS - 1,
+        .flags = MESSAGE_DIGEST_KEYS,
+        .seed = 5,
+        .sum = UINT64_MAX,
+        .keys = 7,
+        .rows = span_of("rows", 4),
+    };
+    message_write_digest(&out, SEED, &digest);
+    struct message_digest read_digest;
+    ck_assert(message_read_digest(read_one(&out, MESSAGE_DIGEST), &read_digest));
+    ck_assert_uint_eq(read_digest.slot, SLOTS - 1);
+    ck_assert_uint_eq(read_digest.flags, MESSAGE_DIGEST_KEYS);
+    ck_assert_uint_eq(read_digest.seed, 5);
+    ck_assert_uint_eq(read_digest.sum, UINT64_MAX);
+    ck_assert_uint_eq(read_digest.keys, 7);
+    ck_assert(span_equal(read_digest.rows, digest.rows));
+
+    buffer_clear(&out);
+    struct message_heal heal = {.history = {.epoch = 6, .id = {9}}};
+    slot_set_add(&heal.slots, 77);
+    message_write_heal(&out, SEED, &heal);
+    struct message_heal read_heal;
+    ck_assert(message_read_heal(read_one(&out, MESSAGE_HEAL), &read_heal));
+    ck_assert(history_equal(&read_heal.history, &heal.history));
+    ck_assert_uint_eq(slot_set_count(&read_heal.slots), 1);
+    ck_assert(slot_set_has(&read_heal.slots, 77));
     buffer_free(&out);
 }
 END_TEST
@@ -106,10 +135,14 @@ START_TEST(bodies_of_any_other_length_are_refused) {
         struct message_report report;
         struct message_frame frame;
         struct slot_set slots;
+        struct message_digest digest;
+        struct message_heal heal;
         accepted += message_read_plan(body, plan) || message_read_frame(body, &frame);
         ck_assert(!message_read_turn(body, &turn) || length == 64);
         ck_assert(!message_read_beat(body, &beat) || length == 16);
         ck_assert(!message_read_report(body, &report) || length == 32);
+        ck_assert(message_read_digest(body, &digest) == (length >= 27));
+        ck_assert(!message_read_heal(body, &heal) || length == 28 + SLOT_SET_BYTES);
         ck_assert(!message_read_want(body, &slots) || length == 0 || length == SLOT_SET_BYTES);
         ck_assert(!message_read_hello(body, hello) || length % 36 == 32);
     }

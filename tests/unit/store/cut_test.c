@@ -5,7 +5,9 @@
 #include "base/memory.h"
 #include "commands/effect.h"
 #include "store/digest.h"
+#include "store/digest_keys.h"
 #include "store/hash_value.h"
+#include "store/slot_digest.h"
 #include "store/value.h"
 
 #include "tests/unit/unit.h"
@@ -137,6 +139,19 @@ static bool is_hash(struct place *place) {
     return entry == NULL || value_type_of(entry) == VALUE_HASH;
 }
 
+/* As a replay does it, slot by slot. */
+static void change_slot(struct fixture *fixture) {
+    char text[TEXT_BYTES];
+    struct span key = key_write(fixture, text, sizeof(text), below(fixture, TAGS));
+    uint32_t database = (uint32_t)below(fixture, DATABASES);
+    if (below(fixture, 2) == 0) {
+        store_flush_slot(fixture->source, database, slot_of_key(key));
+    } else {
+        store_swap_slot(fixture->source, database, (uint32_t)below(fixture, DATABASES),
+                        slot_of_key(key));
+    }
+}
+
 static void change_database(struct fixture *fixture) {
     struct effect effect = {.kind = EFFECT_DATABASE_FLUSH,
                             .number = (int64_t)below(fixture, DATABASES)};
@@ -153,8 +168,10 @@ static void change(struct fixture *fixture) {
     struct span key = key_write(fixture, text, sizeof(text), tag);
     struct place place = place_of(fixture, key);
     uint64_t dice = below(fixture, 200);
-    if (dice < 4) {
+    if (dice < 3) {
         change_database(fixture);
+    } else if (dice < 6) {
+        change_slot(fixture);
     } else if (dice < 60) {
         put_string(fixture, &place);
     } else if (dice < 120) {
@@ -412,11 +429,102 @@ START_TEST(cut_step_ends_within_its_bounds) {
 }
 END_TEST
 
+/* ---- digests by a cut ---- */
+
+static uint64_t rows_sum(struct span rows) {
+    struct digest_key key;
+    uint64_t sum = 0;
+    while (digest_keys_read(&rows, &key)) {
+        sum += key.digest;
+    }
+    ck_assert_uint_eq(rows.length, 0);
+    return sum;
+}
+
+static void digest_under_change(struct fixture *fixture, uint16_t slot, bool has_keys) {
+    uint64_t seed = below(fixture, 1000);
+    uint64_t begun = digest_slot(fixture->source, slot, seed);
+    struct slot_digest *digest = slot_digest_new(&(struct slot_digest_plan){
+        .store = fixture->source,
+        .seed = seed,
+        .step_bytes = STEP_BYTES,
+        .slot = slot,
+        .has_keys = has_keys,
+    });
+    ck_assert_ptr_nonnull(digest);
+    struct cut_work work = {0};
+    do {
+        for (uint64_t i = below(fixture, 8); i > 0; i--) {
+            change(fixture);
+        }
+    } while (!slot_digest_step(digest, &work));
+    struct slot_digest_result result;
+    slot_digest_result(digest, &result);
+    ck_assert_uint_eq(result.sum, begun);
+    ck_assert_uint_eq(result.rows.length > 0, has_keys && result.keys > 0);
+    ck_assert(!has_keys || result.is_incomplete || rows_sum(result.rows) == begun);
+    slot_digest_free(digest);
+    ck_assert_ptr_null(fixture->source->open_cut);
+}
+
+START_TEST(digest_by_a_cut_is_that_of_the_moment_when_it_began) {
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        struct fixture *fixture = fixture_open(seed);
+        fixture->has_huge_values = seed % 4 == 0;
+        for (int i = 0; i < 1500; i++) {
+            change(fixture);
+        }
+        for (int i = 0; i < 20; i++) {
+            char text[TEXT_BYTES];
+            struct span key = key_write(fixture, text, sizeof(text), below(fixture, TAGS));
+            digest_under_change(fixture, slot_of_key(key), i % 2 == 0);
+        }
+        fixture_close(fixture);
+    }
+}
+END_TEST
+
+START_TEST(digest_beside_another_cut_is_whole_or_refused) {
+    struct fixture *fixture = fixture_open(3);
+    for (int i = 0; i < 1500; i++) {
+        change(fixture);
+    }
+    struct cut *cut = cut_of(fixture);
+    while (fixture->source->open_cut == NULL) {
+        struct cut_work work = {0};
+        cut_step(cut, &work);
+    }
+    struct slot_digest_plan plan = {.store = fixture->source, .seed = SEED, .step_bytes = 1};
+    for (unsigned tag = 0; tag < TAGS; tag++) {
+        char text[TEXT_BYTES];
+        plan.slot = slot_of_key(key_write(fixture, text, sizeof(text), tag));
+        plan.step_bytes = 1;
+        struct slot_digest *digest = slot_digest_new(&plan);
+        ck_assert_ptr_null(digest);
+        ck_assert_ptr_eq(fixture->source->open_cut, cut);
+        plan.step_bytes = SIZE_MAX / 2;
+        digest = slot_digest_new(&plan);
+        ck_assert_ptr_eq(fixture->source->open_cut, cut);
+        ck_assert(slot_digest_is_done(digest));
+        struct slot_digest_result result;
+        slot_digest_result(digest, &result);
+        ck_assert_uint_eq(result.sum, digest_slot(fixture->source, plan.slot, SEED));
+        slot_digest_free(digest);
+    }
+    cut_free(cut);
+    fixture_close(fixture);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
-        cut_holds_what_each_slot_held_when_its_cut_began, cut_holds_large_strings_too,
-        cut_that_ends_early_leaves_the_data_as_it_is,     cut_step_ends_within_its_bounds,
+        cut_holds_what_each_slot_held_when_its_cut_began,
+        cut_holds_large_strings_too,
+        cut_that_ends_early_leaves_the_data_as_it_is,
+        cut_step_ends_within_its_bounds,
         empty_bucket_of_a_large_hash_is_no_record,
+        digest_by_a_cut_is_that_of_the_moment_when_it_began,
+        digest_beside_another_cut_is_whole_or_refused,
     };
     return unit_run(unit_suite("cut", tests, UNIT_COUNT(tests)));
 }
