@@ -40,7 +40,8 @@ struct redis_follower {
     struct parser parser;
     struct batch batch;
     bool is_in_transaction;
-    size_t sought; /* bytes of the input that begin with a MULTI, and hold no EXEC */
+    bool is_joined; /* the next command is of the transaction of the one before */
+    size_t sought;  /* bytes of the input that begin with a MULTI, and hold no EXEC */
     bool owes_ack;
     int64_t acked_ms;
     struct redis_follower_figures figures;
@@ -304,7 +305,8 @@ static void batch_clear(struct batch *batch) {
     batch->spans_count = 0;
 }
 
-static void batch_add(struct batch *batch, const struct arguments *arguments, uint32_t database) {
+static void batch_add(struct batch *batch, const struct arguments *arguments,
+                      const struct redis_command *command) {
     if (batch->spans_capacity - batch->spans_count < arguments->count) {
         batch->spans_capacity = 2 * batch->spans_capacity + arguments->count;
         batch->spans =
@@ -319,8 +321,8 @@ static void batch_add(struct batch *batch, const struct arguments *arguments, ui
     memcpy(batch->spans + batch->spans_count, arguments->items,
            arguments->count * sizeof(batch->spans[0]));
     batch->starts[batch->count] = batch->spans_count;
-    batch->commands[batch->count++] =
-        (struct redis_command){.args_count = arguments->count, .database = database};
+    batch->commands[batch->count] = *command;
+    batch->commands[batch->count++].args_count = arguments->count;
     batch->spans_count += arguments->count;
 }
 
@@ -367,12 +369,16 @@ static bool command_came(struct redis_follower *follower, struct redis_stand *st
             return fail(follower, "the primary sent %s out of its turn", begins ? "MULTI" : "EXEC");
         }
         follower->is_in_transaction = begins;
+        follower->is_joined = false;
         return true;
     }
     if (is_command(arguments, "replconf", 2)) {
         follower->owes_ack |= span_is(arguments->items[1], "getack");
     } else if (arguments->count > 0 && !is_command(arguments, "ping", 1)) {
-        batch_add(&follower->batch, arguments, stand->database);
+        batch_add(
+            &follower->batch, arguments,
+            &(struct redis_command){.database = stand->database, .is_joined = follower->is_joined});
+        follower->is_joined = follower->is_in_transaction;
     }
     return true;
 }
@@ -432,6 +438,7 @@ static void stream_step(struct redis_follower *follower, struct span *rest) {
     struct batch *batch = &follower->batch;
     size_t safe_count = 0;
     follower->is_in_transaction = false;
+    follower->is_joined = false;
     while (parse(follower, *rest)) {
         size_t consumed = follower->parser.consumed;
         stand.offset += consumed;

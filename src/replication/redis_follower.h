@@ -40,6 +40,7 @@ struct redis_command {
     const struct span *args;
     uint32_t args_count;
     uint32_t database;
+    bool is_joined; /* takes effect together with the one before it: of one transaction */
 };
 
 /* What is to be done; called from within redis_follower_receive(). False: it could not be done,
@@ -51,9 +52,8 @@ struct redis_follower_target {
     bool (*file_bytes)(void *context, struct span bytes, struct buffer *report);
     /* It is whole, and right as far as it can be told without the data: to be loaded. */
     bool (*file_end)(void *context, struct buffer *report);
-    /* These take effect together, in their order: a transaction, or commands that followed each
-     * other. SELECT, MULTI and EXEC are followed, not given, nor is what only keeps the link
-     * alive. */
+    /* Commands that followed each other; no transaction is given in parts. SELECT, MULTI and EXEC
+     * are followed, not given, nor is what only keeps the link alive. */
     bool (*commands)(void *context, const struct redis_command *commands, size_t count,
                      struct buffer *report);
 };

@@ -84,34 +84,35 @@ static void advance(struct redis_stream *stream, struct redis_place to) {
 
 /* ---- a frame ---- */
 
-/* How many commands at least; more than one want a transaction. */
-static bool is_one_command(struct span content) {
-    struct effect_record record;
-    if (effect_read(&content, &record) != EFFECT_READ_DONE) {
-        return true;
-    }
-    /* A move to another database is two commands, and a database is selected by one. */
-    return content.length == 0 && record.effect.kind != EFFECT_KEY_MOVE && record.database == 0 &&
-           (record.effect.kind != EFFECT_DATABASE_FLUSH || record.effect.number == 0);
+/* To another key of the same database it is one command, else two. */
+static bool takes_several(const struct effect_record *record) {
+    return record->effect.kind == EFFECT_KEY_MOVE &&
+           record->effect.number != (int64_t)record->database;
 }
 
 bool redis_stream_commands(struct span content, struct buffer *commands, struct buffer *report) {
     struct log_export export = {.database = 0};
-    bool is_transaction = !is_one_command(content);
     const char *begin = content.bytes;
     struct effect_record record;
-    enum effect_read_status status;
-    if (is_transaction) {
-        buffer_append_string(commands, "*1\r\n$5\r\nMULTI\r\n");
-    }
-    while ((status = effect_read(&content, &record)) == EFFECT_READ_DONE) {
+    struct effect_record next;
+    bool is_open = false;
+    enum effect_read_status status = effect_read(&content, &record);
+    while (status == EFFECT_READ_DONE) {
+        status = effect_read(&content, &next);
+        bool goes_on = status == EFFECT_READ_DONE && next.is_joined;
+        if (!is_open && (goes_on || takes_several(&record))) {
+            buffer_append_string(commands, "*1\r\n$5\r\nMULTI\r\n");
+            is_open = true;
+        }
         log_export_commands(&export, &record, commands);
+        if (is_open && !goes_on) {
+            buffer_append_string(commands, "*1\r\n$4\r\nEXEC\r\n");
+            is_open = false;
+        }
+        record = next;
     }
     if (export.database != 0) {
         buffer_append_string(commands, "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n");
-    }
-    if (is_transaction) {
-        buffer_append_string(commands, "*1\r\n$4\r\nEXEC\r\n");
     }
     if (status != EFFECT_READ_END) {
         buffer_format(report, "expected an effect at byte %zu of a frame's content, found none",

@@ -1,12 +1,12 @@
 /* Redis stream: the log as the commands that a redis-server reads from its primary, and where in
  * that run of bytes each place of the log stands.
  *
- *   log      | frame 300      | frame 450         |          | frame 520 ...   (positions)
- *   stream   | SET            | MULTI .. EXEC     | PING     | DEL ...         (offsets)
+ *   log      | frame 300      | frame 450              |          | frame 520 ...   (positions)
+ *   stream   | SET            | MULTI .. EXEC, DEL     | PING     | DEL ...         (offsets)
  *
  * 1. Between two frames the stream is in database 0 and in no transaction: the commands of a frame
  *    depend on that frame alone, so whoever knows an offset between two frames can go on there.
- * 2. A frame is one command, or a transaction: what took effect together does so there.
+ * 2. What took effect together (a group of the frame) is one command, or a transaction.
  * 3. Nothing of the stream is kept: who needs a part of it makes it again from the log, which is
  *    its backlog. What does not come from the log (PING, GETACK) is remembered as marks, and so
  *    is an offset every REDIS_STREAM_MARK_BYTES, from which others are counted.

@@ -46,7 +46,7 @@ static bool target_file_end(void *context, struct buffer *report) {
     return true;
 }
 
-/* "3:SET a 1 ", a bar behind what takes effect together. */
+/* "3:SET a 1 ", with a plus if it is joined; a bar behind what takes effect together. */
 static bool target_commands(void *context, const struct redis_command *commands, size_t count,
                             struct buffer *report) {
     struct fixture *fixture = context;
@@ -55,7 +55,8 @@ static bool target_commands(void *context, const struct redis_command *commands,
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        buffer_format(&fixture->lines, "%u:", commands[i].database);
+        buffer_format(&fixture->lines, "%s%u:", commands[i].is_joined ? "+" : "",
+                      commands[i].database);
         for (uint32_t k = 0; k < commands[i].args_count; k++) {
             buffer_append_span(&fixture->lines, commands[i].args[k]);
             buffer_append_byte(&fixture->lines, ' ');
@@ -252,7 +253,7 @@ START_TEST(transaction_takes_effect_whole_however_its_bytes_arrive) {
         ck_assert_uint_eq(fixture.stand.offset, 100 + strlen(text));
         ck_assert_uint_eq(fixture.stand.database, 3);
         buffer_append_byte(&fixture.lines, '\0');
-        ck_assert_ptr_nonnull(strstr(fixture.lines.bytes, "0:SET a 1 3:SET a 1 "));
+        ck_assert_ptr_nonnull(strstr(fixture.lines.bytes, "0:SET a 1 +3:SET a 1 "));
         fixture_end(&fixture);
     }
 }

@@ -13,6 +13,7 @@ struct redis_log {
     struct disk disk;
     struct oplog *oplog;
     struct oplog_batch batch; /* the frame in the making */
+    bool is_joined;           /* the next effect is of the group of the one before */
 };
 
 static inline void redis_log_no_progress(void *context) {
@@ -23,6 +24,7 @@ static inline void redis_log_open(struct redis_log *log, uint64_t begin) {
     log->simulated = simulated_disk_new(1);
     log->disk = simulated_disk_interface(log->simulated);
     log->batch = OPLOG_BATCH_EMPTY;
+    log->is_joined = false;
     const struct history parent = {.epoch = 4, .id = "four"};
     int error = 0;
     log->oplog = oplog_open(&(struct oplog_plan){.disk = &log->disk,
@@ -48,7 +50,8 @@ static inline void redis_log_effect(struct redis_log *log, uint32_t database, co
     struct effect_record record = {.effect = effect,
                                    .key = span_of_string(key),
                                    .database = database,
-                                   .slot = slot_of_key(span_of_string(key))};
+                                   .slot = slot_of_key(span_of_string(key)),
+                                   .is_joined = log->is_joined};
     if (key[0] == '\0') {
         record.slot = EFFECT_NODE_SLOT;
     }

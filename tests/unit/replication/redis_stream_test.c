@@ -52,7 +52,7 @@ static void append_delete(struct fixture *fixture, uint32_t database, const char
     redis_log_effect(&fixture->log, database, key, (struct effect){.kind = EFFECT_KEY_DELETE});
 }
 
-START_TEST(frame_of_one_command_is_that_command_and_a_larger_one_is_a_transaction) {
+START_TEST(effects_are_commands_and_those_of_one_group_are_a_transaction) {
     struct fixture fixture;
     fixture_begin(&fixture);
     struct redis_cursor cursor;
@@ -61,11 +61,15 @@ START_TEST(frame_of_one_command_is_that_command_and_a_larger_one_is_a_transactio
     redis_log_frame(&fixture.log);
     read_all(&fixture, &cursor);
     expect(&fixture, SET_A);
+    /* Two groups, of two effects and of one. */
     redis_log_set(&fixture.log, 0, "a", "1");
+    fixture.log.is_joined = true;
+    append_delete(&fixture, 0, "a");
+    fixture.log.is_joined = false;
     append_delete(&fixture, 0, "a");
     redis_log_frame(&fixture.log);
     read_all(&fixture, &cursor);
-    expect(&fixture, MULTI SET_A DEL_A EXEC);
+    expect(&fixture, MULTI SET_A DEL_A EXEC DEL_A);
     /* A key that goes to another database takes two commands. */
     redis_log_effect(
         &fixture.log, 0, "a",
@@ -92,10 +96,9 @@ START_TEST(stream_is_in_database_0_between_frames) {
     append_delete(&fixture, 0, "a");
     redis_log_frame(&fixture.log);
     read_all(&fixture, &cursor);
-    expect(&fixture, MULTI "*2\r\n$6\r\nSELECT\r\n$2\r\n11\r\n" DEL_A
-                           "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n" EXEC MULTI
-                           "*2\r\n$6\r\nSELECT\r\n$1\r\n2\r\n*1\r\n$7\r\nFLUSHDB\r\n"
-                           "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n" EXEC DEL_A);
+    expect(&fixture, "*2\r\n$6\r\nSELECT\r\n$2\r\n11\r\n" DEL_A "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n"
+                     "*2\r\n$6\r\nSELECT\r\n$1\r\n2\r\n*1\r\n$7\r\nFLUSHDB\r\n"
+                     "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n" DEL_A);
     redis_cursor_close(&cursor);
     fixture_end(&fixture);
 }
@@ -231,7 +234,7 @@ END_TEST
 
 int main(void) {
     const TTest *tests[] = {
-        frame_of_one_command_is_that_command_and_a_larger_one_is_a_transaction,
+        effects_are_commands_and_those_of_one_group_are_a_transaction,
         stream_is_in_database_0_between_frames,
         ping_stands_at_one_place_for_all_readers,
         from_each_offset_the_same_bytes_follow,
