@@ -22,7 +22,8 @@ struct place call_place(struct call *call, struct span key) {
     place_find(&place);
     if (place.cell != NULL) {
         const struct entry *entry = table_cell_element(*place.cell);
-        if (UNLIKELY(entry_has(entry, ENTRY_FLAG_EXPIRY)) && entry_expiry(entry) <= call->now_ms) {
+        if (UNLIKELY(entry_has(entry, ENTRY_FLAG_EXPIRY)) &&
+            call_is_past(call, entry_expiry(entry))) {
             if (call->keeps_expired) {
                 place.cell = NULL;
             } else {

@@ -71,12 +71,18 @@ struct call {
     uint64_t changes;   /* effects so far */
     bool no_touch;      /* CLIENT NO-TOUCH: reads do not count as accesses */
     bool keeps_expired; /* a replica: expired keys are hidden, not deleted */
+    bool is_of_primary; /* of a redis-server: nothing has expired until its DEL comes */
     /* Look-ahead: slot and hash of args[first_key], when first_key is not 0. */
     uint32_t first_key;
     uint16_t first_slot;
     uint64_t first_hash;
     struct gather *gather; /* of a COMMAND_GATHERS command, else NULL */
 };
+
+/* That time has come, for this call. */
+static inline bool call_is_past(const struct call *call, int64_t expiry_ms) {
+    return expiry_ms <= (call->is_of_primary ? 0 : call->now_ms);
+}
 
 /* Where a key is. An expired one is deleted and not found. Neither counts nor touches. */
 struct place call_place(struct call *call, struct span key);

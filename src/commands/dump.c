@@ -193,7 +193,7 @@ static void restore(struct call *call) {
         !decode(call, place.store, &payload, &content)) {
         return;
     }
-    if (expiry_ms != 0 && expiry_ms <= call->now_ms) {
+    if (expiry_ms != 0 && call_is_past(call, expiry_ms)) {
         value_content_free(place.store, &content);
         restore_expired(call, &place);
     } else {

@@ -97,7 +97,7 @@ static void set_expiry(struct call *call, int64_t base_ms, int64_t unit_ms) {
         reply_integer(call->reply, 0);
         return;
     }
-    if (expiry_ms <= call->now_ms) {
+    if (call_is_past(call, expiry_ms)) {
         call_emit(call, &place, &(struct effect){.kind = EFFECT_KEY_DELETE, .event = EVENT_DEL_ID});
     } else {
         call_emit(call, &place,

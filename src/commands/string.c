@@ -224,7 +224,7 @@ static bool getex_effect(const struct call *call, const struct entry *entry,
                          const struct set_options *options, int64_t expiry_ms,
                          struct effect *effect) {
     *effect = (struct effect){.kind = EFFECT_KEY_EXPIRE_AT, .expiry_ms = expiry_ms};
-    if ((options->given & (SET_EXAT | SET_PXAT)) != 0 && expiry_ms <= call->now_ms) {
+    if ((options->given & (SET_EXAT | SET_PXAT)) != 0 && call_is_past(call, expiry_ms)) {
         effect->kind = EFFECT_KEY_DELETE;
         effect->event = EVENT_DEL_ID;
         return true;

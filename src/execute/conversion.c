@@ -10,6 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of a snapshot, so many are in memory at a time. */
+#define CONVERSION_SLOTS (SLOTS / 16)
+_Static_assert(SLOTS % CONVERSION_SLOTS == 0, "all ranges have the same size");
+
 static struct keyspace *keyspace_open(const struct conversion_plan *plan, uint32_t databases) {
     uint64_t seeds[2];
     random_seed_bytes(seeds, sizeof(seeds));
@@ -148,12 +152,21 @@ enum import_status conversion_to_snapshot(const struct conversion_plan *plan,
 
 /* ---- to an RDB file ---- */
 
+/* What chunk `index` may hold for the store; the tail may hold changes of any slot. */
+static bool concerns(const struct snapshot_reader *reader, uint32_t index,
+                     const struct store *store) {
+    const struct snapshot_chunk *chunk = &reader->chunks[index];
+    return chunk->kind != SNAPSHOT_IMAGE ||
+           (chunk->slot_first < store->slot_first + store->slot_count &&
+            chunk->slot_last >= store->slot_first);
+}
+
 static bool load_snapshot(const struct snapshot_reader *reader, struct store *store,
                           struct buffer *report) {
     struct snapshot_load load = {.reader = reader, .store = store, .content = BUFFER_EMPTY};
     bool is_loaded = true;
     for (uint32_t i = 0; is_loaded && i < reader->chunks_count; i++) {
-        is_loaded = snapshot_load_chunk(&load, i, report);
+        is_loaded = !concerns(reader, i, store) || snapshot_load_chunk(&load, i, report);
     }
     buffer_free(&load.content);
     return is_loaded;
@@ -169,9 +182,9 @@ static void write_entry(void *element, void *context) {
     rdb_writer_entry(walk->writer, walk->store, element);
 }
 
-static void write_database(struct walk *walk, const struct keyspace *keyspace, uint32_t database) {
+static void write_database(struct walk *walk, uint32_t database) {
     const struct store *store = walk->store;
-    uint64_t keys = keyspace_keys(keyspace, database);
+    uint64_t keys = store_keys(store, database);
     if (keys == 0) {
         return;
     }
@@ -179,7 +192,7 @@ static void write_database(struct walk *walk, const struct keyspace *keyspace, u
                         &(struct rdb_database){
                             .number = database,
                             .keys = keys,
-                            .volatile_keys = keyspace_volatile_keys(keyspace, database),
+                            .volatile_keys = store->databases[database]->volatile_keys,
                         });
     for (uint32_t slot = store_next_slot(store, database, 0); slot < SLOTS;
          slot = store_next_slot(store, database, slot + 1)) {
@@ -191,34 +204,68 @@ static void write_database(struct walk *walk, const struct keyspace *keyspace, u
     }
 }
 
-static int write_rdb(const struct conversion_plan *plan, const struct keyspace *keyspace) {
+/* A range of slots at a time: what stands in memory is that part of the data. */
+static bool write_keys(const struct conversion_plan *plan, const struct snapshot_reader *reader,
+                       struct rdb_writer *writer, uint64_t *keys, struct buffer *report) {
+    uint64_t seeds[2];
+    random_seed_bytes(seeds, sizeof(seeds));
+    bool is_loaded = true;
+    for (uint32_t first = 0; is_loaded && first < SLOTS; first += CONVERSION_SLOTS) {
+        struct store *store = store_new(&(struct store_plan){
+            .options = plan->options,
+            .secret = seeds[0],
+            .seed = seeds[1],
+            .slot_first = first,
+            .slot_count = CONVERSION_SLOTS,
+            .database_count = reader->header.databases,
+        });
+        store_tick(store, plan->now_ms);
+        is_loaded = load_snapshot(reader, store, report);
+        struct walk walk = {.writer = writer, .store = store};
+        for (uint32_t i = 0; is_loaded && i < reader->header.databases; i++) {
+            write_database(&walk, i);
+            *keys += store_keys(store, i);
+        }
+        store_free(store);
+    }
+    return is_loaded;
+}
+
+/* Of no snapshot: a file without keys. */
+static enum import_status write_rdb(const struct conversion_plan *plan,
+                                    const struct snapshot_reader *reader, uint64_t *keys,
+                                    struct buffer *report) {
     char temporary[DISK_NAME_BYTES_MAX];
     struct rdb_file file;
     temporary_name(temporary, ".rdb");
     int error = rdb_file_open(&file, plan->target, temporary);
-    if (error != 0) {
-        return error;
-    }
-    struct walk walk = {
-        .writer = rdb_writer_new(&(struct rdb_writer_plan){.target = rdb_file_target(&file),
-                                                           .compresses = plan->compresses,
-                                                           .has_checksum = true}),
-        .store = keyspace->stores[0],
-    };
-    rdb_writer_head(walk.writer,
-                    &(struct rdb_head){.redis_version = plan->redis_version,
+    bool is_loaded = true;
+    if (error == 0) {
+        struct rdb_writer *writer =
+            rdb_writer_new(&(struct rdb_writer_plan){.target = rdb_file_target(&file),
+                                                     .compresses = plan->compresses,
+                                                     .has_checksum = true});
+        rdb_writer_head(
+            writer, &(struct rdb_head){.redis_version = plan->redis_version,
                                        .time_ms = plan->now_ms,
-                                       .used_memory = keyspace->stores[0]->heap.used_bytes});
-    for (uint32_t i = 0; i < keyspace->database_count; i++) {
-        write_database(&walk, keyspace, i);
+                                       .used_memory = reader == NULL ? 0 : reader->end.raw_bytes});
+        is_loaded = reader == NULL || write_keys(plan, reader, writer, keys, report);
+        error = rdb_writer_finish(writer);
+        rdb_writer_free(writer);
+        if (error != 0 || !is_loaded) {
+            rdb_file_abandon(&file);
+        } else {
+            error = rdb_file_finish(&file, plan->target_name);
+        }
     }
-    error = rdb_writer_finish(walk.writer);
-    rdb_writer_free(walk.writer);
+    if (!is_loaded) {
+        return IMPORT_DAMAGED;
+    }
     if (error != 0) {
-        rdb_file_abandon(&file);
-        return error;
+        buffer_format(report, "RDB file \"%s\": cannot write: %s", plan->target_name,
+                      strerror(-error));
     }
-    return rdb_file_finish(&file, plan->target_name);
+    return error == 0 ? IMPORT_DONE : IMPORT_FAILED;
 }
 
 static enum import_status status_of_reader(enum snapshot_read_status status) {
@@ -232,8 +279,8 @@ static enum import_status status_of_reader(enum snapshot_read_status status) {
     }
 }
 
-enum import_status conversion_to_rdb(const struct conversion_plan *plan, uint64_t *keys,
-                                     struct buffer *report) {
+enum import_status conversion_to_rdb(const struct conversion_plan *plan, uint64_t *position,
+                                     uint64_t *keys, struct buffer *report) {
     struct snapshot_reader *reader;
     enum import_status status =
         status_of_reader(snapshot_reader_open(plan->source, plan->source_name, &reader, report));
@@ -241,21 +288,14 @@ enum import_status conversion_to_rdb(const struct conversion_plan *plan, uint64_
     if (status != IMPORT_DONE) {
         return status;
     }
-    struct keyspace *keyspace = keyspace_open(plan, reader->header.databases);
-    if (!load_snapshot(reader, keyspace->stores[0], report)) {
-        status = IMPORT_DAMAGED;
-    } else {
-        for (uint32_t i = 0; i < keyspace->database_count; i++) {
-            *keys += keyspace_keys(keyspace, i);
-        }
-        int error = write_rdb(plan, keyspace);
-        if (error != 0) {
-            buffer_format(report, "RDB file \"%s\": cannot write: %s", plan->target_name,
-                          strerror(-error));
-            status = IMPORT_FAILED;
-        }
-    }
+    *position = reader->end.end;
+    status = write_rdb(plan, reader, keys, report);
     snapshot_reader_close(reader);
-    keyspace_free(keyspace);
     return status;
+}
+
+enum import_status conversion_to_empty_rdb(const struct conversion_plan *plan,
+                                           struct buffer *report) {
+    uint64_t keys = 0;
+    return write_rdb(plan, NULL, &keys, report);
 }

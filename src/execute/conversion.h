@@ -1,8 +1,9 @@
 /* Conversion: a snapshot file of what a redis-server left behind, and an RDB file for it of a
  * snapshot. For the first start of a server, and for tarn-snapshot.
  *
- * The data set is in memory while that lasts, in a keyspace of its own. The file made is written
- * under a temporary name and gets its own once it is safe; nothing else is changed. Blocks.
+ * While that lasts, what is read of Redis' files is in memory, in a keyspace of its own; of a
+ * snapshot a part at a time. The file made is written under a temporary name and gets its own once
+ * it is safe; nothing else is changed. Blocks.
  */
 #ifndef TARN_EXECUTE_CONVERSION_H
 #define TARN_EXECUTE_CONVERSION_H
@@ -30,9 +31,12 @@ enum import_status conversion_to_snapshot(const struct conversion_plan *plan,
                                           const struct command_table *commands,
                                           struct import_result *result, struct buffer *report);
 
-/* Of a snapshot file with its tail; the log behind it is not looked at. *keys: how many there
- * are. plan->databases is not: the file says it. */
-enum import_status conversion_to_rdb(const struct conversion_plan *plan, uint64_t *keys,
-                                     struct buffer *report);
+/* Of a snapshot file with its tail; the log behind it is not looked at. *position: where the log
+ * stood at its moment; *keys: how many there are. plan->databases is not: the file says it. */
+enum import_status conversion_to_rdb(const struct conversion_plan *plan, uint64_t *position,
+                                     uint64_t *keys, struct buffer *report);
+/* One that holds nothing; plan->source is not looked at. */
+enum import_status conversion_to_empty_rdb(const struct conversion_plan *plan,
+                                           struct buffer *report);
 
 #endif

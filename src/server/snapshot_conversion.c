@@ -103,8 +103,9 @@ static enum import_status import_file(const struct conversion_plan *plan, struct
 }
 
 static enum import_status export_file(const struct conversion_plan *plan, struct buffer *report) {
+    uint64_t position;
     uint64_t keys;
-    enum import_status status = conversion_to_rdb(plan, &keys, report);
+    enum import_status status = conversion_to_rdb(plan, &position, &keys, report);
     if (status == IMPORT_DONE) {
         printf("%" PRIu64 " keys\n", keys);
     }

@@ -67,7 +67,8 @@ static enum import_status to_snapshot(struct fixture *fixture, const char *sourc
 
 static enum import_status to_rdb(struct fixture *fixture, uint64_t *keys) {
     struct conversion_plan plan = plan_of(fixture, "dump.snapshot", "dump.rdb");
-    return conversion_to_rdb(&plan, keys, &fixture->report);
+    uint64_t position;
+    return conversion_to_rdb(&plan, &position, keys, &fixture->report);
 }
 
 /* What stands in "dump.rdb" is what the fixture has. */
