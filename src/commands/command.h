@@ -54,6 +54,7 @@ enum command_rule {
     RULE_RUNS_QUEUE = 1 << 1,       /* EXEC: needs what the queued commands need */
     RULE_WHILE_SUBSCRIBED = 1 << 2, /* for RESP2 clients that listen, too */
     RULE_TELLS_HEALTH = 1 << 3,     /* refused when writes are: who watches the node sees it */
+    RULE_MOVES_KEYS = 1 << 8,       /* MIGRATE: runs at both ends of a slot that is moved */
 };
 
 /* ACL categories beyond those that follow from flags and group. */

@@ -1,6 +1,7 @@
 #include "worker/admission.h"
 
 #include "base/logger.h"
+#include "worker/cluster.h"
 #include "worker/pubsub.h"
 #include "worker/removal.h"
 #include "worker/transactions.h"
@@ -27,11 +28,8 @@ static void reword_exec(struct worker *worker, struct connection *connection, si
 }
 
 /* Counts the refusal, and spoils the open transaction. The error is in the reply already. */
-static void refused(struct worker *worker, struct connection *connection,
-                    const struct command_slot *command, size_t reply_at) {
-    if (command != NULL && (command->command->rules & RULE_RUNS_QUEUE) != 0) {
-        reword_exec(worker, connection, reply_at);
-    }
+static void count_refusal(struct worker *worker, struct connection *connection,
+                          const struct command_slot *command, size_t reply_at) {
     if (connection_in_multi(connection)) {
         connection->transaction->is_aborted = true;
     }
@@ -41,6 +39,15 @@ static void refused(struct worker *worker, struct connection *connection,
     const struct buffer *buffer = &connection->reply.buffer;
     executor_count_error(&worker->executor,
                          span_of(buffer->bytes + reply_at + 1, buffer->length - reply_at - 3));
+}
+
+/* The same; EXEC says that it was refused, and why. */
+static void refused(struct worker *worker, struct connection *connection,
+                    const struct command_slot *command, size_t reply_at) {
+    if (command != NULL && (command->command->rules & RULE_RUNS_QUEUE) != 0) {
+        reword_exec(worker, connection, reply_at);
+    }
+    count_refusal(worker, connection, command, reply_at);
 }
 
 void admission_reject(struct worker *worker, struct connection *connection,
@@ -244,12 +251,36 @@ static bool refuse_for_state(struct worker *worker, struct connection *connectio
     return true;
 }
 
+/* ---- the cluster ---- */
+
+/* False: another node is to be asked, or none can; the reply says so. As in Redis the error is
+ * EXEC's whole answer. */
+static bool is_ours(struct worker *worker, struct connection *connection,
+                    const struct request *request) {
+    struct buffer error = BUFFER_EMPTY;
+    if (LIKELY(cluster_admit(worker, connection, request, &error) == CLUSTER_SERVED)) {
+        return true;
+    }
+    buffer_append_byte(&error, '\0');
+    if ((request->command->command->rules & RULE_RUNS_QUEUE) != 0) {
+        transaction_drop(worker, connection);
+    }
+    size_t reply_at = connection->reply.buffer.length;
+    reply_error(&connection->reply, error.bytes);
+    count_refusal(worker, connection, request->command, reply_at);
+    buffer_free(&error);
+    return false;
+}
+
 /* ---- the decision ---- */
 
 enum admission admission_decide(struct worker *worker, struct connection *connection,
                                 const struct request *request) {
     const struct command_slot *slot = request->command;
     if (UNLIKELY(!authorise(worker, connection, request))) {
+        return ADMISSION_REFUSED;
+    }
+    if (UNLIKELY(worker->node->cluster != NULL) && !is_ours(worker, connection, request)) {
         return ADMISSION_REFUSED;
     }
     if (UNLIKELY(is_suspended(worker, connection, slot))) {

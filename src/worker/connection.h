@@ -97,6 +97,8 @@ enum connection_flag {
     CONNECTION_HAS_WRITTEN = 1 << 14, /* its output answers changes that may not be safe: gate.h */
     CONNECTION_FOLLOWS = 1 << 15,     /* its output may show any change of the worker: gate.h */
     CONNECTION_REPLY_SETTLED = 1 << 16, /* EXEC has taken back what REPLY_OFF and SKIP say */
+    CONNECTION_ASKING = 1 << 24,        /* the next command was sent here by ASK */
+    CONNECTION_READONLY = 1 << 25,      /* it reads from replicas of a cluster, too */
 };
 
 struct connection {

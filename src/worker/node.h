@@ -19,6 +19,7 @@ struct connection;
 struct server;
 struct worker;
 struct oplog;
+struct cluster;
 struct cutting;
 struct loading;
 struct applying;
@@ -35,9 +36,10 @@ struct node {
     uint32_t worker_count;
     struct worker *workers[KEYSPACE_STORES_MAX];
     struct stop stop;
-    struct server *server; /* for the server layer's session commands */
-    const char *password;  /* requirepass; "" is none; written under a stop */
-    bool protected_mode;   /* written under a stop */
+    struct server *server;   /* for the server layer's session commands */
+    struct cluster *cluster; /* NULL: the node is in none: cluster.h */
+    const char *password;    /* requirepass; "" is none; written under a stop */
+    bool protected_mode;     /* written under a stop */
     struct slow_log slow_log;
     struct oplog *log; /* NULL: nothing reads a log; written under a stop */
     bool log_gates;    /* replies wait for the log: appendonly is on; written under a stop */
