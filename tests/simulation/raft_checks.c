@@ -90,6 +90,26 @@ static size_t difference(const struct raft_config *a, const struct raft_config *
     return count;
 }
 
+/* Also when what was there has been truncated. */
+static void configuration_in_use(struct checks *checks, const struct raft_log *log,
+                                 const struct raft_status *status) {
+    uint64_t index = raft_log_last_index(log);
+    while (index > log->base_index && raft_log_entry(log, index)->kind != RAFT_ENTRY_CONFIG) {
+        index--;
+    }
+    if (index > log->base_index) {
+        struct raft_config config = RAFT_CONFIG_EMPTY;
+        struct span bytes = raft_log_entry(log, index)->bytes;
+        raft_config_read(&config, &bytes);
+        checks_that(checks, difference(&config, status->config) == 0,
+                    "the last configuration in the log is the one that holds");
+        raft_config_free(&config);
+        return;
+    }
+    checks_that(checks, status->config_index <= status->snapshot_index,
+                "a configuration that was truncated does not hold");
+}
+
 static void configuration_safety(struct checks *checks, const struct raft_log *log,
                                  uint64_t index) {
     uint64_t before = index - 1;
@@ -148,6 +168,7 @@ void checks_node(struct checks *checks, size_t node, const struct raft *raft) {
     struct raft_status status;
     raft_status_read(raft, &status);
     log_check(checks, &checks->nodes[node], raft_log_of(raft));
+    configuration_in_use(checks, raft_log_of(raft), &status);
     if (status.role != RAFT_LEADER || checks->nodes[node].led == status.term ||
         !checks_that(checks, status.term < CHECKS_TERM_MAX, "terms do not explode")) {
         return;

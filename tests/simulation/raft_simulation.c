@@ -29,10 +29,11 @@
 #define SEEDS_DEFAULT (1500 / SEEDS_PART)
 #define NODES_MAX 9
 #define TURN_MS 5 /* time goes on in such steps */
-#define FAULTY_MS_MAX 2500
+#define FAULTY_MS_MAX 2000
 #define CALM_MS_MAX 20000
-#define ELECTION_MS 100
-#define HEARTBEAT_MS 30
+#define ELECTION_MS 50
+#define HEARTBEAT_MS 15
+#define AWAY_MS_MAX (4 * ELECTION_MS) /* for which a node pauses or is down */
 #define LINK_SEED 7
 #define CONTENT_BYTES_MAX 300
 #define STATE_BYTES 16 /* of the machine; what is saved may have more behind it */
@@ -49,6 +50,7 @@ struct node {
     uint64_t clock_base;
     uint64_t paused_until;
     uint64_t down_until;
+    bool is_doomed;   /* it crashes in its next turn, and is back at once */
     uint64_t applied; /* the machine */
     uint64_t hash;
 };
@@ -84,6 +86,26 @@ static uint64_t below(struct world *world, uint64_t bound) {
 
 static struct node *any_node(struct world *world) {
     return &world->nodes[below(world, world->count)];
+}
+
+static bool is_leading(const struct node *node) {
+    struct raft_status status = {.role = RAFT_FOLLOWER};
+    if (node->member != NULL) {
+        raft_status_read(raft_member_raft(node->member), &status);
+    }
+    return status.role == RAFT_LEADER;
+}
+
+/* One that takes itself for the leader, or any: most happens to leaders. */
+static struct node *any_leader(struct world *world) {
+    size_t from = below(world, world->count);
+    for (size_t i = 0; i < world->count; i++) {
+        struct node *node = &world->nodes[(from + i) % world->count];
+        if (is_leading(node)) {
+            return node;
+        }
+    }
+    return &world->nodes[from];
 }
 
 static uint64_t clock_of(const struct node *node) {
@@ -137,6 +159,9 @@ static void machine_send(void *context, const struct raft_message *message) {
     checks_message(world->checks, node->number, message);
     struct buffer bytes = BUFFER_EMPTY;
     raft_message_write(message, LINK_SEED, &bytes);
+    /* What it has just promised is what it may forget. */
+    bool is_promise = message->kind == RAFT_VOTE_ANSWER && !message->vote_answer.is_pre;
+    node->is_doomed = node->is_doomed || (is_promise && below(world, 1000) < 4 * world->faults);
     size_t target = message->target.bytes[0];
     network_send(&world->network, node->number, target, buffer_span(&bytes), world->now_ms);
     buffer_free(&bytes);
@@ -252,7 +277,7 @@ static void node_stop(struct node *node, bool is_power_lost) {
 static void node_crash(struct node *node) {
     struct world *world = node->world;
     node_stop(node, below(world, 2) == 0);
-    node->down_until = world->now_ms + below(world, 400);
+    node->down_until = world->now_ms + below(world, 2) * below(world, AWAY_MS_MAX);
 }
 
 /* ---- time ---- */
@@ -269,6 +294,11 @@ static void node_turn(struct node *node) {
     if (node->member != NULL && raft_member_problem(node->member) != NULL) {
         node_crash(node);
     }
+    if (node->member != NULL && node->is_doomed) {
+        node_stop(node, below(world, 2) == 0);
+        node_start(node);
+    }
+    node->is_doomed = false;
     if (is_running(node) && clock_of(node) >= raft_member_tick_ms(node->member)) {
         raft_member_tick(node->member, clock_of(node));
         node_check(node);
@@ -358,12 +388,13 @@ static void read_ask(struct world *world, struct node *node) {
 }
 
 static void wish(struct world *world) {
-    struct node *node = below(world, 3) == 0 ? any_node(world) : leader_find(world);
-    if (node == NULL || !is_running(node)) {
+    struct node *node = below(world, 4) == 0 ? any_node(world) : any_leader(world);
+    if (!is_running(node)) {
         return;
     }
     switch (below(world, 16)) {
     case 0:
+    case 5:
         change(world, node);
         break;
     case 1:
@@ -384,6 +415,15 @@ static void wish(struct world *world) {
 }
 
 /* ---- misfortunes ---- */
+
+/* It is not heard, or hears nothing, or both. */
+static void cut_around(struct world *world, const struct node *node) {
+    uint64_t ways = 1 + below(world, 3);
+    for (size_t i = 0; i < world->count; i++) {
+        world->network.is_cut[node->number][i] = (ways & 1) != 0;
+        world->network.is_cut[i][node->number] = (ways & 2) != 0;
+    }
+}
 
 static void cut(struct world *world) {
     struct network *network = &world->network;
@@ -411,10 +451,13 @@ static void network_worsen(struct world *world) {
 }
 
 static void misfortune(struct world *world) {
-    struct node *node = any_node(world);
-    switch (below(world, 10)) {
+    struct node *node = below(world, 2) == 0 ? any_node(world) : any_leader(world);
+    switch (below(world, 11)) {
     case 0:
         cut(world);
+        break;
+    case 10:
+        cut_around(world, node);
         break;
     case 1:
     case 2:
@@ -424,7 +467,7 @@ static void misfortune(struct world *world) {
         network_worsen(world);
         break;
     case 4:
-        node->paused_until = world->now_ms + below(world, 400);
+        node->paused_until = world->now_ms + below(world, AWAY_MS_MAX);
         break;
     case 5:
     case 6:
@@ -452,10 +495,10 @@ static void turn(struct world *world) {
 }
 
 static void faulty_time(struct world *world) {
-    uint64_t until = 200 + below(world, FAULTY_MS_MAX);
+    uint64_t until = below(world, FAULTY_MS_MAX);
     while (is_whole(world) && world->now_ms < until) {
         turn(world);
-        if (below(world, 4) == 0) {
+        if (below(world, 3) == 0) {
             wish(world);
         }
         if (below(world, 1000) < world->faults) {
@@ -472,6 +515,7 @@ static void all_heal(struct world *world) {
         node->paused_until = 0;
         node->down_until = 0;
     }
+    world->faults = 0;
 }
 
 /* All members have applied what the leader has. */
@@ -530,9 +574,10 @@ static struct world *world_make(uint64_t seed, struct figures *figures) {
     world->checks = checks_new();
     random_seed(&world->random, seed);
     network_init(&world->network, seed);
-    world->voters = 1 + below(world, RAFT_VOTERS_MAX);
-    world->count = world->voters + below(world, NODES_MAX - world->voters + 1);
-    world->faults = below(world, 80);
+    world->voters = below(world, 2) == 0 ? 3 + below(world, 2) : 1 + below(world, RAFT_VOTERS_MAX);
+    world->count = world->voters + below(world, below(world, 2) * (NODES_MAX - world->voters) + 2);
+    world->count = world->count < NODES_MAX ? world->count : NODES_MAX;
+    world->faults = below(world, 150);
     world->piece_bytes = below(world, 2) == 0 ? 0 : 1 + below(world, 300);
     for (size_t i = 0; i < world->count; i++) {
         node_make(world, i);
