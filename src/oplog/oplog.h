@@ -48,8 +48,8 @@
 #define OPLOG_UNSYNCED_BYTES_MAX ((uint64_t)64 * 1024 * 1024)
 /* Frames in memory that are not written yet; from it on the log is full. */
 #define OPLOG_PENDING_BYTES_MAX ((uint64_t)64 * 1024 * 1024)
-/* Empty frames kept for the next appends. */
-#define OPLOG_SPARE_BYTES_MAX OPLOG_SYNC_BYTES
+/* Empty frames kept for the next appends: what one sync covers, and what comes while it lasts. */
+#define OPLOG_SPARE_BYTES_MAX (2 * OPLOG_SYNC_BYTES)
 
 enum oplog_sync { OPLOG_SYNC_NO, OPLOG_SYNC_EVERYSEC, OPLOG_SYNC_ALWAYS };
 

@@ -49,6 +49,9 @@ static uint32_t look_at_requests(const struct worker *worker, const struct conne
         }
         const struct table *table =
             store_table(worker->store, connection->database, request->first_slot);
+        if (worker->node->log != NULL) {
+            __builtin_prefetch(&worker->node->slot_changed[request->first_slot]);
+        }
         if (table != NULL) {
             __builtin_prefetch(table);
             prospects[count++] = (struct prospect){.table = table, .hash = request->first_hash};
