@@ -15,6 +15,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#define PROGRESS_US (2 * INT64_C(1000000)) /* between two lines about it */
+#define MIB (UINT64_C(1024) * 1024)
+
 struct persistence {
     struct disk folder; /* dir */
     bool has_folder;
@@ -28,7 +31,9 @@ struct persistence {
     bool is_checked; /* with the mutex; then code and what follows are the main thread's again */
     int code;        /* why it cannot be loaded */
     atomic_bool is_given_up;
-    struct history history; /* recovered */
+    atomic_uint_least64_t checked_bytes; /* of the log */
+    int64_t told_us;                     /* when progress was logged, or the start */
+    struct history history;              /* recovered */
     uint64_t end;
     struct lineage lineage; /* up to that history */
     uint64_t snapshot_bytes;
@@ -88,9 +93,10 @@ static int find_log(const struct server *server, struct persistence *persistence
 }
 
 static bool take_frame(void *context, const struct oplog_frame *frame) {
-    (void)frame;
-    return !atomic_load_explicit(&((struct persistence *)context)->is_given_up,
-                                 memory_order_relaxed);
+    struct persistence *persistence = context;
+    atomic_fetch_add_explicit(&persistence->checked_bytes, frame->content.length,
+                              memory_order_relaxed);
+    return !atomic_load_explicit(&persistence->is_given_up, memory_order_relaxed);
 }
 
 /* What the log knows of where its data comes from. */
@@ -186,6 +192,7 @@ int persistence_prepare(struct server *server) {
     server->persistence = persistence;
     pthread_mutex_init(&persistence->mutex, NULL);
     pthread_cond_init(&persistence->changed, NULL);
+    persistence->told_us = clock_monotonic_us();
     loading_announce(&server->node);
     int error = disk_open(&persistence->folder, ".");
     if (error != 0) {
@@ -218,8 +225,28 @@ static void begin_loading(void *context) {
     });
 }
 
+static void tell_progress(struct persistence *persistence) {
+    int64_t now_us = clock_monotonic_us();
+    if (now_us - persistence->told_us < PROGRESS_US) {
+        return;
+    }
+    persistence->told_us = now_us;
+    const struct loading *loading = persistence->loading;
+    if (loading == NULL) {
+        log_notice("Checking the log: %llu MiB so far",
+                   (unsigned long long)(atomic_load(&persistence->checked_bytes) / MIB));
+        return;
+    }
+    uint64_t done = atomic_load(&loading->bytes_done);
+    log_notice("Loading: %llu of %llu MiB, %llu keys of images, %llu effects of the log",
+               (unsigned long long)(done / MIB), (unsigned long long)(loading->plan.bytes / MIB),
+               (unsigned long long)atomic_load(&loading->keys),
+               (unsigned long long)atomic_load(&loading->effects));
+}
+
 bool persistence_is_loaded(struct server *server, int64_t timeout_ms) {
     struct persistence *persistence = server->persistence;
+    tell_progress(persistence);
     if (persistence->loading == NULL) {
         if (!wait_for_check(persistence, timeout_ms)) {
             return false;
