@@ -21,6 +21,7 @@ struct feed {
     struct slot_set wanted;
     struct slot_set differing; /* to be imaged, too, when has_differing */
     bool has_differing;
+    bool heals;            /* what is wanted differs, and the replica has not been told */
     bool has_images;       /* images_begin() said yes, images_end() is due */
     struct buffer message; /* the plan, until it is sent */
     struct buffer chunk;
@@ -256,6 +257,17 @@ static void send_chunk(struct feed *feed, struct buffer *out) {
     message_write_image(out, feed->plan.seed, &image);
 }
 
+/* What the replica holds goes no sooner than its images are there. */
+static void send_heal(struct feed *feed, struct buffer *out) {
+    struct message_heal heal = {
+        .history = lineage_current(lineage_of(feed)),
+        .slots = feed->wanted,
+    };
+    message_write_heal(out, feed->plan.seed, &heal);
+    feed->figures.healed += slot_set_count(&feed->wanted);
+    feed->heals = false;
+}
+
 /* True: something was sent, or the stage is over. */
 static bool images_step(struct feed *feed, struct buffer *out) {
     const struct feed_source *source = &feed->plan.source;
@@ -269,6 +281,9 @@ static bool images_step(struct feed *feed, struct buffer *out) {
         buffer_clear(&feed->chunk);
         next = feed->has_images ? source->images_next(source->context, &feed->chunk, slots, &count)
                                 : FEED_IMAGE_NOT_YET;
+    }
+    if (feed->heals && next != FEED_IMAGE_NOT_YET && next != FEED_IMAGE_FAILED) {
+        send_heal(feed, out);
     }
     switch (next) {
     case FEED_IMAGE_NOT_YET:
@@ -320,20 +335,15 @@ static bool send_turn(struct feed *feed, struct buffer *out) {
     return true;
 }
 
-/* Images are of the log's end or later: all that was sent before is before them, too. */
-static bool send_heal(struct feed *feed, struct buffer *out) {
+/* The log waits: images are of its end or later, so all that was sent before is before them. */
+static bool heal_begin(struct feed *feed) {
     const struct feed_source *source = &feed->plan.source;
     if (!feed->has_differing || !source->images_begin(source->context, &feed->differing)) {
         return false;
     }
-    struct message_heal heal = {
-        .history = lineage_current(lineage_of(feed)),
-        .slots = feed->differing,
-    };
-    message_write_heal(out, feed->plan.seed, &heal);
     feed->has_images = true;
     feed->wanted = feed->differing;
-    feed->figures.healed += slot_set_count(&feed->differing);
+    feed->heals = true;
     slot_set_clear(&feed->differing);
     feed->has_differing = false;
     feed->stage = FEED_IMAGES;
@@ -343,7 +353,7 @@ static bool send_heal(struct feed *feed, struct buffer *out) {
 static bool log_step(struct feed *feed, struct buffer *out) {
     const struct feed_source *source = &feed->plan.source;
     struct feed_figures *figures = &feed->figures;
-    if (send_turn(feed, out) || send_heal(feed, out)) {
+    if (send_turn(feed, out) || heal_begin(feed)) {
         return true;
     }
     uint64_t end = source->end(source->context);

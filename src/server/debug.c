@@ -73,6 +73,35 @@ static void object_command(struct session *session) {
     reply_status(session->reply, text);
 }
 
+static void flip_bit_command(struct session *session) {
+    struct store *store = NULL;
+    int64_t bit = 0;
+    if (!session_integer(session, 3, &bit, NULL)) {
+        return;
+    }
+    if (bit < 0) {
+        reply_error(session->reply, "ERR value is out of range, must be positive");
+        return;
+    }
+    if (find_key(session, session->args[2], &store) == NULL) {
+        return;
+    }
+    struct span key = session->args[2];
+    struct place place = {
+        .store = store,
+        .key = key,
+        .hash = store_hash(store, key),
+        .database = session->connection->database,
+        .slot = slot_of_key(key),
+    };
+    place_find(&place);
+    if (effect_flip_bit(&place, (uint64_t)bit)) {
+        reply_ok(session->reply);
+    } else {
+        reply_error(session->reply, "ERR the value has no bytes");
+    }
+}
+
 static void populate_one(struct call *call, struct buffer *key, struct buffer *value) {
     struct place place = call_place(call, buffer_span(key));
     if (place.cell == NULL) {
@@ -408,6 +437,9 @@ static void help_command(struct session *session) {
         "    Answer a digest of each key's value.",
         "ERROR <string>",
         "    Answer this error.",
+        "FLIP-BIT <key> <bit>",
+        "    Flip a bit of the key's value in this node's memory, as bad memory would: nobody is",
+        "    told of it, neither the log nor replicas.",
         "HTSTATS <dbid>",
         "    Show statistics of a database's hash tables.",
         "HTSTATS-KEY <key>",
@@ -460,6 +492,7 @@ static const struct subcommand {
     {"digest", 2, 2, debug_digest},
     {"digest-value", 2, UINT32_MAX, debug_digest_values},
     {"error", 3, 3, error_command},
+    {"flip-bit", 4, 4, flip_bit_command},
     {"help", 2, 2, help_command},
     {"htstats", 3, 3, htstats_command},
     {"htstats-key", 3, 3, htstats_key_command},

@@ -8,6 +8,7 @@
 #include "snapshot/snapshot_writer.h"
 #include "store/value_codec.h"
 #include "worker/cutting.h"
+#include "worker/digesting.h"
 #include "worker/gate.h"
 #include "worker/loading.h"
 
@@ -23,7 +24,8 @@ static void pause_a_moment(void) {
 }
 
 /* The saving thread takes the chunks meanwhile, or gives the image up. */
-static void finish_image(const struct node *node) {
+static void finish_image(struct node *node) {
+    digesting_give_up(node);
     for (uint32_t i = 0; i < node->worker_count; i++) {
         while (node->workers[i]->cut != NULL) {
             cutting_step(node->workers[i]);

@@ -5,6 +5,7 @@
 #include "commands/effect_codec.h"
 #include "oplog/segment.h"
 #include "store/image.h"
+#include "worker/digesting.h"
 
 /* Before each frame of a part: position and length. */
 #define FRAME_HEAD_BYTES 16
@@ -72,6 +73,14 @@ static void effect_applied(void *context, const struct effect_record *record) {
     struct lane *lane = context;
     struct worker *worker = lane->worker;
     struct node *node = worker->node;
+    if (record->effect.kind == EFFECT_SLOT_DIGEST) {
+        digesting_begin(worker, &(struct digest_request){
+                                    .slot = record->slot,
+                                    .has_keys = record->effect.has_keys,
+                                    .seed = (uint64_t)record->effect.number,
+                                });
+        return;
+    }
     if (record->slot == EFFECT_NODE_SLOT) {
         node->all_changed = lane->end;
         worker->executor.changes += worker->index == 0;

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "worker/client_eviction.h"
 #include "worker/cutting.h"
+#include "worker/digesting.h"
 #include "worker/listeners.h"
 #include "worker/loading.h"
 #include "worker/notices.h"
@@ -101,7 +102,9 @@ void housekeeping_tick(struct worker *worker) {
         removal_expire_step(worker);
         removal_evict_step(worker);
     }
-    cutting_step(worker);
+    if (!digesting_step(worker)) {
+        cutting_step(worker);
+    }
     publish_figures(worker);
     if (!worker->cron_is_due) {
         return;

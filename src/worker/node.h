@@ -23,6 +23,7 @@ struct cluster;
 struct cutting;
 struct loading;
 struct applying;
+struct digesting;
 
 /* CLIENT PAUSE. */
 enum pause_mode { PAUSE_NONE, PAUSE_WRITE, PAUSE_ALL };
@@ -52,6 +53,7 @@ struct node {
     int64_t loading_refuses_from_ms; /* wall clock: requests wait until then */
     struct cutting *cutting;         /* the image being taken, or NULL; written under a stop */
     struct applying *applying;       /* NULL: it has not been a replica; written under a stop */
+    struct digesting *digesting;     /* NULL: nobody compares; set before the workers run */
     bool is_replica;                 /* the log is another node's; written under a stop */
     /* A command or another event took long enough for latency-monitor-threshold: for the server
      * layer's LATENCY; or NULL. Called by any worker, at any time. */

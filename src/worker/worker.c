@@ -4,6 +4,7 @@
 #include "io/clock.h"
 #include "worker/applying.h"
 #include "worker/cutting.h"
+#include "worker/digesting.h"
 #include "worker/dispatch.h"
 #include "worker/gate.h"
 #include "worker/housekeeping.h"
@@ -256,7 +257,7 @@ static bool has_work(const struct worker *worker) {
     return !list_is_empty(&worker->runnable) || !list_is_empty(&worker->writable) ||
            !list_is_empty(&worker->readable) || !list_is_empty(&worker->store->graveyard) ||
            worker->has_leaving || cutting_has_work(worker) || loading_has_work(worker) ||
-           applying_has_work(worker);
+           applying_has_work(worker) || digesting_has_work(worker);
 }
 
 static void note_work(struct worker *worker) {
