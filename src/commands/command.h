@@ -160,6 +160,7 @@ struct command_slot {
     const struct command *command;
     const struct command_slot *parent; /* or NULL */
     uint32_t number;
+    bool has_one_key;   /* and never another */
     char full_name[48]; /* "config|get" */
 };
 

@@ -4,14 +4,21 @@
 
 #include <stdio.h>
 
-/* Names are looked up for every request: an open table of twice as many places, by a hash of the
- * first eight bytes and the length, letters without case. */
+/* Names are looked up for every request: an open table of four times as many places, by a hash of
+ * the first eight bytes and the length, letters without case. */
 #define PLACES_PER_ROW 4
+
+struct name_place {
+    uint64_t word;   /* name_word() of the name */
+    uint16_t length; /* of the name; 0: a free place */
+    bool is_exact;   /* no other name has this word and length */
+    uint32_t number;
+};
 
 struct command_table {
     struct command_slot *slots;
     size_t count;
-    uint32_t *places; /* number + 1, or 0 */
+    struct name_place *places;
     size_t places_mask;
 };
 
@@ -19,8 +26,9 @@ static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-/* The first bytes of a name in one word: loads of fixed size that may overlap. */
-static uint64_t name_word(struct span name) {
+/* The first bytes of a name in one word, in loads of fixed size that may overlap. A bit that upper
+ * case letters lack is set in all of them: other bytes may then be equal, too. */
+static inline uint64_t name_word(struct span name) {
     uint64_t word = 0;
     if (name.length >= sizeof(word)) {
         memcpy(&word, name.bytes, sizeof(word));
@@ -30,19 +38,27 @@ static uint64_t name_word(struct span name) {
         memcpy(&head, name.bytes, sizeof(head));
         memcpy(&tail, name.bytes + name.length - sizeof(tail), sizeof(tail));
         word = (uint64_t)tail << 32 | head;
-    } else {
-        for (size_t i = 0; i < name.length; i++) {
-            word = word << 8 | (unsigned char)name.bytes[i];
-        }
+    } else if (name.length > 0) {
+        word = (uint64_t)(unsigned char)name.bytes[0] << 16 |
+               (uint64_t)(unsigned char)name.bytes[name.length / 2] << 8 |
+               (unsigned char)name.bytes[name.length - 1];
     }
-    return word;
+    return word | UINT64_C(0x2020202020202020);
 }
 
-static size_t name_hash(struct span name) {
-    /* Letters lose their case; other bytes may collide too: the compare decides. */
-    uint64_t word = name_word(name) | UINT64_C(0x2020202020202020);
+static inline size_t name_hash(struct span name, uint64_t word) {
     uint64_t last = name.length > sizeof(word) ? (uint64_t)(name.bytes[name.length - 1] | 0x20) : 0;
     return (word + (last << 32) + name.length) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+}
+
+/* Nothing but letters, all of which the word holds: what has the same word and length is the name,
+ * in whatever case. */
+static bool is_exact(struct span name) {
+    bool is_letters = name.length <= sizeof(uint64_t);
+    for (size_t i = 0; i < name.length; i++) {
+        is_letters = is_letters && name.bytes[i] >= 'a' && name.bytes[i] <= 'z';
+    }
+    return is_letters;
 }
 
 static bool name_equals(const char *name, struct span text) {
@@ -55,6 +71,26 @@ static bool name_equals(const char *name, struct span text) {
     return name[i] == '\0';
 }
 
+static void add_name(struct command_table *table, const struct command_slot *slot) {
+    struct span name = span_of_string(slot->command->name);
+    uint64_t word = name_word(name);
+    size_t at = name_hash(name, word) & table->places_mask;
+    while (table->places[at].length != 0) {
+        at = (at + 1) & table->places_mask;
+    }
+    table->places[at] = (struct name_place){
+        .word = word,
+        .length = (uint16_t)name.length,
+        .is_exact = is_exact(name),
+        .number = slot->number,
+    };
+}
+
+static bool has_one_key(const struct command *command) {
+    return command->keys[0].flags != 0 && command->keys[0].last == 0 &&
+           command->keys[1].flags == 0 && command->find_keys == NULL;
+}
+
 static void add_row(struct command_table *table, const struct command *command,
                     const struct command_slot *parent) {
     struct command_slot *slot = &table->slots[table->count];
@@ -62,15 +98,12 @@ static void add_row(struct command_table *table, const struct command *command,
         .command = command,
         .parent = parent,
         .number = (uint32_t)table->count,
+        .has_one_key = has_one_key(command),
     };
     table->count++;
     if (parent == NULL) {
         snprintf(slot->full_name, sizeof(slot->full_name), "%s", command->name);
-        size_t place = name_hash(span_of_string(command->name)) & table->places_mask;
-        while (table->places[place] != 0) {
-            place = (place + 1) & table->places_mask;
-        }
-        table->places[place] = slot->number + 1;
+        add_name(table, slot);
     } else {
         snprintf(slot->full_name, sizeof(slot->full_name), "%s|%s", parent->command->name,
                  command->name);
@@ -100,7 +133,7 @@ struct command_table *command_table_new(const struct command *const *families, s
         places *= 2;
     }
     table->slots = memory_alloc_zeroed((rows + 1) * sizeof(struct command_slot));
-    table->places = memory_alloc_zeroed(places * sizeof(uint32_t));
+    table->places = memory_alloc_zeroed(places * sizeof(struct name_place));
     table->places_mask = places - 1;
     for (size_t i = 0; i < count; i++) {
         for (const struct command *row = families[i]; row->name != NULL; row++) {
@@ -118,13 +151,15 @@ void command_table_free(struct command_table *table) {
 }
 
 const struct command_slot *command_table_find(const struct command_table *table, struct span name) {
-    size_t place = name_hash(name) & table->places_mask;
-    while (table->places[place] != 0) {
-        const struct command_slot *slot = &table->slots[table->places[place] - 1];
-        if (LIKELY(name_equals(slot->command->name, name))) {
+    uint64_t word = name_word(name);
+    size_t at = name_hash(name, word) & table->places_mask;
+    for (const struct name_place *place = &table->places[at]; place->length != 0;
+         at = (at + 1) & table->places_mask, place = &table->places[at]) {
+        const struct command_slot *slot = &table->slots[place->number];
+        if (LIKELY(place->word == word && place->length == name.length) &&
+            (LIKELY(place->is_exact) || name_equals(slot->command->name, name))) {
             return slot;
         }
-        place = (place + 1) & table->places_mask;
     }
     return NULL;
 }

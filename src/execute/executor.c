@@ -53,8 +53,8 @@ void executor_count_error(struct executor *executor, struct span text) {
     }
 }
 
-static void count_failure(struct executor *executor, struct command_statistics *statistics,
-                          const struct reply *reply, size_t reply_at) {
+void executor_count_failure(struct executor *executor, struct command_statistics *statistics,
+                            const struct reply *reply, size_t reply_at) {
     const char *line = reply->buffer.bytes + reply_at + 1;
     size_t length = reply->buffer.length - reply_at - 1;
     const char *end = memchr(line, '\r', length);
@@ -62,28 +62,8 @@ static void count_failure(struct executor *executor, struct command_statistics *
     executor_count_error(executor, span_of(line, end == NULL ? length : (size_t)(end - line)));
 }
 
-struct execution_timer executor_begin(struct executor *executor, const struct command_slot *command,
-                                      const struct reply *reply) {
-    struct execution_timer timer = {.reply_at = reply->buffer.length, .weight = 1};
-    if ((command->command->flags & (COMMAND_FAST | COMMAND_SAMPLED)) != 0 && !executor->times_all) {
-        /* The first run is timed, so that every command that ran has a duration. */
-        bool is_first = executor->statistics[command->number].timed_calls == 0;
-        if (LIKELY(++executor->sample % EXECUTOR_SAMPLE != 0 && !is_first)) {
-            return timer;
-        }
-        timer.weight = is_first ? 1 : EXECUTOR_SAMPLE;
-    }
-    timer.started_us = executor->clock_us();
-    return timer;
-}
-
-void executor_run(struct executor *executor, struct call *call) {
-    call->command->run(call);
-    executor->changes += call->changes;
-}
-
-static int64_t count_duration(struct executor *executor, struct command_statistics *statistics,
-                              const struct execution_timer *timer) {
+int64_t executor_count_duration(struct executor *executor, struct command_statistics *statistics,
+                                const struct execution_timer *timer) {
     int64_t duration_us = executor->clock_us() - timer->started_us;
     statistics->duration_us += (uint64_t)duration_us * timer->weight;
     statistics->timed_calls += timer->weight;
@@ -94,16 +74,4 @@ static int64_t count_duration(struct executor *executor, struct command_statisti
         histogram_add(statistics->durations_ns, (uint64_t)duration_us * 1000, timer->weight);
     }
     return duration_us;
-}
-
-int64_t executor_end(struct executor *executor, const struct command_slot *command,
-                     const struct reply *reply, const struct execution_timer *timer) {
-    struct command_statistics *statistics = &executor->statistics[command->number];
-    statistics->calls++;
-    executor->commands_processed++;
-    if (UNLIKELY(reply->buffer.length > timer->reply_at &&
-                 reply->buffer.bytes[timer->reply_at] == '-' && !timer->ignores_error)) {
-        count_failure(executor, statistics, reply, timer->reply_at);
-    }
-    return LIKELY(timer->started_us == 0) ? 0 : count_duration(executor, statistics, timer);
 }

@@ -62,12 +62,46 @@ struct execution_timer {
     size_t reply_at;
     bool ignores_error; /* what looks like an error in the reply is none */
 };
-struct execution_timer executor_begin(struct executor *executor, const struct command_slot *command,
-                                      const struct reply *reply);
-void executor_run(struct executor *executor, struct call *call);
+static inline struct execution_timer executor_begin(struct executor *executor,
+                                                    const struct command_slot *command,
+                                                    const struct reply *reply) {
+    struct execution_timer timer = {.reply_at = reply->buffer.length, .weight = 1};
+    if ((command->command->flags & (COMMAND_FAST | COMMAND_SAMPLED)) != 0 && !executor->times_all) {
+        /* The first run is timed, so that every command that ran has a duration. */
+        bool is_first = executor->statistics[command->number].timed_calls == 0;
+        if (LIKELY(++executor->sample % EXECUTOR_SAMPLE != 0 && !is_first)) {
+            return timer;
+        }
+        timer.weight = is_first ? 1 : EXECUTOR_SAMPLE;
+    }
+    timer.started_us = executor->clock_us();
+    return timer;
+}
+
+static inline void executor_run(struct executor *executor, struct call *call) {
+    call->command->run(call);
+    executor->changes += call->changes;
+}
+
+/* The rare halves of executor_end(): the reply from reply_at on is an error; the run was timed. */
+void executor_count_failure(struct executor *executor, struct command_statistics *statistics,
+                            const struct reply *reply, size_t reply_at);
+int64_t executor_count_duration(struct executor *executor, struct command_statistics *statistics,
+                                const struct execution_timer *timer);
+
 /* Answers the duration in microseconds if it was timed, else 0. */
-int64_t executor_end(struct executor *executor, const struct command_slot *command,
-                     const struct reply *reply, const struct execution_timer *timer);
+static inline int64_t executor_end(struct executor *executor, const struct command_slot *command,
+                                   const struct reply *reply, const struct execution_timer *timer) {
+    struct command_statistics *statistics = &executor->statistics[command->number];
+    statistics->calls++;
+    executor->commands_processed++;
+    if (UNLIKELY(reply->buffer.length > timer->reply_at &&
+                 reply->buffer.bytes[timer->reply_at] == '-' && !timer->ignores_error)) {
+        executor_count_failure(executor, statistics, reply, timer->reply_at);
+    }
+    return LIKELY(timer->started_us == 0) ? 0
+                                          : executor_count_duration(executor, statistics, timer);
+}
 
 /* An error reply was written, "-CODE ...": counts it. text is without the dash. */
 void executor_count_error(struct executor *executor, struct span text);

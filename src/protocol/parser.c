@@ -469,8 +469,11 @@ static enum parser_status parse_start(struct parser *parser, const char *bytes, 
 
 /* Forgets the command that was READY. */
 static inline void drop_arguments(struct parser *parser) {
-    if (parser->arguments.count != 0) {
-        arguments_clear(&parser->arguments);
+    struct arguments *arguments = &parser->arguments;
+    if (LIKELY(arguments->blocks == NULL && arguments->capacity <= ARGUMENTS_KEPT_MAX)) {
+        arguments->count = 0;
+    } else if (arguments->count != 0) {
+        arguments_clear(arguments);
     }
     if (UNLIKELY(parser->unquoted.bytes != NULL)) {
         buffer_free(&parser->unquoted);

@@ -33,12 +33,6 @@ uint64_t route_key_owners(const struct node *node, const struct command *command
     return owners;
 }
 
-bool request_has_one_key(const struct request *request) {
-    const struct command *command = request->command->command;
-    return request->first_key != 0 && command->keys[0].last == 0 && command->keys[1].flags == 0 &&
-           command->find_keys == NULL;
-}
-
 static bool is_one_bit(uint64_t bits) {
     return (bits & (bits - 1)) == 0;
 }

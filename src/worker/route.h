@@ -30,6 +30,8 @@ uint64_t route_key_owners(const struct node *node, const struct command *command
 uint32_t route_next_part(const struct node *node, const struct command *command, uint32_t from);
 
 /* The request's only key is the first one: first_key, first_slot. */
-bool request_has_one_key(const struct request *request);
+static inline bool request_has_one_key(const struct request *request) {
+    return request->first_key != 0 && request->command->has_one_key;
+}
 
 #endif

@@ -54,6 +54,36 @@ START_TEST(command_table_finds_names_in_any_case_and_nothing_else) {
 }
 END_TEST
 
+static bool is_same_letter(int byte, char letter) {
+    return byte == letter || (letter >= 'a' && letter <= 'z' && byte == letter - ('a' - 'A'));
+}
+
+START_TEST(command_table_finds_no_name_that_differs_in_one_byte) {
+    static const struct command rows[] = {
+        {.name = "a"},        {.name = "of"},   {.name = "get"},       {.name = "hset"},
+        {.name = "getrange"}, {.name = "hget"}, {.name = "getranges"}, {.name = "z_1"},
+        {.name = "bit-set"},  {.name = NULL},
+    };
+    static const struct command *const families[] = {rows};
+    struct command_table *table = command_table_new(families, 1);
+    for (const struct command *row = rows; row->name != NULL; row++) {
+        char text[16];
+        size_t length = strlen(row->name);
+        for (size_t at = 0; at < length; at++) {
+            memcpy(text, row->name, length);
+            for (int byte = 0; byte <= UINT8_MAX; byte++) {
+                text[at] = (char)byte;
+                const struct command_slot *slot = command_table_find(table, span_of(text, length));
+                bool is_found = slot != NULL && slot->command == row;
+                ck_assert_msg(is_found == is_same_letter(byte, row->name[at]),
+                              "%s with byte %d at %zu", row->name, byte, at);
+            }
+        }
+    }
+    command_table_free(table);
+}
+END_TEST
+
 START_TEST(command_table_finds_each_of_many_names_of_every_length) {
     enum { NAMES = 500, NAME_BYTES_MAX = 32 };
     static char names[NAMES][NAME_BYTES_MAX];
@@ -287,6 +317,7 @@ END_TEST
 int main(void) {
     const TTest *tests[] = {
         command_table_finds_names_in_any_case_and_nothing_else,
+        command_table_finds_no_name_that_differs_in_one_byte,
         command_table_finds_each_of_many_names_of_every_length,
         command_table_numbers_rows_in_order_with_subcommands_behind_their_container,
         command_table_keeps_subcommands_apart_from_commands_of_the_same_name,
