@@ -25,8 +25,8 @@
 
 /* Work of one tick: no connection or group is begun beyond these. A command that is itself larger
  * (KEYS, a huge MGET) counts as one. */
-#define TICK_REQUESTS_MAX 1024
-#define TICK_READ_BYTES_MAX ((size_t)1024 * 1024)
+#define TICK_REQUESTS_MAX 512
+#define TICK_READ_BYTES_MAX ((size_t)512 * 1024)
 #define TICK_WRITE_BYTES_MAX ((size_t)256 * 1024)
 #define TICK_ACCEPTS_MAX 64
 #define TICK_BURIED_ELEMENTS_MAX 512
