@@ -36,8 +36,9 @@
 #define STORE_GROUP_SLOTS 128
 #define STORE_NO_EARLIEST INT64_MAX
 #define STORE_ALIGNMENT 128
-/* A block from this size on is freed by the background thread: giving its pages back takes time. */
-#define STORE_FREE_AWAY_BYTES ((size_t)512 * 1024)
+/* A block from this size on is freed by the background thread: the allocator gives its pages back
+ * at once, which takes time. Smaller ones it keeps for a while, which takes less than a message. */
+#define STORE_FREE_AWAY_BYTES ((size_t)8 * 1024 * 1024)
 
 /* The bound that an entry sets which expires then: even the last moment is not the same as
  * never. */
