@@ -287,11 +287,14 @@ static void report(const struct load *load, struct snapshot from, struct snapsho
            (double)histogram_quantile(load->latency, 1.0) / 1e3);
 }
 
+/* The warm-up and what is measured take so long, and so many replies: on a slow machine the first
+ * large values of each connection would be most of them. */
 static void run(struct load *load) {
     const struct options *options = &load->options;
     struct snapshot from = snapshot_take(load);
     int64_t warm_ns = from.wall_ns + (int64_t)(options->warmup_seconds * 1e9);
-    int64_t end_ns = warm_ns + (int64_t)(options->seconds * 1e9);
+    int64_t end_ns = 0;
+    uint64_t replies_min = 3 * (uint64_t)options->connections * options->pipeline;
     bool warm = options->fill;
 
     load->started_ns = from.wall_ns;
@@ -301,12 +304,14 @@ static void run(struct load *load) {
     while (!load->stopping) {
         events_serve(load);
         int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-        if (!warm && now_ns >= warm_ns) {
+        if (!warm && now_ns >= warm_ns && load->replies >= replies_min) {
             warm = true;
             histogram_reset(load->latency);
             from = snapshot_take(load);
+            end_ns = from.wall_ns + (int64_t)(options->seconds * 1e9);
+        } else if (warm && !options->fill && now_ns >= end_ns) {
+            load->stopping = load->stopping || load->replies - from.replies >= replies_min;
         }
-        load->stopping = load->stopping || (!options->fill && now_ns >= end_ns);
     }
     struct snapshot to = snapshot_take(load);
 
