@@ -81,6 +81,11 @@ static void requests_finished(struct worker *worker, struct connection *connecti
     connection_resume_reading(connection);
 }
 
+/* What is full will have room by itself; where it has failed, changes are refused. */
+static bool log_is_full(const struct node *node) {
+    return oplog_is_full(node->log) && !(node->log_gates && oplog_error(node->log) != 0);
+}
+
 /* True: the request changes data, and must wait for room in the log or in an image. */
 static bool must_hold(struct worker *worker, const struct connection *connection,
                       const struct request *request) {
@@ -91,9 +96,9 @@ static bool must_hold(struct worker *worker, const struct connection *connection
          (slot->command->session == NULL || !transaction_has_flag(connection, writes)))) {
         return false;
     }
-    if (worker->node->log != NULL && oplog_is_full(worker->node->log)) {
+    if (worker->node->log != NULL && log_is_full(worker->node)) {
         atomic_store(&worker->awaits_log, true);
-        return oplog_is_full(worker->node->log);
+        return log_is_full(worker->node);
     }
     return worker->cut != NULL &&
            cutting_holds(worker, request_has_one_key(request) ? request->first_slot : SLOTS);

@@ -276,10 +276,12 @@ static void report(const struct load *load, struct snapshot from, struct snapsho
     double commands = (double)(to.replies - from.replies);
     double seconds = (double)(to.wall_ns - from.wall_ns) / 1e9;
     double cpu_seconds = (double)(to.cpu_ns - from.cpu_ns) / 1e9;
+    /* A short paced run beside other work may end before the first reply. */
+    double cpu_us = commands > 0 ? cpu_seconds * 1e6 / commands : 0;
     printf("{\"commands\": %.0f, \"seconds\": %.4f, \"per_second\": %.0f, \"cpu_us\": %.4f, "
            "\"busy\": %.3f, \"misses\": %llu",
-           commands, seconds, commands / seconds, cpu_seconds * 1e6 / commands,
-           cpu_seconds / seconds, (unsigned long long)nulls_count(load));
+           commands, seconds, commands / seconds, cpu_us, cpu_seconds / seconds,
+           (unsigned long long)nulls_count(load));
     printf(", \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f}\n",
            (double)histogram_quantile(load->latency, 0.5) / 1e3,
            (double)histogram_quantile(load->latency, 0.99) / 1e3,

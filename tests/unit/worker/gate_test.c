@@ -365,6 +365,28 @@ START_TEST(a_log_that_fails_refuses_writes_and_lets_reads_go) {
 }
 END_TEST
 
+/* Who waited for room learns of it, too. */
+START_TEST(a_full_log_that_fails_refuses_writes_instead_of_holding_them) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct peer writer = peer_at(&logged, 0);
+    struct peer late = peer_at(&logged, 0);
+    simulated_disk_fail(logged.simulated, 0, UINT64_MAX, ENOSPC);
+    fill(&logged);
+    peer_say(&writer, "SET a 1\r\n");
+    settle(&logged);
+    peer_expect(&writer, "");
+    oplog_step_write(logged.oplog);
+    peer_say(&late, "SET b 2\r\n");
+    settle(&logged);
+    peer_expect(&writer, "-MISCONF Errors writing to the AOF file: No space left on device\r\n");
+    peer_expect(&late, "-MISCONF Errors writing to the AOF file: No space left on device\r\n");
+    logged_free(&logged);
+    close(writer.fd);
+    close(late.fd);
+}
+END_TEST
+
 /* Which of the effects in the log are joined to the one before: a digit each. */
 static void read_joined(const struct logged *logged, char *digits, size_t size) {
     struct buffer report = BUFFER_EMPTY;
@@ -421,6 +443,7 @@ int main(void) {
         nothing_waits_for_a_log_that_does_not_gate,
         a_full_log_holds_writes_and_lets_reads_go,
         a_log_that_fails_refuses_writes_and_lets_reads_go,
+        a_full_log_that_fails_refuses_writes_instead_of_holding_them,
     };
     return unit_run(unit_suite("gate", tests, UNIT_COUNT(tests)));
 }
