@@ -5,6 +5,7 @@
 #include "oplog/reader.h"
 #include "oplog/recovery.h"
 #include "oplog/segments.h"
+#include "server/diverged.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,11 +28,14 @@ static const char help[] =
     "  dump        frames and effects as text, from position FROM on and before TO\n"
     "  cut         takes away what stands from the position on, where a frame ends\n"
     "  export-aof  an append only file that redis-server loads (appendonly.aof in its folder);\n"
-    "              only of a log that begins at 0, not of one that continues a snapshot\n"
+    "              only of a log that begins at 0, not of one that continues a snapshot\n";
+
+static const char exit_codes[] =
     "\n"
     "Exit codes: 0 done, 64 wrong arguments, 65 the log is damaged, torn or does not begin at 0,\n"
-    "66 there is no such folder, 69 a server has the log open, 73 the file cannot be made,\n"
-    "74 it could not be read or written.\n";
+    "66 there is no such folder or file, 69 a server has the log open or the primary cannot "
+    "serve,\n"
+    "73 the file cannot be made, 74 it could not be read or written.\n";
 
 enum action { ACTION_LIST, ACTION_VERIFY, ACTION_DUMP, ACTION_CUT, ACTION_EXPORT, ACTIONS };
 
@@ -311,8 +315,11 @@ static bool parse(int argc, char **argv, struct arguments *arguments) {
 }
 
 int main(int argc, char **argv) {
+    if (argc >= 2 && strcmp(argv[1], "diverged") == 0) {
+        return diverged_run(argc - 2, argv + 2);
+    }
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        printf("%s%s", usage, help);
+        printf("%s%s%s%s%s", usage, diverged_usage, help, diverged_help, exit_codes);
         return EX_OK;
     }
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
@@ -321,7 +328,7 @@ int main(int argc, char **argv) {
     }
     struct arguments arguments;
     if (!parse(argc, argv, &arguments)) {
-        fprintf(stderr, "%s", usage);
+        fprintf(stderr, "%s%s", usage, diverged_usage);
         return EX_USAGE;
     }
     return run(&arguments);

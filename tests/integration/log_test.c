@@ -1,10 +1,13 @@
 /* tarn-log, the program beside the one that TARN_SERVER names, on a log in a real folder; what it
  * exports is loaded by the real redis-server. */
 #include "commands/effect_codec.h"
+#include "oplog/divergence.h"
 #include "store/slot.h"
 #include "tests/unit/oplog/place.h"
 
+#include <limits.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 
@@ -261,6 +264,96 @@ START_TEST(redis_loads_what_is_exported) {
 }
 END_TEST
 
+/* ---- what has diverged ---- */
+
+/* The place of the frame that has this text in the dump. */
+static uint64_t position_of(struct fixture *fixture, const char *text) {
+    ck_assert_int_eq(run(fixture,
+                         "$bin/tarn-log dump . | grep -B1 '%s' | sed -n "
+                         "'s/^frame position=\\([0-9]*\\).*/\\1/p' | head -n 1",
+                         text),
+                     0);
+    return strtoull(fixture->output, NULL, 10);
+}
+
+/* What stands from that frame on is kept in the folder "divergence". */
+static void diverge(struct fixture *fixture, const char *text) {
+    char path[PATH_MAX];
+    uint64_t position = position_of(fixture, text);
+    ck_assert_uint_gt(position, 0);
+    snprintf(path, sizeof(path), "%s/divergence", fixture->place.path);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    struct disk kept;
+    ck_assert_int_eq(disk_open(&kept, path), 0);
+    struct divergence_plan plan = {
+        .log = &fixture->place.disk, .kept = &kept, .position = position};
+    struct divergence_saved saved;
+    ck_assert_int_eq(divergence_save(&plan, &saved), OPLOG_DONE);
+    ck_assert_uint_eq(saved.files, 1);
+    divergence_saved_free(&saved);
+    disk_close(&kept);
+}
+
+static void close_diverged(struct fixture *fixture) {
+    ck_assert_int_eq(run(fixture, "rm -r divergence"), 0);
+    fixture_close(fixture);
+}
+
+START_TEST(what_has_diverged_is_listed_with_its_keys_and_exported) {
+    struct fixture *fixture = fixture_open();
+    diverge(fixture, "integer_put");
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log diverged list divergence"), EX_OK);
+    assert_says(fixture, " flushes=0 swaps\n");
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log diverged replay divergence ::1 1"), EX_DATAERR);
+    assert_says(fixture, "a swap of two databases");
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log diverged dump divergence"), EX_OK);
+    assert_says(fixture, "integer_put database=0");
+    assert_says(fixture, "database_swap number=");
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log diverged export-aof divergence out.aof && "
+                                  "head -c 23 out.aof | tr '\\r\\n' '  '; rm out.aof"),
+                     EX_OK);
+    assert_says(fixture, "*2  $6  SELECT  $1  0  ");
+    close_diverged(fixture);
+}
+END_TEST
+
+START_TEST(what_has_diverged_is_listed_key_by_key) {
+    struct fixture *fixture = fixture_open();
+    diverge(fixture, "many");
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log diverged list divergence"), EX_OK);
+    assert_says(fixture, " frames=200 effects=200 keys=1 flushes=0\n");
+    assert_says(fixture, " from=1970-01-01T00:00:01.234Z to=1970-01-01T00:00:01.234Z ");
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log diverged keys divergence"), EX_OK);
+    ck_assert_str_eq(fixture->output, "database=0 key=\"many\" effects=200 "
+                                      "last=1970-01-01T00:00:01.234Z\n");
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log diverged keys divergence none"), EX_NOINPUT);
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log diverged keys ."), EX_NOINPUT);
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log diverged keys divergence --write"), EX_USAGE);
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log diverged replay divergence ::1 0"), EX_USAGE);
+    close_diverged(fixture);
+}
+END_TEST
+
+/* A redis-server gives no log: what was written since cannot be known. */
+START_TEST(replay_is_refused_by_who_is_no_primary_of_that_log) {
+    struct fixture *fixture = fixture_open();
+    diverge(fixture, "many");
+    ck_assert_int_eq(
+        run(fixture,
+            "port=$((20000 + $$ %% 10000)); redis-server --port $port --save '' --daemonize yes "
+            "--dir $PWD --logfile redis.output --pidfile $PWD/redis.pid >/dev/null; "
+            "for i in $(seq 200); do redis-cli -p $port PING 2>&1 | grep -q PONG && break; "
+            "sleep 0.1; done; "
+            "$bin/tarn-log diverged replay divergence 127.0.0.1 $port --write; code=$?; "
+            "redis-cli -p $port SHUTDOWN NOSAVE; "
+            "$bin/tarn-log diverged replay divergence 127.0.0.1 $port || exit $code"),
+        EX_UNAVAILABLE);
+    assert_says(fixture, "is no primary that gives its log");
+    assert_says(fixture, "cannot connect to 127.0.0.1:");
+    close_diverged(fixture);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         segments_are_listed_and_a_whole_log_is_verified,
@@ -269,6 +362,9 @@ int main(void) {
         cut_takes_frames_away_and_wants_the_end_of_one,
         log_that_a_server_has_open_is_not_cut,
         redis_loads_what_is_exported,
+        what_has_diverged_is_listed_with_its_keys_and_exported,
+        what_has_diverged_is_listed_key_by_key,
+        replay_is_refused_by_who_is_no_primary_of_that_log,
     };
     return unit_run(unit_suite("log", tests, UNIT_COUNT(tests)));
 }
