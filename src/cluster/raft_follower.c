@@ -65,6 +65,13 @@ static void entries_take(struct raft *raft, const struct raft_append *append, si
     }
 }
 
+/* The entry that is committed last here. False: whoever sends this is no leader of this group. */
+static bool is_committed_same(const struct raft *raft, const struct raft_entry *entry) {
+    uint64_t term = 0;
+    raft_log_term(&raft->log, raft->commit, &term);
+    return term == entry->term;
+}
+
 void raft_append_receive(struct raft *raft, const struct raft_message *message) {
     const struct raft_append *append = &message->append;
     if (!leader_heard(raft, &message->source)) {
@@ -75,6 +82,9 @@ void raft_append_receive(struct raft *raft, const struct raft_message *message) 
         append->previous_index < raft->commit ? raft->commit - append->previous_index : 0;
     if (known > append->count) {
         accept(raft, &message->source, raft->commit, append->round);
+        return;
+    }
+    if (known > 0 && !is_committed_same(raft, &append->entries[known - 1])) {
         return;
     }
     uint64_t term;

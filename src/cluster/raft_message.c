@@ -168,8 +168,8 @@ static void take_snapshot_name(struct span *body, struct raft_snapshot_name *nam
 
 static bool snapshot_name_is_sound(const struct raft_message *message,
                                    const struct raft_snapshot_name *name) {
-    return name->index > 0 && name->term > 0 && name->term <= message->term && name->size > 0 &&
-           name->size <= RAFT_SNAPSHOT_BYTES_MAX;
+    return name->index > 0 && name->index < RAFT_NUMBER_MAX && name->term > 0 &&
+           name->term <= message->term && name->size > 0 && name->size <= RAFT_SNAPSHOT_BYTES_MAX;
 }
 
 static bool read_vote(struct span body, struct raft_message *message) {
@@ -346,7 +346,7 @@ static bool read_body(struct span body, struct raft_message *message,
     take_id(&body, &message->source);
     take_id(&body, &message->target);
     message->term = take_u64(&body);
-    return read_content(body, message, entries);
+    return message->term < RAFT_NUMBER_MAX && read_content(body, message, entries);
 }
 
 enum raft_message_status raft_message_read(struct span *bytes, uint64_t seed,

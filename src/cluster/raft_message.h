@@ -37,6 +37,7 @@
 /* Of entries in one append; one entry alone may be larger. */
 #define RAFT_APPEND_ENTRIES_MAX 128
 #define RAFT_APPEND_BYTES_MAX ((size_t)128 * 1024)
+#define RAFT_NUMBER_MAX (UINT64_MAX / 2)         /* of a term, or of an index: none comes to it */
 #define RAFT_PIECE_BYTES_MAX ((size_t)64 * 1024) /* of a snapshot in one message */
 
 /* Permanent. */

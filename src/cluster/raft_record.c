@@ -161,6 +161,9 @@ const char *raft_record_read_step(struct span body, struct raft_saved *saved) {
     if (term < saved->term || commit < saved->commit) {
         return "term or commit goes back";
     }
+    if (term >= RAFT_NUMBER_MAX) {
+        return "a term that cannot be";
+    }
     saved->term = term;
     memcpy(saved->vote.bytes, body.bytes + 8, RAFT_ID_BYTES);
     struct span rest = span_of(body.bytes + STEP_HEAD_BYTES, body.length - STEP_HEAD_BYTES);
@@ -202,8 +205,8 @@ const char *raft_record_read_snapshot(struct span body, struct raft_saved *saved
     uint64_t term = bytes_load_u64(body.bytes + 8);
     uint64_t base_index = bytes_load_u64(body.bytes + 16);
     uint64_t base_term = bytes_load_u64(body.bytes + 24);
-    if (saved->snapshot != NULL || saved->log.count > 0 || index == 0 || base_index > index ||
-        base_term > term) {
+    if (saved->snapshot != NULL || saved->log.count > 0 || index == 0 || index >= RAFT_NUMBER_MAX ||
+        base_index > index || base_term > term) {
         return "a snapshot is where none can be";
     }
     struct span content =

@@ -41,6 +41,9 @@ static enum raft_store_status damaged(struct recovery *recovery, const char *exp
 /* Fills bytes; what lies behind the file's end is zero. */
 static int bytes_read(const struct recovery *recovery, char *bytes, size_t length,
                       uint64_t offset) {
+    if (length == 0) {
+        return 0;
+    }
     int64_t count = recovery->disk->read(recovery->file, bytes, length, offset);
     if (count < 0) {
         return (int)count;
@@ -176,6 +179,26 @@ static enum raft_store_status header_take(struct recovery *recovery, const struc
     return RAFT_STORE_DONE;
 }
 
+/* NULL, or why the records together are not what a member saved. */
+static const char *whole_problem(const struct raft_saved *saved) {
+    if (saved->commit > raft_log_last_index(&saved->log)) {
+        return "an end before the entries that are committed";
+    }
+    if (saved->term < raft_log_last_term(&saved->log)) {
+        return "an end before the term of the entries";
+    }
+    if (saved->snapshot == NULL) {
+        return NULL;
+    }
+    const struct raft_snapshot_name *name = &saved->snapshot->name;
+    uint64_t term;
+    if (saved->commit < name->index || !raft_log_term(&saved->log, name->index, &term) ||
+        term != name->term) {
+        return "an end before the entries that the snapshot holds";
+    }
+    return NULL;
+}
+
 static enum raft_store_status file_read(struct recovery *recovery, const struct raft_id *self) {
     int64_t size = recovery->disk->size(recovery->file);
     if (size < 0) {
@@ -186,11 +209,11 @@ static enum raft_store_status file_read(struct recovery *recovery, const struct 
     while (status == RAFT_STORE_DONE) {
         status = record_take(recovery);
     }
-    const struct raft_saved *saved = &recovery->opened->saved;
-    if (status == RAFT_STORE_NONE && saved->commit > raft_log_last_index(&saved->log)) {
-        return damaged(recovery, "the entries that are committed", "an end before them");
+    if (status != RAFT_STORE_NONE) {
+        return status;
     }
-    return status == RAFT_STORE_NONE ? RAFT_STORE_DONE : status;
+    const char *problem = whole_problem(&recovery->opened->saved);
+    return problem == NULL ? RAFT_STORE_DONE : damaged(recovery, "more records", problem);
 }
 
 enum raft_store_status raft_store_recover(const struct raft_store_plan *plan,

@@ -64,6 +64,7 @@ struct world {
     size_t count;
     size_t voters;
     size_t piece_bytes;
+    bool is_restless; /* members change all the time */
     struct network network;
     struct checks *checks;
     uint64_t reads;
@@ -368,14 +369,29 @@ static void propose(struct world *world, struct node *node) {
     node_check(node);
 }
 
-static void change(struct world *world, struct node *node) {
-    struct raft_change change = {.kind = (enum raft_change_kind)below(world, 4),
-                                 .id = any_node(world)->id};
-    struct raft_position position;
-    if (raft_member_change(node->member, &change, &position) == RAFT_ACCEPTED) {
-        world->figures->changes++;
+/* One that makes sense, as far as the node knows. */
+static struct raft_change change_choose(struct world *world, const struct node *node) {
+    struct raft_status status;
+    raft_status_read(raft_member_raft(node->member), &status);
+    struct raft_change change = {.kind = RAFT_CHANGE_ADD, .id = any_node(world)->id};
+    bool is_voter = raft_config_has_voter(status.config, &change.id);
+    if (raft_config_has(status.config, &change.id)) {
+        change.kind = is_voter ? RAFT_CHANGE_DEMOTE : RAFT_CHANGE_PROMOTE;
+        change.kind = below(world, 3) == 0 ? RAFT_CHANGE_REMOVE : change.kind;
     }
-    node_check(node);
+    return change;
+}
+
+/* Some in a row: all but the first are to be refused, unless the node is alone. */
+static void change(struct world *world, struct node *node) {
+    for (uint64_t i = below(world, 3); i < 3; i++) {
+        struct raft_change change = change_choose(world, node);
+        struct raft_position position;
+        if (raft_member_change(node->member, &change, &position) == RAFT_ACCEPTED) {
+            world->figures->changes++;
+        }
+        node_check(node);
+    }
 }
 
 static void read_ask(struct world *world, struct node *node) {
@@ -392,11 +408,11 @@ static void wish(struct world *world) {
     if (!is_running(node)) {
         return;
     }
-    switch (below(world, 16)) {
-    case 0:
-    case 5:
+    if (below(world, world->is_restless ? 2 : 16) == 0) {
         change(world, node);
-        break;
+        return;
+    }
+    switch (below(world, 16)) {
     case 1:
         if (below(world, 4) == 0) {
             raft_member_transfer(node->member, &any_node(world)->id);
@@ -498,7 +514,7 @@ static void faulty_time(struct world *world) {
     uint64_t until = below(world, FAULTY_MS_MAX);
     while (is_whole(world) && world->now_ms < until) {
         turn(world);
-        if (below(world, 3) == 0) {
+        if (below(world, world->is_restless ? 2 : 3) == 0) {
             wish(world);
         }
         if (below(world, 1000) < world->faults) {
@@ -578,6 +594,7 @@ static struct world *world_make(uint64_t seed, struct figures *figures) {
     world->count = world->voters + below(world, below(world, 2) * (NODES_MAX - world->voters) + 2);
     world->count = world->count < NODES_MAX ? world->count : NODES_MAX;
     world->faults = below(world, 150);
+    world->is_restless = below(world, 3) == 0;
     world->piece_bytes = below(world, 2) == 0 ? 0 : 1 + below(world, 300);
     for (size_t i = 0; i < world->count; i++) {
         node_make(world, i);
