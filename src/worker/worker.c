@@ -41,17 +41,22 @@ static void close_stage(struct worker *worker) {
 
 /* ---- requests ---- */
 
+/* Those beyond the tick's bounds keep their places: whoever is quick to send again comes behind
+ * them. */
 static void read_stage(struct worker *worker) {
-    for (struct list *link; (link = list_pop_front(&worker->readable)) != NULL;) {
+    const struct tick_work *work = &worker->work;
+    while (!list_is_empty(&worker->readable) && work->reads < TICK_READS_MAX &&
+           work->read_bytes < TICK_READ_BYTES_MAX) {
+        struct list *link = list_pop_front(&worker->readable);
         struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
         if (connection->closes) {
             continue;
         }
-        if (worker->work.read_bytes >= TICK_READ_BYTES_MAX) {
-            continue; /* The socket is still readable: the next tick sees it. */
-        }
+        worker->work.reads++;
         connection_read(connection);
-        if ((connection->flags & CONNECTION_INPUT_LEFT) != 0 && !connection->closes) {
+        if ((connection->flags & CONNECTION_INPUT_LEFT) == 0) {
+            connection_resume_reading(connection); /* Its turn may have been long in coming. */
+        } else if (!connection->closes) {
             list_push_back(&worker->runnable, &connection->run_link);
         }
     }
@@ -270,6 +275,7 @@ static void note_work(struct worker *worker) {
     struct tick_work *max = &worker->work_max;
     max->accepts = work->accepts > max->accepts ? work->accepts : max->accepts;
     max->requests = work->requests > max->requests ? work->requests : max->requests;
+    max->reads = work->reads > max->reads ? work->reads : max->reads;
     max->read_bytes = work->read_bytes > max->read_bytes ? work->read_bytes : max->read_bytes;
     max->written_bytes =
         work->written_bytes > max->written_bytes ? work->written_bytes : max->written_bytes;

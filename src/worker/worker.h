@@ -26,6 +26,7 @@
 /* Work of one tick: no connection or group is begun beyond these. A command that is itself larger
  * (KEYS, a huge MGET) counts as one. */
 #define TICK_REQUESTS_MAX 512
+#define TICK_READS_MAX 256 /* connections that are read from */
 #define TICK_READ_BYTES_MAX ((size_t)512 * 1024)
 #define TICK_WRITE_BYTES_MAX ((size_t)256 * 1024)
 #define TICK_ACCEPTS_MAX 64
@@ -43,6 +44,7 @@
 struct tick_work {
     uint64_t accepts;
     uint64_t requests;
+    uint64_t reads; /* connections that were read from */
     uint64_t read_bytes;
     uint64_t written_bytes;
     uint64_t buckets; /* split, merged, searched for expired keys */

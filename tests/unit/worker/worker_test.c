@@ -62,6 +62,48 @@ START_TEST(a_tick_runs_a_bounded_number_of_requests) {
 }
 END_TEST
 
+/* Takes what a peer was answered; false: nothing. */
+static bool is_answered(const struct peer *peer) {
+    char bytes[64];
+    return recv(peer->fd, bytes, sizeof(bytes), 0) > 0;
+}
+
+START_TEST(a_tick_reads_from_a_bounded_number_of_connections_and_lets_the_others_be_first) {
+    enum { MANY = TICK_READS_MAX + PEERS };
+    static struct peer many[MANY];
+    bool was_answered[MANY] = {false};
+    struct workers *workers = workers_new(1);
+    struct worker *worker = workers_at(workers, 0);
+    for (int i = 0; i < MANY; i++) {
+        many[i] = peer_new(workers, 0);
+        peer_say(&many[i], "PING\r\n");
+    }
+    workers_settle(workers);
+    for (int i = 0; i < MANY; i++) {
+        ck_assert(is_answered(&many[i]));
+        peer_say(&many[i], "PING\r\n");
+    }
+    /* The loop may not tell of all of them at once. */
+    for (int round = 0; round < 3; round++) {
+        uint64_t before = worker->executor.commands_processed;
+        workers_tick(workers, 0);
+        ck_assert_uint_eq(worker->executor.commands_processed - before, TICK_READS_MAX);
+        for (int i = 0; i < MANY; i++) {
+            if (is_answered(&many[i])) {
+                was_answered[i] = true;
+                peer_say(&many[i], "PING\r\n"); /* Whoever was answered asks again at once. */
+            }
+        }
+    }
+    for (int i = 0; i < MANY; i++) {
+        ck_assert_msg(was_answered[i], "%d", i);
+        close(many[i].fd);
+    }
+    ck_assert_uint_eq(worker->work_max.reads, TICK_READS_MAX);
+    workers_free(workers);
+}
+END_TEST
+
 START_TEST(a_tick_reads_a_bounded_number_of_bytes) {
     struct workers *workers = workers_new(1);
     struct worker *worker = workers_at(workers, 0);
@@ -339,6 +381,7 @@ END_TEST
 int main(void) {
     const TTest *tests[] = {
         a_tick_runs_a_bounded_number_of_requests,
+        a_tick_reads_from_a_bounded_number_of_connections_and_lets_the_others_be_first,
         a_tick_reads_a_bounded_number_of_bytes,
         a_tick_writes_a_bounded_number_of_bytes,
         what_is_measured_and_noted_follows_the_options,
