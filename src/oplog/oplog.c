@@ -381,10 +381,12 @@ uint64_t oplog_synced_position(const struct oplog *oplog) {
     return atomic_load_explicit(&oplog->synced, memory_order_acquire);
 }
 
+bool oplog_syncs_always(const struct oplog *oplog) {
+    return atomic_load_explicit(&oplog->sync, memory_order_relaxed) == OPLOG_SYNC_ALWAYS;
+}
+
 uint64_t oplog_safe_position(const struct oplog *oplog) {
-    return atomic_load_explicit(&oplog->sync, memory_order_relaxed) == OPLOG_SYNC_ALWAYS
-               ? oplog_synced_position(oplog)
-               : oplog_written_position(oplog);
+    return oplog_syncs_always(oplog) ? oplog_synced_position(oplog) : oplog_written_position(oplog);
 }
 
 int oplog_error(const struct oplog *oplog) {

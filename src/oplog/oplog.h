@@ -128,6 +128,8 @@ int oplog_error(const struct oplog *oplog);
 /* Whoever wants to append must wait; progress() tells when it is over. Any thread, cheap. */
 bool oplog_is_full(const struct oplog *oplog);
 
+/* Replies wait for syncs. Any thread, cheap. */
+bool oplog_syncs_always(const struct oplog *oplog);
 void oplog_set_sync(struct oplog *oplog, enum oplog_sync sync);
 
 /* Waits until all that has been appended is synced, turns included. 0, or a negative errno, as soon

@@ -253,14 +253,23 @@ void reply_rewind(struct reply *reply, struct reply_mark mark) {
     reply->buffer.length = mark.at;
 }
 
-void reply_append(struct reply *to, const struct reply *from) {
+void reply_append_part(struct reply *to, const struct reply *from, struct reply_mark begin,
+                       struct reply_mark end) {
     ASSERT(to != from);
+    ASSERT(begin.at <= end.at && end.at <= from->buffer.length);
+    ASSERT(begin.blocks_count <= end.blocks_count && end.blocks_count <= from->blocks_count);
     size_t start = to->buffer.length;
-    buffer_append_span(&to->buffer, buffer_span(&from->buffer));
-    for (uint32_t i = 0; i < from->blocks_count; i++) {
+    if (end.at > begin.at) {
+        buffer_append(&to->buffer, from->buffer.bytes + begin.at, end.at - begin.at);
+    }
+    for (uint32_t i = begin.blocks_count; i < end.blocks_count; i++) {
         struct reply_block item = from->blocks[i];
-        item.at += start;
+        item.at = item.at - begin.at + start;
         block_hold(item.block);
         push_block(to, item);
     }
+}
+
+void reply_append(struct reply *to, const struct reply *from) {
+    reply_append_part(to, from, (struct reply_mark){0}, reply_mark_here(from));
 }

@@ -144,7 +144,10 @@ void reply_set_at(struct reply *reply, struct reply_mark mark, size_t count);
 /* Undoes everything written since the mark. */
 void reply_rewind(struct reply *reply, struct reply_mark mark);
 
-/* Appends what `from` holds to `to`, blocks by reference. */
+/* Appends what `from` holds between two marks to `to`, blocks by reference. */
+void reply_append_part(struct reply *to, const struct reply *from, struct reply_mark begin,
+                       struct reply_mark end);
+/* Appends all that `from` holds. */
 void reply_append(struct reply *to, const struct reply *from);
 
 #endif

@@ -93,6 +93,8 @@ static void resetstat_command(struct session *session) {
     atomic_store(&node->logins_refused, 0);
     atomic_store(&node->clients_over_output, 0);
     atomic_store(&node->clients_over_query, 0);
+    atomic_store(&node->quorum_timeouts, 0);
+    atomic_store(&node->quorum_messages_lost, 0);
     figures_reset(&session_server(session)->samples);
     reply_ok(session->reply);
 }

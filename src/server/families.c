@@ -12,6 +12,7 @@
 #include "worker/pubsub.h"
 #include "worker/session.h"
 #include "worker/slow_log.h"
+#include "worker/wait_commands.h"
 
 const struct command *const server_command_families[] = {
     string_commands,      string_part_commands, string_number_commands, string_lcs_commands,
@@ -21,6 +22,7 @@ const struct command *const server_command_families[] = {
     client_commands,      pubsub_commands,      monitor_commands,       slow_log_commands,
     config_commands,      info_commands,        command_commands,       memory_commands,
     latency_commands,     admin_commands,       saving_commands,        debug_commands,
+    wait_commands,
 };
 
 const size_t server_command_families_count =

@@ -87,9 +87,9 @@ static const struct field client_fields[] = {
     FIELD("maxclients", FORM_SIGNED, maxclients),
     FIELD("client_recent_max_input_buffer", FORM_UNSIGNED, memory.input_max),
     FIELD("client_recent_max_output_buffer", FORM_UNSIGNED, memory.output_max),
-    FIXED("blocked_clients", "0"),
+    FIELD("blocked_clients", FORM_UNSIGNED, blocked_clients),
     FIXED("tracking_clients", "0"),
-    FIXED("clients_in_timeout_table", "0"),
+    FIELD("clients_in_timeout_table", FORM_UNSIGNED, blocked_with_timeout),
     FIXED("total_blocking_keys", "0"),
     FIXED("total_blocking_keys_on_nokey", "0"),
     {0},
@@ -279,6 +279,8 @@ static const struct field stats_fields[] = {
     FIXED("acl_access_denied_cmd", "0"),
     FIXED("acl_access_denied_key", "0"),
     FIXED("acl_access_denied_channel", "0"),
+    FIELD("quorum_timeouts", FORM_UNSIGNED, quorum_timeouts),
+    FIELD("quorum_messages_lost", FORM_UNSIGNED, quorum_messages_lost),
     {0},
 };
 

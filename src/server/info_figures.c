@@ -65,6 +65,10 @@ static void collect_server(struct server *server, struct info_figures *figures) 
     figures->workers = server->node.worker_count;
     figures->clients = atomic_load(&server->node.clients);
     figures->maxclients = server->options->worker.maxclients;
+    figures->blocked_clients = atomic_load(&server->node.blocked_clients);
+    figures->blocked_with_timeout = atomic_load(&server->node.blocked_with_timeout);
+    figures->quorum_timeouts = atomic_load(&server->node.quorum_timeouts);
+    figures->quorum_messages_lost = atomic_load(&server->node.quorum_messages_lost);
     figures->replication_id = server->replication_id;
     figures->connections_received = atomic_load(&server->node.connections_received);
     figures->connections_rejected = atomic_load(&server->node.connections_rejected);

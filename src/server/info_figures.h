@@ -24,6 +24,10 @@ struct info_figures {
 
     uint64_t clients;
     int64_t maxclients;
+    uint64_t blocked_clients;
+    uint64_t blocked_with_timeout;
+    uint64_t quorum_timeouts;
+    uint64_t quorum_messages_lost;
 
     struct memory_figures memory;
     double peak_percent;

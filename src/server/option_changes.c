@@ -114,6 +114,7 @@ void option_changes_register(struct server *server) {
         {"slowlog-max-len", change_workers},
         {"latency-monitor-threshold", change_workers},
         {"latency-tracking", change_workers},
+        {"write-quorum", change_workers},
     };
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         config_on_change(server->config, changes[i].name, changes[i].function, server);

@@ -10,8 +10,8 @@
 #include "server/replicator.h"
 #include "server/server_commands.h"
 #include "server/shutdown.h"
-#include "worker/gate.h"
 #include "worker/listeners.h"
+#include "worker/quorum_gate.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -70,7 +70,7 @@ static void node_init(struct server *server) {
     node->latency_event = note_latency;
     node->protected_refusal = debug_refusal;
     stop_init(&node->stop);
-    quorum_init(&node->quorum, gate_progress, node);
+    quorum_init(&node->quorum, quorum_gate_progress, node);
     slow_log_init(&node->slow_log);
 }
 

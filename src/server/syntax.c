@@ -40,6 +40,9 @@ static const struct {
     {"seconds", SYNTAX_INTEGER},
     {"start", SYNTAX_INTEGER},
     {"timeout", SYNTAX_INTEGER},
+    {"numreplicas", SYNTAX_INTEGER},
+    {"numlocal", SYNTAX_INTEGER},
+    {"members", SYNTAX_INTEGER},
     {"version", SYNTAX_INTEGER},
 };
 

@@ -1,6 +1,7 @@
 #include "worker/admission.h"
 
 #include "base/logger.h"
+#include "io/clock.h"
 #include "worker/cluster.h"
 #include "worker/pubsub.h"
 #include "worker/removal.h"
@@ -205,6 +206,24 @@ static bool is_suspended(const struct worker *worker, const struct connection *c
     "MISCONF The log has grown to log-size-max. Writes are refused until a snapshot has made "     \
     "room."
 
+#define NO_REPLICAS "NOREPLICAS Not enough good replicas to write."
+#define US_PER_MS 1000
+#define MS_PER_SECOND 1000
+
+bool admission_has_replicas(const struct node *node) {
+    const struct worker_options *options = node->options;
+    int64_t wanted = options->min_replicas_to_write;
+    if (wanted == 0 || options->min_replicas_max_lag == 0 || !quorum_is_primary(&node->quorum)) {
+        return true;
+    }
+    return wanted <= QUORUM_MEMBERS_MAX &&
+           quorum_heard_ms(&node->quorum, (uint32_t)wanted) >= admission_heard_from_ms(node);
+}
+
+int64_t admission_heard_from_ms(const struct node *node) {
+    return clock_monotonic_us() / US_PER_MS - node->options->min_replicas_max_lag * MS_PER_SECOND;
+}
+
 static bool is_write(const struct connection *connection, const struct command_slot *slot) {
     return (slot->command->flags & COMMAND_WRITE) != 0 ||
            queue_has_flag(connection, slot, COMMAND_WRITE);
@@ -242,7 +261,11 @@ static bool refuse_for_state(struct worker *worker, struct connection *connectio
     }
     int error = node->log == NULL || !node->log_gates ? 0 : oplog_error(node->log);
     if (error == 0) {
-        return false;
+        bool is_refused = is_write(connection, slot) && !admission_has_replicas(node);
+        if (is_refused) {
+            admission_reject(worker, connection, slot, NO_REPLICAS);
+        }
+        return is_refused;
     }
     size_t reply_at = connection->reply.buffer.length;
     reply_error_format(&connection->reply, "MISCONF Errors writing to the AOF file: %s",

@@ -21,6 +21,12 @@ enum admission {
 enum admission admission_decide(struct worker *worker, struct connection *connection,
                                 const struct request *request);
 
+/* As many replicas as min-replicas-to-write asks for were heard within min-replicas-max-lag. */
+bool admission_has_replicas(const struct node *node);
+/* Who was heard since then, by clock_monotonic_us() / 1000, counts for that:
+ * quorum_heard_since(). */
+int64_t admission_heard_from_ms(const struct node *node);
+
 /* Makes room for the command, whatever it is. True: there is none, and it needs some; the reply
  * says so. On the worker where it is to run. */
 bool admission_refuses_for_memory(struct worker *worker, struct connection *connection,

@@ -158,19 +158,6 @@ static void no_touch_command(struct session *session) {
     set_flag(session, CONNECTION_NO_TOUCH);
 }
 
-/* No command blocks a connection yet, so there is never one to unblock. */
-static void unblock_command(struct session *session) {
-    int64_t id = 0;
-    if (session->args_count > 4) {
-        session_reply_usage_error(session);
-    } else if (session->args_count == 4 && !span_is(session->args[3], "timeout") &&
-               !span_is(session->args[3], "error")) {
-        reply_error(session->reply, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
-    } else if (session_integer(session, 2, &id, NULL)) {
-        reply_integer(session->reply, 0);
-    }
-}
-
 static void help_command(struct session *session) {
     static const char *const lines[] = {
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -201,6 +188,8 @@ static void help_command(struct session *session) {
         "    Reads of this connection do not count as accesses to keys.",
         "PAUSE <timeout> [WRITE|ALL]",
         "    Hold back all commands, or those that write, for so many milliseconds.",
+        "QUORUM WRITE <members> [READ <members>] [TIMEOUT <milliseconds>]",
+        "    Hold replies until so many servers, this one counted, have what they show.",
         "REPLY (ON|OFF|SKIP)",
         "    Whether commands of this connection are answered.",
         "SETINFO <option> <value>",
@@ -336,6 +325,18 @@ static const struct command client_subcommands[] = {
         .syntax = "timeout [mode=WRITE|ALL]@6.2.0",
     },
     {
+        .name = "quorum",
+        .arity = -4,
+        .flags = OWN_FLAGS,
+        .categories = CATEGORY_CONNECTION,
+        .session = client_quorum_command,
+        .group = "connection",
+        .since = "7.2.4",
+        .complexity = "O(1)",
+        .summary = "Says how many servers must hold what the connection is answered.",
+        .syntax = "<quorum=WRITE members|READ members|TIMEOUT milliseconds> ...",
+    },
+    {
         .name = "reply",
         .arity = 3,
         .flags = OWN_FLAGS,
@@ -374,9 +375,9 @@ static const struct command client_subcommands[] = {
     {
         .name = "unblock",
         .arity = -3,
-        .flags = OWN_FLAGS | COMMAND_ADMIN,
+        .flags = ALL_FLAGS,
         .categories = CATEGORY_CONNECTION,
-        .session = unblock_command,
+        .session = client_unblock_command,
         .group = "connection",
         .since = "5.0.0",
         .complexity = "O(log N) where N is the number of client connections",

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "worker/pubsub.h"
+#include "worker/quorum_gate.h"
 
 #define FLAGS_MAX 24
 
@@ -14,6 +15,7 @@ static void flags_format(const struct connection *connection, char text[FLAGS_MA
         {(connection->flags & CONNECTION_MONITOR) != 0, 'O'},
         {pubsub_subscriptions(connection) > 0, 'P'},
         {connection_in_multi(connection), 'x'},
+        {connection->blocked != NULL, 'b'},
         {(connection->flags & CONNECTION_CLOSE_AFTER_REPLY) != 0, 'c'},
         {connection->closes, 'A'},
         {(connection->flags & CONNECTION_UNIX) != 0, 'U'},
@@ -78,7 +80,8 @@ static void append_memory(struct buffer *text, const struct connection *connecti
     const struct reply *reply = &connection->reply;
     size_t queued = connection->input_length - connection->parsed + pending_bytes(connection);
     size_t multi = connection->transaction == NULL ? 0 : connection->transaction->queued_bytes;
-    size_t output = connection_output_bytes(connection);
+    size_t held = quorum_gate_bytes(connection);
+    size_t output = connection_output_bytes(connection) + held;
     size_t output_text = reply->buffer.length - connection->sent_bytes;
     buffer_format(text,
                   " qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu "

@@ -1,6 +1,8 @@
-/* CLIENT LIST and KILL: all connections of the node, or those that fit. All workers stand still. */
+/* CLIENT LIST, KILL and UNBLOCK: all connections of the node, or those that fit. All workers stand
+ * still. */
 #include "access/users.h"
 #include "base/memory.h"
+#include "worker/blocking.h"
 #include "worker/client_commands.h"
 #include "worker/client_info.h"
 
@@ -211,5 +213,42 @@ void client_kill_command(struct session *session) {
         reply_error(session->reply, "ERR No such client");
     } else {
         reply_ok(session->reply);
+    }
+}
+
+/* ---- CLIENT UNBLOCK ---- */
+
+/* True: it was blocked, and is not any more. */
+static bool unblock(const struct node *node, int64_t id, enum blocking_end end) {
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        LIST_FOR_EACH(link, &node->workers[i]->connections) {
+            struct connection *connection = LIST_ENTRY(link, struct connection, link);
+            if (connection->id == (uint64_t)id) {
+                bool is_blocked = connection->blocked != NULL;
+                if (is_blocked) {
+                    blocking_end(connection, end);
+                }
+                return is_blocked;
+            }
+        }
+    }
+    return false;
+}
+
+void client_unblock_command(struct session *session) {
+    enum blocking_end end = BLOCKING_OVER;
+    int64_t id = 0;
+    if (session->args_count > 4) {
+        session_reply_usage_error(session);
+        return;
+    }
+    if (session->args_count == 4 && span_is(session->args[3], "error")) {
+        end = BLOCKING_UNBLOCKED;
+    } else if (session->args_count == 4 && !span_is(session->args[3], "timeout")) {
+        reply_error(session->reply, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+        return;
+    }
+    if (session_integer(session, 2, &id, NULL)) {
+        reply_integer(session->reply, id > 0 && unblock(session_node(session), id, end));
     }
 }

@@ -1,8 +1,10 @@
 #include "worker/connection.h"
 
 #include "base/memory.h"
+#include "worker/blocking.h"
 #include "worker/monitor.h"
 #include "worker/pubsub.h"
+#include "worker/quorum_gate.h"
 #include "worker/transactions.h"
 #include "worker/worker.h"
 
@@ -36,6 +38,7 @@ struct connection *connection_new(struct worker *home, int fd, bool is_unix) {
     if (home->node->password[0] == '\0') {
         connection->flags |= CONNECTION_AUTHENTICATED;
     }
+    quorum_gate_configure(connection);
     return connection;
 }
 
@@ -47,6 +50,8 @@ void connection_free(struct connection *connection) {
     if (connection->transaction != NULL) {
         transaction_drop(home, connection);
     }
+    blocking_forget(connection);
+    quorum_gate_free(connection);
     list_remove(&connection->run_link);
     list_remove(&connection->write_link);
     loop_watch_stop(home->loop, &connection->watch);
@@ -95,8 +100,8 @@ static void readable(void *context, unsigned events) {
     if ((events & LOOP_READ) == 0) {
         return;
     }
-    if (connection->is_suspended && network_peer_has_left(connection->fd)) {
-        connection_close(connection); /* A pause may be long, and its place is of use to others. */
+    if (connection_is_kept(connection) && network_peer_has_left(connection->fd)) {
+        connection_close(connection); /* The wait may be long, and its place is of use to others. */
         return;
     }
     if (connection->is_away || list_is_linked(&connection->run_link)) {
@@ -126,7 +131,8 @@ size_t connection_memory_bytes(const struct connection *connection) {
     size_t bytes = sizeof(*connection) + connection->input_capacity +
                    connection->deferred.buffer.capacity + connection->deferred.blocks_bytes +
                    connection->reply.buffer.capacity + connection->reply.blocks_bytes +
-                   connection->parser.arguments.capacity * sizeof(struct span);
+                   connection->parser.arguments.capacity * sizeof(struct span) +
+                   quorum_gate_bytes(connection);
     if (connection->large != NULL) {
         bytes += block_occupied_bytes(connection->large);
     }

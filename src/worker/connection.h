@@ -5,6 +5,7 @@
  *
  *   home -> [parse, run] -> away (in a mailbox or run elsewhere) -> home -> [write]
  *   home -> waiting for a stop -> home        home -> suspended (CLIENT PAUSE) -> home
+ *   home -> blocked (WAIT) -> home
  *
  * Invariants
  *  1. Requests run in the order in which they arrived; the next one starts when the one before is
@@ -52,6 +53,8 @@
 
 struct worker;
 struct subscriptions;
+struct blocked;
+struct quorum_gate;
 
 struct request {
     const struct command_slot *command;   /* NULL: no such command */
@@ -97,6 +100,9 @@ enum connection_flag {
     CONNECTION_HAS_WRITTEN = 1 << 14, /* its output answers changes that may not be safe: gate.h */
     CONNECTION_FOLLOWS = 1 << 15,     /* its output may show any change of the worker: gate.h */
     CONNECTION_REPLY_SETTLED = 1 << 16, /* EXEC has taken back what REPLY_OFF and SKIP say */
+    CONNECTION_QUORUM = 1 << 17,        /* its output goes through the quorum gate: quorum_gate.h */
+    CONNECTION_SHOWS_DATA = 1 << 18,    /* and what the running request answers waits for others */
+    CONNECTION_WROTE = 1 << 19,         /* the tick's append will be its last change: WAIT */
     CONNECTION_ASKING = 1 << 24,        /* the next command was sent here by ASK */
     CONNECTION_READONLY = 1 << 25,      /* it reads from replicas of a cluster, too */
 };
@@ -115,7 +121,9 @@ struct connection {
     const struct command_slot *last_command;
     uint64_t commands;
     struct gather gather;
-    uint64_t ticket; /* of what a command that waits has begun, or 0: session.h */
+    uint64_t ticket;            /* of what a command that waits has begun, or 0: session.h */
+    uint64_t last_change;       /* log position behind the last change of its own */
+    struct quorum_gate *quorum; /* NULL until it waits for a quorum; see quorum_gate.h */
 
     /* What stays at home. */
     _Alignas(CONNECTION_ALIGNMENT) struct list link; /* among its home's connections */
@@ -148,6 +156,7 @@ struct connection {
     uint64_t gate;               /* log position that the output waits for: gate.h */
     size_t passed_bytes;         /* of the output, that the gate let pass */
     struct reply deferred;       /* pushes that arrived while it was busy */
+    struct blocked *blocked;     /* its next request waits for others: blocking.h; or NULL */
     int64_t soft_limit_since_ms; /* output above the soft limit since; 0: it is not */
 
     /* Session. */
@@ -217,6 +226,11 @@ static inline struct span *request_args(const struct connection *connection,
 
 static inline bool connection_in_multi(const struct connection *connection) {
     return connection->transaction != NULL && connection->transaction->is_open;
+}
+
+/* Its next request waits for what may be long in coming. */
+static inline bool connection_is_kept(const struct connection *connection) {
+    return connection->is_suspended || connection->blocked != NULL;
 }
 
 /* CLIENT REPLY: what the running command answers is not sent. */

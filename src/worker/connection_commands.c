@@ -6,6 +6,7 @@
 #include "worker/client_info.h"
 #include "worker/monitor.h"
 #include "worker/pubsub.h"
+#include "worker/quorum_gate.h"
 #include "worker/transactions.h"
 
 static void ping_command(struct session *session) {
@@ -198,6 +199,9 @@ static void reset_command(struct session *session) {
     pubsub_forget(connection);
     if (connection->transaction != NULL) {
         transaction_drop(session->worker, connection);
+    }
+    if (connection->quorum != NULL) {
+        quorum_gate_choose(connection, 0, -1);
     }
     connection->database = 0;
     client_text_set(&connection->name, span_of(NULL, 0));

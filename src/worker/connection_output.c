@@ -2,6 +2,7 @@
 #include "base/logger.h"
 #include "worker/client_info.h"
 #include "worker/pubsub.h"
+#include "worker/quorum_gate.h"
 #include "worker/worker.h"
 
 #include <sys/uio.h>
@@ -87,6 +88,12 @@ static void output_finished(struct connection *connection) {
     connection->sent_bytes = 0;
     connection->sent_blocks = 0;
     connection->sent_of_block = 0;
+    if (UNLIKELY(connection->quorum != NULL)) {
+        quorum_gate_written(connection);
+        if (!quorum_gate_is_empty(connection)) {
+            return;
+        }
+    }
     connection->soft_limit_since_ms = 0;
     if ((connection->flags & CONNECTION_CLOSE_AFTER_REPLY) != 0) {
         connection_close(connection);
@@ -174,6 +181,9 @@ void connection_pushed(struct connection *connection) {
         return;
     }
     connection->flags |= CONNECTION_FOLLOWS;
+    if (UNLIKELY((connection->flags & CONNECTION_QUORUM) != 0)) {
+        quorum_gate_mark(connection->home, connection, true);
+    }
     connection_mark_output(connection);
     if (reply_bytes(&connection->reply) >= CONNECTION_OUTPUT_CHECK_BYTES) {
         connection_check_output_limit(connection, connection->home->now_ms);
@@ -183,9 +193,16 @@ void connection_pushed(struct connection *connection) {
 void connection_take_deferred(struct connection *connection) {
     connection->flags &= ~(unsigned)CONNECTION_PUSHED;
     if (reply_bytes(&connection->deferred) > 0) {
+        bool is_marked = (connection->flags & CONNECTION_QUORUM) != 0;
+        if (UNLIKELY(is_marked)) {
+            quorum_gate_mark(connection->home, connection, false); /* What they come behind. */
+        }
         connection->flags |= CONNECTION_FOLLOWS;
         reply_append(&connection->reply, &connection->deferred);
         reply_free(&connection->deferred);
+        if (UNLIKELY(is_marked)) {
+            quorum_gate_mark(connection->home, connection, true);
+        }
         connection_mark_output(connection);
     }
 }
@@ -209,7 +226,7 @@ enum client_class connection_class(const struct connection *connection) {
 void connection_check_output_limit(struct connection *connection, int64_t now_ms) {
     const struct client_output_limit *limit =
         &connection->home->node->options->client_output_buffer_limit[connection_class(connection)];
-    size_t bytes = connection_output_bytes(connection);
+    size_t bytes = connection_output_bytes(connection) + quorum_gate_bytes(connection);
     bool is_over = limit->hard_bytes != 0 && bytes >= (size_t)limit->hard_bytes;
     if (limit->soft_bytes == 0 || bytes < (size_t)limit->soft_bytes) {
         connection->soft_limit_since_ms = 0;

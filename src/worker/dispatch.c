@@ -189,7 +189,7 @@ static enum dispatch_outcome run_waiting(struct worker *worker, struct connectio
                                          const struct queued_command *command) {
     if (!run_session(worker, connection, command)) {
         connection->commands--;
-        return DISPATCH_HOLD;
+        return connection->blocked != NULL ? DISPATCH_BLOCK : DISPATCH_HOLD;
     }
     connection->ticket = 0;
     return DISPATCH_DONE;
@@ -211,6 +211,9 @@ static void apply_reply_mode(const struct worker *worker, struct connection *con
     if (connection_is_silent(connection) && (connection->flags & CONNECTION_REPLY_SETTLED) == 0) {
         reply_rewind(&connection->reply, mark);
     }
+    if ((connection->flags & CONNECTION_QUORUM) != 0) {
+        quorum_gate_mark(worker, connection, false);
+    }
     connection->flags &= ~(unsigned)(CONNECTION_REPLY_SKIP | CONNECTION_REPLY_SETTLED);
     if ((connection->flags & CONNECTION_REPLY_SKIP_NEXT) != 0) {
         connection->flags &= ~(unsigned)CONNECTION_REPLY_SKIP_NEXT;
@@ -222,6 +225,12 @@ static void apply_reply_mode(const struct worker *worker, struct connection *con
     }
 }
 
+/* What only tells of the node or the connection has no need of a quorum. */
+static bool shows_data(const struct command *row) {
+    return row->session == NULL || (row->rules & RULE_RUNS_QUEUE) != 0 ||
+           ((row->flags & COMMAND_GATHERS) != 0 && (row->flags & COMMAND_PUBSUB) == 0);
+}
+
 static enum dispatch_outcome execute(struct worker *worker, struct connection *connection,
                                      const struct request *request, bool is_stopped,
                                      struct route *route, struct reply_mark *mark) {
@@ -231,10 +240,14 @@ static enum dispatch_outcome execute(struct worker *worker, struct connection *c
     if (UNLIKELY(request->command->command->session != NULL || (flags & COMMAND_GATHERS) != 0)) {
         connection->flags |= CONNECTION_FOLLOWS;
     }
+    if (UNLIKELY((connection->flags & CONNECTION_QUORUM) != 0) &&
+        shows_data(request->command->command)) {
+        connection->flags |= CONNECTION_SHOWS_DATA;
+    }
     if (UNLIKELY((flags & COMMAND_GATHERS) != 0) && !is_stopped && worker->node->worker_count > 1) {
         return gather_step(worker, connection, &command, route, mark);
     }
-    if (UNLIKELY((flags & COMMAND_WAITS) != 0)) {
+    if (UNLIKELY((flags & (COMMAND_WAITS | COMMAND_BLOCKING)) != 0)) {
         return run_waiting(worker, connection, &command);
     }
     run(worker, connection, &command, request);
@@ -289,6 +302,15 @@ static enum dispatch_outcome proceed(struct worker *worker, struct connection *c
     return execute(worker, connection, request, is_stopped, route, mark);
 }
 
+static void end_reply(const struct worker *worker, struct connection *connection,
+                      struct reply_mark mark) {
+    const unsigned unusual = CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP |
+                             CONNECTION_REPLY_SKIP_NEXT | CONNECTION_PUSHED | CONNECTION_QUORUM;
+    if (UNLIKELY((connection->flags & unusual) != 0)) {
+        apply_reply_mode(worker, connection, mark);
+    }
+}
+
 enum dispatch_outcome dispatch_request(struct worker *worker, struct connection *connection,
                                        const struct request *request, bool is_stopped,
                                        struct route *route) {
@@ -306,10 +328,24 @@ enum dispatch_outcome dispatch_request(struct worker *worker, struct connection 
     case ADMISSION_HELD:
         return DISPATCH_HOLD;
     }
-    const unsigned unusual = CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP |
-                             CONNECTION_REPLY_SKIP_NEXT | CONNECTION_PUSHED;
-    if (LIKELY(outcome == DISPATCH_DONE) && UNLIKELY((connection->flags & unusual) != 0)) {
-        apply_reply_mode(worker, connection, mark);
+    if (LIKELY(outcome == DISPATCH_DONE)) {
+        end_reply(worker, connection, mark);
     }
     return outcome;
+}
+
+void dispatch_answer(struct worker *worker, struct connection *connection,
+                     void (*answer)(struct connection *connection)) {
+    struct request_list *list = connection->requests;
+    struct queued_command command = command_of(connection, &list->items[list->next]);
+    struct reply_mark mark = reply_mark_here(&connection->reply);
+    struct execution_timer timer =
+        executor_begin(&worker->executor, command.command, &connection->reply);
+    worker->redacted_args = 0;
+    answer(connection);
+    finish(worker, connection, &command, &timer);
+    end_reply(worker, connection, mark);
+    connection->commands++;
+    list->next++;
+    worker->work.requests++;
 }

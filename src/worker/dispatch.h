@@ -14,6 +14,7 @@ enum dispatch_outcome {
     DISPATCH_TRAVEL,  /* it must run on another worker: route */
     DISPATCH_STOP,    /* it must run while workers stand still: route */
     DISPATCH_SUSPEND, /* CLIENT PAUSE holds it */
+    DISPATCH_BLOCK,   /* it waits for others: blocking.h */
     DISPATCH_HOLD,    /* it waits for something that it began: it runs again */
 };
 
@@ -22,6 +23,11 @@ enum dispatch_outcome {
 enum dispatch_outcome dispatch_request(struct worker *worker, struct connection *connection,
                                        const struct request *request, bool is_stopped,
                                        struct route *route);
+
+/* Ends the connection's next request, which was blocked, with the reply that `answer` writes. At
+ * home. */
+void dispatch_answer(struct worker *worker, struct connection *connection,
+                     void (*answer)(struct connection *connection));
 
 /* Runs one command as part of EXEC: no checks but those at run time; the reply goes to the
  * connection. */

@@ -20,7 +20,7 @@ static void record(void *context, const struct call *call, const struct place *p
                    const struct effect *effect) {
     struct worker *worker = context;
     if (worker->running != NULL && is_write(call)) {
-        worker->running->flags |= CONNECTION_HAS_WRITTEN;
+        worker->running->flags |= CONNECTION_HAS_WRITTEN | CONNECTION_WROTE;
     }
     struct effect_record entry = {
         .effect = *effect, .slot = EFFECT_NODE_SLOT, .is_joined = worker->group_is_open};
@@ -49,6 +49,11 @@ void gate_configure(struct worker *worker) {
     memset(node->slot_changed + store->slot_first, 0,
            store->slot_count * sizeof(node->slot_changed[0]));
     node->all_changed = node->log == NULL ? 0 : oplog_end_position(node->log);
+    LIST_FOR_EACH(link, &worker->connections) {
+        struct connection *connection = LIST_ENTRY(link, struct connection, link);
+        connection->last_change = connection->last_change == 0 ? 0 : node->all_changed;
+    }
+    quorum_gate_void(worker);
 }
 
 void gate_append(struct worker *worker) {
@@ -81,7 +86,11 @@ static void let_pass(struct connection *connection) {
 
 bool gate_holds(struct worker *worker, struct connection *connection) {
     const struct node *node = worker->node;
+    if (UNLIKELY((connection->flags & CONNECTION_QUORUM) != 0)) {
+        return quorum_gate_holds(worker, connection);
+    }
     if (node->log == NULL || !node->log_gates) {
+        gate_note_change(worker, connection);
         let_pass(connection);
         return false;
     }

@@ -7,8 +7,9 @@
  * A reply waits for what it looked at, its own and others' changes alike: so a read shows nothing
  * that a crash could take back. For a command of one key that is the last change of the key's slot;
  * all other output waits for the last append of the workers that had a part in it
- * (CONNECTION_FOLLOWS). While its output waits, a connection runs no further requests, and pushes
- * for it are deferred.
+ * (CONNECTION_FOLLOWS). While its output waits for the log, a connection runs no further requests,
+ * and pushes for it are deferred. Output that waits for other members of a quorum, too, goes
+ * through the quorum gate instead, behind which requests run on (quorum_gate.h).
  *
  * While the log cannot be written or synced, only answers to changes wait: new changes are refused,
  * and reads go on, with what they would show had the disk not failed.
@@ -18,7 +19,7 @@
 #ifndef TARN_WORKER_GATE_H
 #define TARN_WORKER_GATE_H
 
-#include "worker/worker.h"
+#include "worker/quorum_gate.h"
 
 /* Has this worker's effects recorded, or not, as node->log says, whose positions may be of another
  * log than before. Under a stop, for each worker. */
@@ -61,12 +62,24 @@ static inline void gate_look(const struct worker *worker, struct connection *con
     }
 }
 
+/* What the connection has changed has been appended. */
+static inline void gate_note_change(const struct worker *worker, struct connection *connection) {
+    if ((connection->flags & CONNECTION_WROTE) != 0) {
+        connection->flags &= ~(unsigned)CONNECTION_WROTE;
+        connection->last_change = worker->appended;
+    }
+}
+
 /* The connection leaves for another worker, or its output is to leave: the tick has been
  * appended. */
 static inline void gate_carry(const struct worker *worker, struct connection *connection) {
+    gate_note_change(worker, connection);
     if ((connection->flags & CONNECTION_FOLLOWS) != 0) {
         connection->flags &= ~(unsigned)CONNECTION_FOLLOWS;
         gate_raise(connection, worker->appended);
+    }
+    if (UNLIKELY((connection->flags & CONNECTION_QUORUM) != 0)) {
+        quorum_gate_settle(worker, connection);
     }
 }
 

@@ -34,14 +34,14 @@ static void sweep_one(struct worker *worker, struct connection *connection) {
         return;
     }
     /* What it sent behind the held request waits unread, so the loop does not tell of its end. */
-    if (connection->is_suspended && network_peer_has_left(connection->fd)) {
+    if (connection_is_kept(connection) && network_peer_has_left(connection->fd)) {
         connection_close(connection);
         return;
     }
     connection_check_output_limit(connection, worker->now_ms);
     if (timeout_ms != 0 && worker->now_ms - connection->last_active_ms > timeout_ms &&
         connection_class(connection) == CLIENT_CLASS_NORMAL &&
-        (connection->flags & CONNECTION_MONITOR) == 0 && !connection->is_suspended) {
+        (connection->flags & CONNECTION_MONITOR) == 0 && !connection_is_kept(connection)) {
         log_verbose("Closing idle client");
         connection_close(connection);
         return;

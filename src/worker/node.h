@@ -69,14 +69,18 @@ struct node {
     atomic_uint_least32_t clients; /* connected */
     atomic_uint_least64_t connections_received;
     atomic_uint_least64_t connections_rejected;
-    atomic_uint_least32_t monitors;            /* connections in MONITOR mode */
-    atomic_uint_least64_t monitor_workers;     /* bits of the workers that are their home */
-    atomic_uint_least64_t subscriber_workers;  /* bits of the workers with any topic: pubsub.h */
-    atomic_uint_least64_t logins_refused;      /* wrong names or passwords */
-    atomic_uint_least64_t evicted_clients;     /* closed for maxmemory-clients */
-    atomic_uint_least64_t clients_over_output; /* closed for client-output-buffer-limit */
-    atomic_uint_least64_t clients_over_query;  /* and for client-query-buffer-limit */
-    atomic_int pause_mode;                     /* enum pause_mode */
+    atomic_uint_least32_t monitors;             /* connections in MONITOR mode */
+    atomic_uint_least64_t monitor_workers;      /* bits of the workers that are their home */
+    atomic_uint_least64_t subscriber_workers;   /* bits of the workers with any topic: pubsub.h */
+    atomic_uint_least64_t logins_refused;       /* wrong names or passwords */
+    atomic_uint_least64_t evicted_clients;      /* closed for maxmemory-clients */
+    atomic_uint_least64_t clients_over_output;  /* closed for client-output-buffer-limit */
+    atomic_uint_least64_t clients_over_query;   /* and for client-query-buffer-limit */
+    atomic_uint_least32_t blocked_clients;      /* blocking.h */
+    atomic_uint_least32_t blocked_with_timeout; /* those of them that do not wait without end */
+    atomic_uint_least64_t quorum_timeouts;      /* replies whose outcome was unknown */
+    atomic_uint_least64_t quorum_messages_lost; /* pushes left out for want of a quorum */
+    atomic_int pause_mode;                      /* enum pause_mode */
     atomic_int_least64_t pause_until_ms;
     atomic_uint_least64_t memory_other_bytes; /* in use and not held by stores: set by the cron */
     atomic_uint_least64_t memory_log_bytes;   /* part of that, for the log: no reason to evict */

@@ -3,7 +3,9 @@
 #include "base/memory.h"
 #include "io/clock.h"
 #include "worker/applying.h"
+#include "worker/blocking.h"
 #include "worker/cutting.h"
+#include "worker/deadlines.h"
 #include "worker/digesting.h"
 #include "worker/dispatch.h"
 #include "worker/gate.h"
@@ -13,6 +15,7 @@
 #include "worker/mail.h"
 #include "worker/notices.h"
 #include "worker/pubsub.h"
+#include "worker/quorum_gate.h"
 #include "worker/transactions.h"
 
 /* ---- connections come and go ---- */
@@ -146,6 +149,10 @@ static void run_requests(struct worker *worker, struct connection *connection) {
         case DISPATCH_HOLD:
             list_push_back(&worker->held, &connection->run_link);
             return;
+        case DISPATCH_BLOCK:
+            list_push_back(&worker->blocked, &connection->run_link);
+            connection_mark_output(connection);
+            return;
         case DISPATCH_SUSPEND:
             if (connection->home != worker) {
                 mail_send(worker, connection, connection->home->index);
@@ -193,7 +200,9 @@ static void run_stage(struct worker *worker) {
                 break;
             }
             struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
-            if (UNLIKELY(connection->is_gated) && connection->home == worker) {
+            if (UNLIKELY(connection->is_gated || connection->quorum != NULL) &&
+                connection->home == worker &&
+                (connection->is_gated || quorum_gate_is_full(connection))) {
                 list_push_back(&worker->held, &connection->run_link);
                 continue;
             }
@@ -223,8 +232,11 @@ static void release_stage(struct worker *worker) {
     worker->may_refuse = atomic_load_explicit(&node->is_loading, memory_order_relaxed) ||
                          atomic_load_explicit(&node->refuses_writes, memory_order_relaxed) ||
                          atomic_load_explicit(&node->log_is_at_max, memory_order_relaxed) ||
-                         (node->log != NULL && oplog_error(node->log) != 0);
+                         (node->log != NULL && oplog_error(node->log) != 0) ||
+                         node->options->min_replicas_to_write > 0;
     gate_open_step(worker);
+    quorum_gate_open_step(worker);
+    blocking_step(worker);
     if (LIKELY(list_is_empty(&worker->held))) {
         return;
     }
@@ -315,6 +327,7 @@ void worker_tick(struct worker *worker) {
     }
     housekeeping_tick(worker);
     gate_append(worker);
+    deadlines_step(worker);
 
     worker->work.buckets += worker->store->table_steps - steps;
     worker->work.buried += worker->store->buried_elements - buried;
@@ -342,6 +355,9 @@ void worker_configure(struct worker *worker) {
     }
     worker->note_from_us = atomic_load(&worker->node->monitors) != 0 ? 0 : from_us;
     pubsub_notify_configure(worker);
+    LIST_FOR_EACH(link, &worker->connections) {
+        quorum_gate_configure(LIST_ENTRY(link, struct connection, link));
+    }
 }
 
 void worker_end_pause(struct worker *worker) {
@@ -387,6 +403,8 @@ struct worker *worker_new(struct node *node, uint32_t index) {
     list_init(&worker->readable);
     list_init(&worker->runnable);
     list_init(&worker->suspended);
+    list_init(&worker->blocked);
+    list_init(&worker->quorum_gates);
     list_init(&worker->writable);
     list_init(&worker->gated);
     list_init(&worker->held);
@@ -416,6 +434,7 @@ static void drop_travellers(struct worker *worker) {
     list_empty(&worker->runnable);
     list_empty(&worker->held);
     list_empty(&worker->suspended);
+    list_empty(&worker->blocked);
     for (uint32_t i = 0; i < KEYSPACE_STORES_MAX; i++) {
         list_empty(&worker->leaving[i]);
     }
@@ -451,6 +470,7 @@ void worker_free(struct worker *worker) {
     worker->node->workers[worker->index] = NULL;
     loop_timer_stop(worker->loop, &worker->cron);
     loop_timer_stop(worker->loop, &worker->removal_timer);
+    loop_timer_stop(worker->loop, &worker->deadline_timer);
     pubsub_free(worker->pubsub);
     notices_free(worker->notices);
     while (worker->spare_inputs_count > 0) {

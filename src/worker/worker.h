@@ -76,15 +76,17 @@ struct worker {
     struct list readable;  /* by run_link: input is there, to be read */
     struct list runnable;  /* by run_link: requests may be there, to be parsed and run */
     struct list suspended; /* by run_link: CLIENT PAUSE */
+    struct list blocked;   /* by run_link: blocking.h */
     struct list writable;  /* by write_link */
     struct list closing;   /* by link */
     struct list leaving[KEYSPACE_STORES_MAX]; /* by run_link: to be sent to that worker */
     bool has_leaving;
-    struct list gated;   /* by write_link: output that waits for the log: gate.h */
-    struct list held;    /* by run_link: requests that wait for a gate, for room in log or image */
-    bool may_hold;       /* log or image may have no room in this tick */
-    bool log_has_failed; /* at the tick's begin: nothing new can be appended for now */
-    bool may_refuse;     /* the node's state may forbid commands in this tick */
+    struct list gated; /* by write_link: output that waits for the log: gate.h */
+    struct list held;  /* by run_link: requests that wait for a gate, for room in log or image */
+    struct list quorum_gates;      /* whose replies wait for others: quorum_gate.h */
+    bool may_hold;                 /* log or image may have no room in this tick */
+    bool log_has_failed;           /* at the tick's begin: nothing new can be appended for now */
+    bool may_refuse;               /* the node's state may forbid commands in this tick */
     struct oplog_batch batch;      /* effects that are not appended yet */
     uint16_t changed_slots[SLOTS]; /* by those effects */
     uint32_t changed_count;
@@ -92,6 +94,8 @@ struct worker {
     bool group_is_open;         /* the next effect is of the same group as the last one */
     uint64_t appended;          /* log position that the replies of this worker wait for */
     atomic_bool awaits_log;     /* the log's progress is to wake this worker */
+    atomic_bool awaits_quorum;  /* what replicas report likewise */
+    uint32_t blocked_lookers;   /* of the blocked, those that wait for log or quorum */
     atomic_bool awaits_room;    /* room for chunks likewise */
     struct loader *loader;      /* this worker's part of node->loading, until it is done */
     struct cut *cut;            /* this worker's part of node->cutting, until it is done */
@@ -116,7 +120,10 @@ struct worker {
     int64_t now_ms; /* of the tick */
     int64_t now_us; /* likewise, monotonic */
     struct loop_timer cron;
-    struct loop_timer removal_timer; /* wakes the worker for the next piece: removal.h */
+    struct loop_timer removal_timer;  /* wakes the worker for the next piece: removal.h */
+    struct loop_timer deadline_timer; /* wakes it when something is due: deadlines.h */
+    int64_t deadline_us;
+    bool deadline_is_over;
     bool cron_is_due;
     uint64_t cron_runs;
 

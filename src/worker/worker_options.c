@@ -1,6 +1,7 @@
 #include "worker/worker_options.h"
 
 #include "base/numbers.h"
+#include "replication/quorum.h"
 
 #include <inttypes.h>
 
@@ -271,6 +272,50 @@ static const struct option rows[] = {
         .default_text = "1000000",
         .help = "Keys remembered for clients that cache on their side; beyond it they are told "
                 "to forget some. 0 sets no limit.",
+    },
+    {.name = NULL, .help = "Quorums"},
+    {
+        .name = "write-quorum",
+        .type = OPTION_INTEGER,
+        .offset = offsetof(struct worker_options, write_quorum),
+        .min = 1,
+        .max = QUORUM_MEMBERS_MAX + 1,
+        .default_text = "1",
+        .help = "Servers, this one counted, that must hold a change before it is acknowledged or "
+                "shown to others (where appendfsync is always: hold it on disk). 1 waits for no "
+                "replica. CLIENT QUORUM sets it for one connection.",
+    },
+    {
+        .name = "write-quorum-timeout",
+        .type = OPTION_INTEGER,
+        .offset = offsetof(struct worker_options, write_quorum_timeout),
+        .min = 0,
+        .max = INT32_MAX,
+        .default_text = "5000",
+        .help = "Milliseconds after which a reply that waits for write-quorum is replaced by an "
+                "error, which says that the outcome is unknown. 0 waits without end.",
+    },
+    {
+        .name = "min-replicas-to-write",
+        .alias = "min-slaves-to-write",
+        .type = OPTION_INTEGER,
+        .offset = offsetof(struct worker_options, min_replicas_to_write),
+        .min = 0,
+        .max = INT32_MAX,
+        .default_text = "0",
+        .help = "Replicas that must be there for writes to be begun, with at most "
+                "min-replicas-max-lag. 0 asks for none.",
+    },
+    {
+        .name = "min-replicas-max-lag",
+        .alias = "min-slaves-max-lag",
+        .type = OPTION_INTEGER,
+        .offset = offsetof(struct worker_options, min_replicas_max_lag),
+        .min = 0,
+        .max = INT32_MAX,
+        .default_text = "10",
+        .help = "Seconds of silence after which a replica does not count for "
+                "min-replicas-to-write. 0 switches both off.",
     },
     {.name = NULL, .help = "Notifications"},
     {

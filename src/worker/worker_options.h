@@ -43,6 +43,11 @@ struct worker_options {
     bool latency_tracking;
     struct latency_percentiles latency_tracking_info_percentiles;
 
+    int64_t write_quorum;          /* members, the node itself counted, that hold a reply's data */
+    int64_t write_quorum_timeout;  /* milliseconds; 0 is never */
+    int64_t min_replicas_to_write; /* 0 is off */
+    int64_t min_replicas_max_lag;  /* seconds; 0 is off */
+
     int64_t busy_reply_threshold;    /* milliseconds */
     int64_t tracking_table_max_keys; /* 0 is no limit */
     int64_t acllog_max_len;          /* entries */

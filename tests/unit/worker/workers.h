@@ -12,10 +12,11 @@
 #include "worker/client_commands.h"
 #include "worker/client_info.h"
 #include "worker/connection_commands.h"
-#include "worker/gate.h"
 #include "worker/monitor.h"
 #include "worker/notices.h"
 #include "worker/pubsub.h"
+#include "worker/quorum_gate.h"
+#include "worker/wait_commands.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ struct peer {
 static const struct command *const workers_families[] = {
     string_commands,     string_part_commands, string_number_commands, string_lcs_commands,
     connection_commands, transaction_commands, client_commands,        pubsub_commands,
-    monitor_commands,    slow_log_commands,    keyspace_commands,
+    monitor_commands,    slow_log_commands,    keyspace_commands,      wait_commands,
 };
 
 static inline struct workers *workers_new(uint32_t count) {
@@ -56,7 +57,7 @@ static inline struct workers *workers_new(uint32_t count) {
     node->store_options = &workers->store_options;
     node->password = "";
     stop_init(&node->stop);
-    quorum_init(&node->quorum, gate_progress, node);
+    quorum_init(&node->quorum, quorum_gate_progress, node);
     slow_log_init(&node->slow_log);
     for (uint32_t i = 0; i < count; i++) {
         node->workers[i] = worker_new(node, i);
