@@ -177,12 +177,13 @@ void info_append_workers(struct buffer *text, const struct server *server) {
                       tick_us(worker, 0.9999), (double)worker->tick_cpu_ns.max / 1000);
         buffer_format(text,
                       ",tick_requests_max=%llu,tick_reads_max=%llu,tick_read_bytes_max=%llu"
-                      ",tick_written_bytes_max=%llu,tick_buckets_max=%llu,tick_buried_max=%llu"
+                      ",tick_writes_max=%llu,tick_written_bytes_max=%llu,tick_buckets_max=%llu,"
+                      "tick_buried_max=%llu"
                       ",tick_evictions_max=%llu,tick_accepts_max=%llu,tick_cut_bytes_max=%llu\r\n",
                       (unsigned long long)max->requests, (unsigned long long)max->reads,
-                      (unsigned long long)max->read_bytes, (unsigned long long)max->written_bytes,
-                      (unsigned long long)max->buckets, (unsigned long long)max->buried,
-                      (unsigned long long)max->evictions, (unsigned long long)max->accepts,
-                      (unsigned long long)max->cut_bytes);
+                      (unsigned long long)max->read_bytes, (unsigned long long)max->writes,
+                      (unsigned long long)max->written_bytes, (unsigned long long)max->buckets,
+                      (unsigned long long)max->buried, (unsigned long long)max->evictions,
+                      (unsigned long long)max->accepts, (unsigned long long)max->cut_bytes);
     }
 }

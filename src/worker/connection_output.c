@@ -127,6 +127,7 @@ void connection_write(struct connection *connection) {
         result = network_write_parts(connection->fd, parts, count);
     }
     connection->home->writes++;
+    connection->home->work.writes++;
     if (result.status == NETWORK_MOVED) {
         output_sent(connection, result.bytes);
         connection->written_bytes += result.bytes;

@@ -130,6 +130,7 @@ static void let_go(struct connection *connection) {
 }
 
 void gate_open_step(struct worker *worker) {
+    worker->gated_may_go = false;
     if (LIKELY(list_is_empty(&worker->gated))) {
         return;
     }
@@ -138,10 +139,15 @@ void gate_open_step(struct worker *worker) {
     for (struct list *link = worker->gated.next; link != &worker->gated;) {
         struct connection *connection = LIST_ENTRY(link, struct connection, write_link);
         link = link->next;
-        if (connection->closes || node->log == NULL || !node->log_gates ||
-            may_leave(worker, connection)) {
-            let_go(connection);
+        if (!connection->closes && node->log != NULL && node->log_gates &&
+            !may_leave(worker, connection)) {
+            continue;
         }
+        if (worker_has_no_writes_left(worker)) {
+            worker->gated_may_go = true;
+            break;
+        }
+        let_go(connection);
     }
     if (list_is_empty(&worker->gated)) {
         atomic_store(&worker->awaits_log, false);

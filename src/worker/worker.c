@@ -262,7 +262,7 @@ static void write_stage(struct worker *worker) {
                 continue;
             }
         }
-        if (worker->work.written_bytes >= TICK_WRITE_BYTES_MAX) {
+        if (worker_has_no_writes_left(worker)) {
             connection_mark_output(connection);
             continue;
         }
@@ -278,8 +278,8 @@ static void write_stage(struct worker *worker) {
 static bool has_work(const struct worker *worker) {
     return !list_is_empty(&worker->runnable) || !list_is_empty(&worker->writable) ||
            !list_is_empty(&worker->readable) || !list_is_empty(&worker->store->graveyard) ||
-           worker->has_leaving || cutting_has_work(worker) || loading_has_work(worker) ||
-           applying_has_work(worker) || digesting_has_work(worker);
+           worker->has_leaving || worker->gated_may_go || cutting_has_work(worker) ||
+           loading_has_work(worker) || applying_has_work(worker) || digesting_has_work(worker);
 }
 
 static void note_work(struct worker *worker) {
@@ -289,6 +289,7 @@ static void note_work(struct worker *worker) {
     max->requests = work->requests > max->requests ? work->requests : max->requests;
     max->reads = work->reads > max->reads ? work->reads : max->reads;
     max->read_bytes = work->read_bytes > max->read_bytes ? work->read_bytes : max->read_bytes;
+    max->writes = work->writes > max->writes ? work->writes : max->writes;
     max->written_bytes =
         work->written_bytes > max->written_bytes ? work->written_bytes : max->written_bytes;
     max->buckets = work->buckets > max->buckets ? work->buckets : max->buckets;

@@ -28,6 +28,7 @@
 #define TICK_REQUESTS_MAX 512
 #define TICK_READS_MAX 256 /* connections that are read from */
 #define TICK_READ_BYTES_MAX ((size_t)512 * 1024)
+#define TICK_WRITES_MAX 256 /* connections that are written to */
 #define TICK_WRITE_BYTES_MAX ((size_t)256 * 1024)
 #define TICK_ACCEPTS_MAX 64
 #define TICK_BURIED_ELEMENTS_MAX 512
@@ -46,6 +47,7 @@ struct tick_work {
     uint64_t requests;
     uint64_t reads; /* connections that were read from */
     uint64_t read_bytes;
+    uint64_t writes; /* connections that were written to */
     uint64_t written_bytes;
     uint64_t buckets; /* split, merged, searched for expired keys */
     uint64_t buried;
@@ -82,6 +84,7 @@ struct worker {
     struct list leaving[KEYSPACE_STORES_MAX]; /* by run_link: to be sent to that worker */
     bool has_leaving;
     struct list gated; /* by write_link: output that waits for the log: gate.h */
+    bool gated_may_go; /* some of them: the tick had no writes left for them */
     struct list held;  /* by run_link: requests that wait for a gate, for room in log or image */
     struct list quorum_gates;      /* whose replies wait for others: quorum_gate.h */
     bool may_hold;                 /* log or image may have no room in this tick */
@@ -167,6 +170,12 @@ void worker_post(struct worker *worker, struct post *post);
 
 /* One tick; waits for events when there is nothing to do. For the thread, and for tests. */
 void worker_tick(struct worker *worker);
+
+/* True: what else is to be written waits for the next tick. */
+static inline bool worker_has_no_writes_left(const struct worker *worker) {
+    return worker->work.writes >= TICK_WRITES_MAX ||
+           worker->work.written_bytes >= TICK_WRITE_BYTES_MAX;
+}
 
 /* Takes an accepted socket in: at home on this worker, whose thread calls it. */
 void worker_adopt(struct worker *worker, int fd, bool is_unix);

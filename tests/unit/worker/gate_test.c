@@ -29,6 +29,32 @@ START_TEST(a_reply_waits_until_its_write_is_written) {
 }
 END_TEST
 
+START_TEST(what_the_log_lets_go_at_once_is_written_in_bounded_ticks) {
+    enum { MANY = TICK_WRITES_MAX + 40 };
+    static struct peer peers[MANY];
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct worker *worker = workers_at(logged.workers, 0);
+    for (int i = 0; i < MANY; i++) {
+        peers[i] = peer_at(&logged, 0);
+        peer_say(&peers[i], "SET a 1\r\n");
+    }
+    settle(&logged);
+    uint64_t before = worker->writes;
+    logged_write(&logged);
+    workers_tick(logged.workers, 0);
+    ck_assert_uint_eq(worker->writes - before, TICK_WRITES_MAX);
+    worker_tick(worker); /* Which does not wait: there is work left. */
+    ck_assert_uint_eq(worker->writes - before, MANY);
+    for (int i = 0; i < MANY; i++) {
+        peer_expect(&peers[i], "+OK\r\n");
+        close(peers[i].fd);
+    }
+    ck_assert_uint_eq(worker->work_max.writes, TICK_WRITES_MAX);
+    logged_free(&logged);
+}
+END_TEST
+
 START_TEST(a_reply_waits_until_its_write_is_synced_where_each_is) {
     struct logged logged;
     logged_new(&logged, 1, OPLOG_SYNC_ALWAYS);
@@ -429,6 +455,7 @@ int main(void) {
     const TTest *tests[] = {
         effects_of_one_command_or_transaction_are_joined_in_the_log,
         a_reply_waits_until_its_write_is_written,
+        what_the_log_lets_go_at_once_is_written_in_bounded_ticks,
         a_reply_waits_until_its_write_is_synced_where_each_is,
         a_worker_whose_replies_wait_is_woken_by_the_log,
         a_read_of_another_client_waits_as_well,

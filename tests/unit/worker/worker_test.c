@@ -100,6 +100,7 @@ START_TEST(a_tick_reads_from_a_bounded_number_of_connections_and_lets_the_others
         close(many[i].fd);
     }
     ck_assert_uint_eq(worker->work_max.reads, TICK_READS_MAX);
+    ck_assert_uint_eq(worker->work_max.writes, TICK_WRITES_MAX);
     workers_free(workers);
 }
 END_TEST
