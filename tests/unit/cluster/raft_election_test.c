@@ -108,6 +108,22 @@ START_TEST(who_hears_the_leader_ignores_a_candidate) {
 }
 END_TEST
 
+START_TEST(who_hears_the_leader_promises_no_vote) {
+    struct group *group = group_new(3);
+    group_elect(group, 0);
+    for (size_t i = 0; i < 2; i++) {
+        struct raft_message vote = group_message(RAFT_VOTE, 2, i, 3);
+        vote.vote = (struct raft_vote){.is_pre = true, .last_index = 100, .last_term = 2};
+        group_receive(group, i, &vote);
+        struct raft_message answer;
+        ck_assert(group_sent(group, i, RAFT_VOTE_ANSWER, &answer));
+        ck_assert(!answer.vote_answer.is_granted);
+        ck_assert_uint_eq(answer.term, 2);
+    }
+    group_free(group);
+}
+END_TEST
+
 START_TEST(a_removed_server_disturbs_nobody) {
     struct group *group = group_new(4);
     group_elect(group, 0);
@@ -300,6 +316,7 @@ int main(void) {
         who_lacks_entries_gets_no_vote,
         who_was_cut_off_comes_back_without_a_new_election,
         who_hears_the_leader_ignores_a_candidate,
+        who_hears_the_leader_promises_no_vote,
         a_removed_server_disturbs_nobody,
         a_leader_without_a_majority_steps_down,
         a_member_in_a_higher_term_is_taken_in_again,

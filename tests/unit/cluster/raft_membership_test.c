@@ -145,6 +145,7 @@ START_TEST(who_removed_itself_leads_again_if_nobody_else_knows) {
     group_elect(group, 0);
     group->nodes[1].is_isolated = true;
     ck_assert_int_eq(group_change(group, 0, RAFT_CHANGE_REMOVE, 0), RAFT_ACCEPTED);
+    group_mail_clear(group);
     group_restart(group, 0);
     group->nodes[1].is_isolated = false;
     group_pass(group, 20 * GROUP_ELECTION_MS);

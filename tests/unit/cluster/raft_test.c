@@ -141,6 +141,30 @@ START_TEST(old_and_repeated_appends_take_nothing_away) {
 }
 END_TEST
 
+START_TEST(a_leader_that_contradicts_what_is_committed_is_not_obeyed) {
+    struct group *group = group_new(3);
+    group_elect(group, 0);
+    group_propose(group, 0, "committed");
+    group_settle(group);
+    group_pass(group, GROUP_HEARTBEAT_MS);
+    uint64_t last = group_status(group, 1).commit;
+    struct raft_entry entries[2] = {
+        {.term = 1, .kind = RAFT_ENTRY_NORMAL, .bytes = span_of_string("never")},
+        {.term = 1, .kind = RAFT_ENTRY_NORMAL, .bytes = span_of_string("was")},
+    };
+    struct raft_message append = group_message(RAFT_APPEND, 0, 1, 2);
+    append.append = (struct raft_append){.previous_index = last - 1,
+                                         .previous_term = 1,
+                                         .commit = last + 1,
+                                         .entries = entries,
+                                         .count = 2};
+    group_receive(group, 1, &append);
+    ck_assert_uint_eq(group_status(group, 1).last_index, last);
+    ck_assert_str_eq(group->nodes[1].last, "committed");
+    group_free(group);
+}
+END_TEST
+
 START_TEST(a_follower_commits_no_further_than_it_was_told_entries) {
     struct group *group = group_new(3);
     group_elect(group, 0);
@@ -391,6 +415,7 @@ int main(void) {
         entries_of_older_terms_are_not_committed_by_counting,
         a_conflicting_tail_gives_way,
         old_and_repeated_appends_take_nothing_away,
+        a_leader_that_contradicts_what_is_committed_is_not_obeyed,
         a_follower_commits_no_further_than_it_was_told_entries,
         answers_that_no_member_can_give_change_nothing,
         what_was_committed_is_applied_after_a_restart_without_a_leader,
