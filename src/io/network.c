@@ -413,6 +413,10 @@ int network_set_no_delay(int fd) {
     return set_tcp_option(fd, TCP_NODELAY, 1);
 }
 
+int network_set_delay(int fd) {
+    return set_tcp_option(fd, TCP_NODELAY, 0);
+}
+
 int network_set_keepalive(int fd, int interval_seconds) {
     int error = set_option(fd, SOL_SOCKET, SO_KEEPALIVE, interval_seconds > 0);
     if (error != 0 || interval_seconds <= 0) {

@@ -98,6 +98,7 @@ void network_close(int fd);
  * them. */
 
 int network_set_no_delay(int fd);
+int network_set_delay(int fd); /* takes that back */
 /* Probes an idle peer after interval_seconds, then three times, a third of that apart, as Redis
  * does. 0 switches probing off. */
 int network_set_keepalive(int fd, int interval_seconds);

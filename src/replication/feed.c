@@ -31,6 +31,7 @@ struct feed {
     struct oplog_reader *reader;
     struct buffer report; /* the reader's */
     int64_t spoke_ms;
+    int64_t log_beat_ms; /* of the first beat behind the images, 0: none yet */
     struct feed_figures figures;
 };
 
@@ -162,6 +163,8 @@ static bool report_came(struct feed *feed, struct span body, int64_t now_ms) {
     if (report.beat_ms != 0) {
         figures->round_trip_ms = now_ms - report.beat_ms;
     }
+    figures->follows = figures->follows || report.written > feed->base ||
+                       (feed->log_beat_ms != 0 && report.beat_ms >= feed->log_beat_ms);
     return true;
 }
 
@@ -418,6 +421,9 @@ bool feed_fill(struct feed *feed, struct buffer *out, size_t room, int64_t now_m
             .time_ms = now_ms,
         };
         message_write_beat(out, feed->plan.seed, &beat);
+        if (feed->stage == FEED_LOG && feed->log_beat_ms == 0) {
+            feed->log_beat_ms = now_ms;
+        }
         feed->spoke_ms = now_ms;
     }
     return feed->stage != FEED_ENDED;

@@ -93,6 +93,7 @@ struct feed_figures {
     uint64_t written;    /* what the replica has reported */
     uint64_t synced;
     uint64_t applied;
+    bool follows;          /* it has shown that it holds all images, and goes on with the log */
     int64_t heard_ms;      /* when it was last heard, by the clock of the calls */
     int64_t round_trip_ms; /* of the last beat that was answered */
     uint64_t images;       /* slots imaged on this link */

@@ -66,6 +66,28 @@ static bool change_appendfsync(void *context, struct buffer *error) {
     return true;
 }
 
+void replication_configure(struct server *server) {
+    const struct server_options *options = &server->options->server;
+    const struct client_output_limit *limit =
+        &server->options->worker.client_output_buffer_limit[CLIENT_CLASS_REPLICA];
+    struct replication_settings settings = {
+        .backlog_bytes = (uint64_t)options->repl_backlog_size,
+        .backlog_ms = options->repl_backlog_ttl * 1000,
+        .absent_bytes = (uint64_t)options->repl_absent_log_size,
+        .absent_ms = options->repl_absent_log_seconds * 1000,
+        .memory_bytes_max = limit->hard_bytes == 0 ? UINT64_MAX : (uint64_t)limit->hard_bytes,
+        .timeout_ms = options->repl_timeout * 1000,
+        .is_delayed = options->repl_disable_tcp_nodelay,
+    };
+    replication_settings_set(&server->replication, &settings);
+}
+
+static bool change_replication(void *context, struct buffer *error) {
+    (void)error;
+    replication_configure(context);
+    return true;
+}
+
 static bool change_title(void *context, struct buffer *error) {
     const struct server *server = context;
     (void)error;
@@ -106,6 +128,13 @@ void option_changes_register(struct server *server) {
         {"dir", change_dir},
         {"appendonly", change_appendonly},
         {"appendfsync", change_appendfsync},
+        {"repl-backlog-size", change_replication},
+        {"repl-backlog-ttl", change_replication},
+        {"repl-absent-log-size", change_replication},
+        {"repl-absent-log-seconds", change_replication},
+        {"repl-timeout", change_replication},
+        {"repl-disable-tcp-nodelay", change_replication},
+        {"client-output-buffer-limit", change_replication},
         {"proc-title-template", change_title},
         {"port", change_listeners},
         {"bind", change_listeners},

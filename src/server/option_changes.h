@@ -9,4 +9,7 @@ struct server;
 /* Registers the functions with the server's config. They run while all workers stand still. */
 void option_changes_register(struct server *server);
 
+/* Tells the links what the options say of them. */
+void replication_configure(struct server *server);
+
 #endif

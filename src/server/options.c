@@ -551,6 +551,61 @@ static const struct option rows[] = {
         .help = "How far the log may grow beyond the last snapshot: at half of it the next one is "
                 "taken, at all of it writes are refused until that has made room; 0 is no maximum.",
     },
+    {.name = NULL, .help = "What a primary does for its replicas"},
+    {
+        .name = "repl-backlog-size",
+        .type = OPTION_MEMORY,
+        .offset = offsetof(struct server_options, repl_backlog_size),
+        .min = 1,
+        .max = INT64_MAX,
+        .default_text = "1mb",
+        .help = "Bytes of the log that are kept for replicas that come, once there has been one.",
+    },
+    {
+        .name = "repl-backlog-ttl",
+        .type = OPTION_INTEGER,
+        .offset = offsetof(struct server_options, repl_backlog_ttl),
+        .min = 0,
+        .max = INT32_MAX,
+        .default_text = "3600",
+        .help = "Seconds for which they are kept, and without appendonly a log at all, when no "
+                "replica is connected; 0 is for ever.",
+    },
+    {
+        .name = "repl-absent-log-size",
+        .type = OPTION_MEMORY,
+        .offset = offsetof(struct server_options, repl_absent_log_size),
+        .min = 0,
+        .max = INT64_MAX,
+        .default_text = "1gb",
+        .help = "Bytes of the log on disk that are kept for replicas that were here and are away, "
+                "so that they can go on where they were.",
+    },
+    {
+        .name = "repl-absent-log-seconds",
+        .type = OPTION_INTEGER,
+        .offset = offsetof(struct server_options, repl_absent_log_seconds),
+        .min = 0,
+        .max = INT32_MAX,
+        .default_text = "86400",
+        .help = "How old what is kept for them may be.",
+    },
+    {
+        .name = "repl-timeout",
+        .type = OPTION_INTEGER,
+        .offset = offsetof(struct server_options, repl_timeout),
+        .min = 1,
+        .max = INT32_MAX,
+        .default_text = "60",
+        .help = "Seconds of silence that end a replication link.",
+    },
+    {
+        .name = "repl-disable-tcp-nodelay",
+        .type = OPTION_BOOL,
+        .offset = offsetof(struct server_options, repl_disable_tcp_nodelay),
+        .default_text = "no",
+        .help = "Fewer and larger packets to replicas, which come later.",
+    },
 };
 
 const struct option_table server_option_table = {

@@ -89,6 +89,14 @@ struct server_options {
     int64_t auto_aof_rewrite_min_size; /* bytes */
     int64_t log_size_max;              /* bytes; 0 is none */
     int64_t log_segment_size;          /* bytes */
+
+    /* What a primary does for its replicas */
+    int64_t repl_backlog_size;    /* bytes */
+    int64_t repl_backlog_ttl;     /* seconds; 0: for ever */
+    int64_t repl_absent_log_size; /* bytes */
+    int64_t repl_absent_log_seconds;
+    int64_t repl_timeout; /* seconds */
+    bool repl_disable_tcp_nodelay;
 };
 
 extern const struct option_table server_option_table;

@@ -6,6 +6,7 @@
 #include "io/clock.h"
 #include "io/files.h"
 #include "oplog/recovery.h"
+#include "server/replicator.h"
 #include "worker/gate.h"
 #include "worker/loading.h"
 
@@ -467,6 +468,8 @@ static int begin_saving(struct server *server, bool has_imported) {
     log_folder_close(persistence);
     struct beginning beginning = {.server = server, .log = plan.log};
     stop_visit(&server->node, attach_log, &beginning);
+    replicator_set_log(server->replicator,
+                       &(struct replicator_log){.log = plan.log, .folder = plan.log_folder});
     struct saving *saving = saving_new(&plan);
     atomic_store(&server->saving, saving);
     bool is_saved =
@@ -518,6 +521,7 @@ void persistence_stop(struct server *server) {
     join_check(persistence);
     struct saving *saving = atomic_exchange(&server->saving, NULL);
     server->node.log = NULL;
+    server->node.log_memory = NULL;
     if (saving != NULL) {
         int error = saving_free(saving);
         if (error != 0) {

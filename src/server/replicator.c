@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "io/clock.h"
 #include "io/signals.h"
+#include "server/primary_links.h"
 
 #include <errno.h>
 #include <sys/prctl.h>
@@ -57,6 +58,21 @@ void replicator_call(struct replicator *replicator, void (*run)(void *context), 
     pthread_cond_destroy(&call.changed);
 }
 
+struct log_change {
+    struct replicator *replicator;
+    const struct replicator_log *log;
+};
+
+static void change_log(void *context) {
+    const struct log_change *change = context;
+    primary_links_set_log(change->replicator->primary_links, change->log);
+}
+
+void replicator_set_log(struct replicator *replicator, const struct replicator_log *log) {
+    struct log_change change = {.replicator = replicator, .log = log};
+    replicator_call(replicator, change_log, &change);
+}
+
 /* ---- the thread ---- */
 
 /* What is due is looked at behind each iteration. */
@@ -70,11 +86,17 @@ static void *thread_main(void *context) {
     signals_block_all();
     loop_timer_start(replicator->loop, &replicator->timer, REPLICATOR_PERIOD_MS,
                      REPLICATOR_PERIOD_MS, timer_is_due, replicator);
+    bool has_more = false;
     while (!replicator->is_stopping) {
-        loop_run(replicator->loop, LOOP_WAIT_FOREVER);
+        loop_run(replicator->loop, has_more ? 0 : LOOP_WAIT_FOREVER);
         replicator->now_ms = clock_monotonic_us() / 1000;
         run_posts(replicator);
+        /* What is appended from here on is told, even if the step does not see it. */
+        atomic_store(&replicator->server->node.log_is_awaited, true);
+        has_more = primary_links_step(replicator->primary_links);
     }
+    primary_links_free(replicator->primary_links);
+    replicator->primary_links = NULL;
     loop_timer_stop(replicator->loop, &replicator->timer);
     return NULL;
 }
@@ -92,8 +114,10 @@ struct replicator *replicator_new(struct server *server) {
         memory_free(replicator);
         return NULL;
     }
+    replicator->primary_links = primary_links_new(replicator);
     int error = pthread_create(&replicator->thread, NULL, thread_main, replicator);
     if (error != 0) {
+        primary_links_free(replicator->primary_links);
         loop_free(replicator->loop);
         memory_free(replicator);
         errno = error;

@@ -19,13 +19,23 @@
 /* How often what depends on time is looked at, while there are links. */
 #define REPLICATOR_PERIOD_MS 50
 
+struct primary_links;
+
+/* The log that links read. */
+struct replicator_log {
+    struct oplog *log; /* NULL: none is on */
+    const struct disk *folder;
+    bool is_memory;
+};
+
 struct replicator {
     struct mailbox mailbox;
     struct server *server;
     struct loop *loop;
     pthread_t thread;
     struct loop_timer timer;
-    int64_t now_ms; /* monotonic, of this iteration */
+    int64_t now_ms;                      /* monotonic, of this iteration */
+    struct primary_links *primary_links; /* NULL: the thread has ended */
     bool is_stopping;
 };
 
@@ -42,6 +52,10 @@ void replicator_free(struct replicator *replicator);
 
 /* Runs post->run on the thread. Any thread, until replicator_end(). */
 void replicator_post(struct replicator *replicator, struct replicator_post *post);
+
+/* The log that is on from now on; what was on before is not used any more when this returns. As
+ * replicator_call(). */
+void replicator_set_log(struct replicator *replicator, const struct replicator_log *log);
 
 /* Runs the function on the thread, and waits for its end. Not on workers, nor on that thread. */
 void replicator_call(struct replicator *replicator, void (*run)(void *context), void *context);

@@ -59,7 +59,8 @@ void saving_remove_unfinished(const struct disk *folder) {
 
 /* A snapshot, with a log of its own if there is none. */
 static bool take_snapshot(struct saving *saving, bool keeps_log, struct buffer *report) {
-    if (saving->log == NULL && !saving_log_open_temporary(saving, report)) {
+    bool needs_log = saving->log == NULL || (keeps_log && saving->log_kind == SAVING_LOG_MEMORY);
+    if (needs_log && !saving_log_begin(saving, SAVING_LOG_OF_SNAPSHOT, NULL, report)) {
         return false;
     }
     struct disk folder;
@@ -72,25 +73,24 @@ static bool take_snapshot(struct saving *saving, bool keeps_log, struct buffer *
         buffer_format(report, "%s%s", report->length == 0 ? "" : ": ", strerror(-error));
     }
     bool is_done = error == 0;
-    if (is_done && saving->is_log_temporary && keeps_log) {
+    if (is_done && saving->log_kind == SAVING_LOG_OF_SNAPSHOT && keeps_log) {
         is_done = saving_log_keep(saving, report);
     }
-    if (saving->is_log_temporary) {
-        saving_log_remove_temporary(saving);
+    if (saving->log_kind == SAVING_LOG_OF_SNAPSHOT) {
+        saving_log_end(saving);
     }
     return is_done;
 }
 
 static bool switch_log_off(struct saving *saving, struct buffer *report) {
-    if (saving->log == NULL) {
+    if (saving->log_kind != SAVING_LOG_KEPT) {
         return true;
     }
     /* What the log holds is in the snapshot before it goes. */
     if (!take_snapshot(saving, false, report)) {
         return false;
     }
-    stop_visit(&saving->server->node, saving_log_detach, saving);
-    int error = saving_log_close(saving);
+    int error = saving_log_end(saving);
     if (error != 0) {
         log_warning("The log was not whole on disk when it was switched off: %s", strerror(-error));
     }
@@ -98,7 +98,7 @@ static bool switch_log_off(struct saving *saving, struct buffer *report) {
 }
 
 static bool switch_log_on(struct saving *saving, struct buffer *report) {
-    return saving->log != NULL || take_snapshot(saving, true, report);
+    return saving->log_kind == SAVING_LOG_KEPT || take_snapshot(saving, true, report);
 }
 
 static bool run_job(struct saving *saving, enum saving_job job, struct buffer *report) {
@@ -186,17 +186,37 @@ static void wake_workers(const struct node *node) {
     }
 }
 
+/* With the mutex, which is let go meanwhile. False: there was nothing to do. */
+static bool serve_replicas(struct saving *saving) {
+    bool is_wanted = saving->is_log_wanted;
+    bool is_served = saving->log_kind == SAVING_LOG_MEMORY
+                         ? is_wanted
+                         : saving->log_kind != SAVING_LOG_NONE || !is_wanted;
+    if (is_served && !saving->trim_is_due) {
+        return false;
+    }
+    saving->trim_is_due = false;
+    pthread_mutex_unlock(&saving->mutex);
+    saving_log_serve(saving, is_wanted);
+    pthread_mutex_lock(&saving->mutex);
+    return true;
+}
+
 static void *thread_main(void *context) {
     struct saving *saving = context;
     prctl(PR_SET_NAME, "saving");
     signals_block_all();
     pthread_mutex_lock(&saving->mutex);
     for (;;) {
-        while (saving->queued == 0 && !saving->is_stopping) {
-            pthread_cond_wait(&saving->changed, &saving->mutex);
+        bool has_served = !saving->is_stopping && serve_replicas(saving);
+        if (saving->queued == 0 && saving->is_stopping) {
+            break;
         }
         if (saving->queued == 0) {
-            break;
+            if (!has_served) {
+                pthread_cond_wait(&saving->changed, &saving->mutex);
+            }
+            continue;
         }
         enum saving_job job = saving->queue[0];
         saving->queued--;
@@ -236,6 +256,24 @@ uint64_t saving_request(struct saving *saving, enum saving_job job) {
     uint64_t number = saving->begun + at + 1;
     pthread_mutex_unlock(&saving->mutex);
     return number;
+}
+
+void saving_want_log(struct saving *saving, bool is_wanted) {
+    pthread_mutex_lock(&saving->mutex);
+    if (saving->is_log_wanted != is_wanted) {
+        saving->is_log_wanted = is_wanted;
+        pthread_cond_broadcast(&saving->changed);
+    }
+    pthread_mutex_unlock(&saving->mutex);
+}
+
+void saving_want_trim(struct saving *saving) {
+    pthread_mutex_lock(&saving->mutex);
+    if (!saving->trim_is_due) {
+        saving->trim_is_due = true;
+        pthread_cond_broadcast(&saving->changed);
+    }
+    pthread_mutex_unlock(&saving->mutex);
 }
 
 bool saving_is_done(struct saving *saving, uint64_t number, bool *has_failed) {
@@ -420,6 +458,8 @@ struct saving *saving_new(const struct saving_plan *plan) {
     saving->server = plan->server;
     saving->log = plan->log;
     saving->log_folder = plan->log_folder;
+    saving->log_kind = plan->log == NULL ? SAVING_LOG_NONE : SAVING_LOG_KEPT;
+    saving->kept_from = plan->base_end;
     saving->history = plan->history;
     saving->end = plan->end;
     saving->base_bytes = plan->base_bytes;

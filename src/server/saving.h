@@ -4,9 +4,12 @@
  *   begin (under a stop) -> workers cut, this thread writes the chunks -> the log's tail -> end,
  *   sync, rename -> the log's old segments go
  *
- * A snapshot needs a log while it is taken: when appendonly is off, one of its own in
+ * A snapshot needs a log while it is taken: when there is none, one of its own in
  * SAVING_LOG_TEMPORARY, which is removed behind it. Switching appendonly on is the same with the
  * log kept: it becomes SAVING_LOG once the snapshot that it goes on from is durable.
+ *
+ * Replicas need a log, too: without appendonly one in memory, for as long as they want it. The
+ * replicator is told of each log before it is closed and once it is open.
  *
  * Thread: the functions may be called by any, but for saving_new() and saving_free(), the main
  * thread's.
@@ -67,6 +70,10 @@ enum saving_job saving_running_job(struct saving *saving);
 int64_t saving_last_saved_s(struct saving *saving); /* NULL: 0 */
 /* Waits for its end; true if it went well. Not on workers. */
 bool saving_wait(struct saving *saving, uint64_t number);
+/* Replicas want a log, or do not any more. Any thread, does not wait. */
+void saving_want_log(struct saving *saving, bool is_wanted);
+/* The log may be trimmed further. Any thread, does not wait. */
+void saving_want_trim(struct saving *saving);
 /* Begins what save rules, the log's growth and its maximum ask for. By worker 0, each
  * HOUSEKEEPING_PERIOD_MS. */
 void saving_cron(struct saving *saving);

@@ -3,27 +3,19 @@
 #include "base/logger.h"
 #include "base/memory.h"
 #include "io/files.h"
+#include "io/memory_disk.h"
+#include "oplog/retention.h"
+#include "server/replicator.h"
 #include "worker/gate.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
-void saving_log_attach(struct saving *saving, struct oplog *log, bool gates) {
-    struct node *node = &saving->server->node;
-    for (uint32_t i = 0; i < node->worker_count; i++) {
-        if (node->log != NULL) {
-            gate_append(node->workers[i]);
-        }
-    }
-    node->log = log;
-    node->log_gates = gates;
-    for (uint32_t i = 0; i < node->worker_count; i++) {
-        node->workers[i]->appended = 0;
-        gate_configure(node->workers[i]);
-        loop_wake(node->workers[i]->loop);
-    }
-}
+/* Of a log in memory: so many to the backlog, of sizes between these. */
+#define SAVING_MEMORY_SEGMENTS 4
+#define SAVING_MEMORY_SEGMENT_MIN ((uint64_t)256 * 1024)
+#define SAVING_MEMORY_SEGMENT_MAX ((uint64_t)16 * 1024 * 1024)
 
 struct removal {
     const struct disk *folder;
@@ -48,64 +40,247 @@ static void folder_remove(const char *path) {
     rmdir(path);
 }
 
-static void folder_close(struct saving *saving) {
-    disk_close(saving->log_folder);
-    memory_free(saving->log_folder);
-    saving->log_folder = NULL;
-}
+/* ---- a log's folder ---- */
 
-bool saving_log_open_temporary(struct saving *saving, struct buffer *report) {
+static struct disk *folder_open(enum saving_log_kind kind, struct buffer *report) {
+    struct disk *folder = memory_alloc_zeroed(sizeof(*folder));
+    if (kind == SAVING_LOG_MEMORY) {
+        memory_disk_open(folder);
+        return folder;
+    }
     folder_remove(SAVING_LOG_TEMPORARY);
-    saving->log_folder = memory_alloc_zeroed(sizeof(struct disk));
-    int error = disk_open(saving->log_folder, SAVING_LOG_TEMPORARY);
+    int error = disk_open(folder, SAVING_LOG_TEMPORARY);
     if (error != 0) {
-        memory_free(saving->log_folder);
+        memory_free(folder);
         buffer_format(report, "cannot make the folder " SAVING_LOG_TEMPORARY ": %s",
                       strerror(-error));
-        return false;
+        return NULL;
     }
-    struct oplog_plan plan = {
-        .disk = saving->log_folder,
+    return folder;
+}
+
+static void folder_close(struct disk *folder, enum saving_log_kind kind) {
+    if (kind == SAVING_LOG_MEMORY) {
+        memory_disk_close(folder);
+    } else {
+        disk_close(folder);
+    }
+    memory_free(folder);
+    if (kind == SAVING_LOG_OF_SNAPSHOT) {
+        folder_remove(SAVING_LOG_TEMPORARY);
+    }
+}
+
+/* ---- on and off ---- */
+
+/* From one log to another, or none. */
+struct log_switch {
+    struct saving *saving;
+    struct disk *folder; /* of the new one */
+    enum saving_log_kind kind;
+    struct oplog *old;
+    struct disk *old_folder;
+    enum saving_log_kind old_kind;
+    int error;
+};
+
+/* A log in memory keeps few bytes, and lets go of whole segments. */
+static uint64_t segment_bytes(const struct saving *saving, enum saving_log_kind kind) {
+    const struct server_options *options = saving_options(saving);
+    if (kind != SAVING_LOG_MEMORY) {
+        return (uint64_t)options->log_segment_size;
+    }
+    uint64_t bytes = (uint64_t)options->repl_backlog_size / SAVING_MEMORY_SEGMENTS;
+    bytes = bytes > SAVING_MEMORY_SEGMENT_MIN ? bytes : SAVING_MEMORY_SEGMENT_MIN;
+    return bytes < SAVING_MEMORY_SEGMENT_MAX ? bytes : SAVING_MEMORY_SEGMENT_MAX;
+}
+
+/* Where no log was on, changes may have been lost to it: its history has no parent. */
+static struct oplog *open_next(const struct log_switch *change, struct history_origin *origin,
+                               int *error) {
+    const struct saving *saving = change->saving;
+    bool goes_on = change->old != NULL;
+    *origin = (struct history_origin){
         .history = history_fork(&saving->history),
-        .parent = saving->history,
-        .begin = saving->end,
+        .parent = goes_on ? saving->history : (struct history){0},
+        .begin = goes_on ? oplog_end_position(change->old) : saving->end,
+    };
+    struct oplog_plan plan = {
+        .disk = change->folder,
+        .history = origin->history,
+        .parent = origin->parent,
+        .begin = origin->begin,
         .sync = OPLOG_SYNC_NO,
-        .segment_bytes = (uint64_t)saving_options(saving)->log_segment_size,
+        .segment_bytes = segment_bytes(saving, change->kind),
         .progress = gate_progress,
         .context = &saving->server->node,
     };
     memcpy(plan.node_id, saving->node_id, sizeof(plan.node_id));
-    saving->log = oplog_open(&plan, &error);
-    if (saving->log == NULL) {
-        buffer_format(report, "cannot open a log in " SAVING_LOG_TEMPORARY ": %s",
-                      strerror(-error));
-        folder_close(saving);
-        folder_remove(SAVING_LOG_TEMPORARY);
-        return false;
+    return oplog_open(&plan, error);
+}
+
+/* Under a stop. Positions go on where a log follows a log: what is known of slots stays. */
+static void attach(const struct log_switch *change, struct oplog *log) {
+    struct node *node = &change->saving->server->node;
+    bool goes_on = change->old != NULL && log != NULL;
+    node->log = log;
+    node->log_memory = change->kind == SAVING_LOG_MEMORY ? change->folder : NULL;
+    node->log_gates = false;
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        if (!goes_on) {
+            node->workers[i]->appended = 0;
+            gate_configure(node->workers[i]);
+        }
+        loop_wake(node->workers[i]->loop);
     }
-    saving->is_log_temporary = true;
-    saving->history = plan.history;
-    return true;
 }
 
-void saving_log_detach(void *context) {
-    saving_log_attach(context, NULL, false);
+/* Under a stop. */
+static void switch_log(void *context) {
+    struct log_switch *change = context;
+    struct saving *saving = change->saving;
+    struct node *node = &saving->server->node;
+    for (uint32_t i = 0; node->log != NULL && i < node->worker_count; i++) {
+        gate_append(node->workers[i]);
+    }
+    struct oplog *next = NULL;
+    if (change->kind != SAVING_LOG_NONE) {
+        struct history_origin origin;
+        next = open_next(change, &origin, &change->error);
+        if (next == NULL) {
+            return;
+        }
+        saving->history = origin.history;
+        if (change->old != NULL) {
+            replication_lineage_turn(&saving->server->replication, &origin.history, origin.begin);
+        } else {
+            replication_lineage_begin(&saving->server->replication, &origin.history, origin.begin);
+        }
+    }
+    attach(change, next);
+    saving->log = next;
+    saving->log_folder = change->folder;
+    saving->log_kind = change->kind;
 }
 
-int saving_log_close(struct saving *saving) {
-    saving->end = oplog_end_position(saving->log);
-    int error = oplog_close(saving->log);
-    saving->log = NULL;
-    folder_close(saving);
+/* No image is being taken meanwhile: its positions are the log's. */
+static void switch_in_turn(struct log_switch *change) {
+    struct node *node = &change->saving->server->node;
+    cutting_turn_take(&node->cutting_turn);
+    stop_visit(node, switch_log, change);
+    cutting_turn_give(&node->cutting_turn);
+}
+
+static void tell_replicator(const struct saving *saving) {
+    replicator_set_log(saving->server->replicator,
+                       &(struct replicator_log){
+                           .log = saving->log,
+                           .folder = saving->log_folder,
+                           .is_memory = saving->log_kind == SAVING_LOG_MEMORY,
+                       });
+}
+
+/* Nobody uses the old log any more. */
+static int close_old(const struct log_switch *change) {
+    change->saving->end = oplog_end_position(change->old);
+    int error = oplog_close(change->old);
+    folder_close(change->old_folder, change->old_kind);
     return error;
 }
 
-void saving_log_remove_temporary(struct saving *saving) {
-    stop_visit(&saving->server->node, saving_log_detach, saving);
-    saving_log_close(saving);
-    folder_remove(SAVING_LOG_TEMPORARY);
-    saving->is_log_temporary = false;
+static struct log_switch switch_of(struct saving *saving, enum saving_log_kind kind) {
+    return (struct log_switch){
+        .saving = saving,
+        .kind = kind,
+        .old = saving->log,
+        .old_folder = saving->log_folder,
+        .old_kind = saving->log_kind,
+    };
 }
+
+bool saving_log_begin(struct saving *saving, enum saving_log_kind kind, int *closing,
+                      struct buffer *report) {
+    struct log_switch change = switch_of(saving, kind);
+    change.folder = folder_open(kind, report);
+    if (change.folder == NULL) {
+        return false;
+    }
+    switch_in_turn(&change);
+    if (change.error != 0) {
+        buffer_format(report, "cannot open a log%s: %s",
+                      kind == SAVING_LOG_MEMORY ? "" : " in " SAVING_LOG_TEMPORARY,
+                      strerror(-change.error));
+        folder_close(change.folder, kind);
+        return false;
+    }
+    tell_replicator(saving);
+    int error = change.old == NULL ? 0 : close_old(&change);
+    if (closing != NULL) {
+        *closing = error;
+    }
+    return true;
+}
+
+static bool is_wanted(struct saving *saving) {
+    pthread_mutex_lock(&saving->mutex);
+    bool is_wanted = saving->is_log_wanted && !saving->is_stopping;
+    pthread_mutex_unlock(&saving->mutex);
+    return is_wanted;
+}
+
+int saving_log_end(struct saving *saving) {
+    struct buffer report = BUFFER_EMPTY;
+    int error = 0;
+    if (saving->log_kind != SAVING_LOG_MEMORY && is_wanted(saving) &&
+        saving_log_begin(saving, SAVING_LOG_MEMORY, &error, &report)) {
+        return error;
+    }
+    buffer_free(&report);
+    struct log_switch change = switch_of(saving, SAVING_LOG_NONE);
+    switch_in_turn(&change);
+    tell_replicator(saving);
+    return close_old(&change);
+}
+
+int saving_log_close(struct saving *saving) {
+    struct log_switch change = switch_of(saving, SAVING_LOG_NONE);
+    saving->log = NULL;
+    return close_old(&change);
+}
+
+/* ---- for replicas ---- */
+
+void saving_log_trim(struct saving *saving) {
+    if (saving->log_kind != SAVING_LOG_KEPT && saving->log_kind != SAVING_LOG_MEMORY) {
+        return;
+    }
+    bool is_memory = saving->log_kind == SAVING_LOG_MEMORY;
+    struct retention retention = {
+        .end = oplog_end_position(saving->log),
+        .snapshot = is_memory ? RETENTION_NOBODY : saving->kept_from,
+    };
+    struct oplog_segment *segments = oplog_segments(saving->log, &retention.segments_count);
+    retention.segments = segments;
+    uint64_t position = replication_trim(&saving->server->replication, &retention, is_memory);
+    memory_free(segments);
+    oplog_trim(saving->log, position);
+}
+
+void saving_log_serve(struct saving *saving, bool is_wanted) {
+    struct buffer report = BUFFER_EMPTY;
+    if (is_wanted && saving->log_kind == SAVING_LOG_NONE) {
+        if (!saving_log_begin(saving, SAVING_LOG_MEMORY, NULL, &report)) {
+            log_warning("No log for replicas: %.*s", (int)report.length, report.bytes);
+        }
+    } else if (!is_wanted && saving->log_kind == SAVING_LOG_MEMORY) {
+        saving_log_end(saving);
+    } else {
+        saving_log_trim(saving);
+    }
+    buffer_free(&report);
+}
+
+/* ---- the log that is kept ---- */
 
 /* CONFIG SET appendfsync changes a log that gates. */
 static void let_log_gate(void *context) {
@@ -163,7 +338,8 @@ bool saving_log_keep(struct saving *saving, struct buffer *report) {
         buffer_format(report, "cannot rename " SAVING_LOG_TEMPORARY ": %s", strerror(errno));
         return false;
     }
-    saving->is_log_temporary = false;
+    saving->log_kind = SAVING_LOG_KEPT;
+    saving->kept_from = saving->new_end;
     if (!names_sync(report)) {
         log_warning("Power loss may take the log that was just switched on with it.");
     }

@@ -14,6 +14,13 @@
 /* Jobs whose outcome is remembered. */
 #define SAVING_OUTCOMES 64
 
+enum saving_log_kind {
+    SAVING_LOG_NONE,
+    SAVING_LOG_KEPT,        /* appendonly: in SAVING_LOG */
+    SAVING_LOG_OF_SNAPSHOT, /* of a snapshot, in SAVING_LOG_TEMPORARY */
+    SAVING_LOG_MEMORY,      /* for replicas */
+};
+
 struct saving {
     struct server *server;
     pthread_t thread;
@@ -42,12 +49,15 @@ struct saving {
     uint64_t early_buckets;
     uint64_t writes_held;
     uint64_t keys_total;
+    bool is_log_wanted; /* replicas read it */
+    bool trim_is_due;
     atomic_bool gives_up; /* the snapshot under way is to end where it is */
 
     /* The thread's. */
-    struct oplog *log;       /* open for appendonly, or for the snapshot under way */
+    struct oplog *log;
     struct disk *log_folder; /* the log's, while it is open */
-    bool is_log_temporary;
+    enum saving_log_kind log_kind;
+    uint64_t kept_from; /* where the snapshot that a start finds goes on */
     uint64_t changes_at_begin;
     struct history history; /* where the log stands, or would go on from */
     uint64_t end;
@@ -74,18 +84,24 @@ uint64_t saving_changes(const struct node *node);
 
 /* ---- saving_log.c: false, and the report says why ---- */
 
-/* Opens a log in a fresh temporary folder; it is attached when a snapshot begins. */
-bool saving_log_open_temporary(struct saving *saving, struct buffer *report);
-void saving_log_remove_temporary(struct saving *saving);
+/* A new log, OF_SNAPSHOT or MEMORY, takes the place of the one that is on, if one is: in one stop,
+ * so that none misses a change of the other. The old one is closed; *closing, if it is not NULL, is
+ * what that answers. */
+bool saving_log_begin(struct saving *saving, enum saving_log_kind kind, int *closing,
+                      struct buffer *report);
+/* The log goes off; for replicas it goes on in memory. 0, or a negative errno: what was appended is
+ * not all on disk. */
+int saving_log_end(struct saving *saving);
 /* The temporary log becomes the log. */
 bool saving_log_keep(struct saving *saving, struct buffer *report);
 /* A log that is not gone on with is kept under another name, in place of an older such one. */
 bool saving_log_put_away(struct buffer *report);
-/* Has all workers append to this log, or to none. Under a stop. */
-void saving_log_attach(struct saving *saving, struct oplog *log, bool gates);
-void saving_log_detach(void *saving); /* for stop_visit() */
-/* 0, or a negative errno: what was appended is not all on disk. */
+/* Closes it when nobody appends any more. */
 int saving_log_close(struct saving *saving);
+/* Lets go of what nobody needs. */
+void saving_log_trim(struct saving *saving);
+/* What replicas ask for: a log, or none, and that it is trimmed. */
+void saving_log_serve(struct saving *saving, bool is_wanted);
 
 /* ---- saving_snapshot.c ---- */
 

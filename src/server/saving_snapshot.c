@@ -21,9 +21,6 @@ static uint64_t node_keys(const struct node *node) {
 static void begin_image(void *context) {
     struct saving *saving = context;
     struct node *node = &saving->server->node;
-    if (saving->is_log_temporary && node->log == NULL) {
-        saving_log_attach(saving, saving->log, false);
-    }
     for (uint32_t i = 0; i < node->worker_count; i++) {
         gate_append(node->workers[i]);
     }
@@ -66,6 +63,7 @@ static int write_images(struct saving *saving, struct snapshot_writer *writer) {
         image_chunk_free(chunk);
         cutting_stored(saving->cutting, bytes);
     }
+    cutting_turn_give(&saving->server->node.cutting_turn);
     buffer_free(&room);
     for (uint32_t slot = 0; error == 0 && slot < SLOTS; slot++) {
         const struct cutting_slot *done = &saving->cutting->slots[slot];
@@ -139,10 +137,13 @@ static int write_file(struct saving *saving, struct snapshot_writer *writer,
     error = snapshot_writer_finish(writer, &finish);
     bool is_for_start = strcmp(saving->name, saving->start_name) == 0 &&
                         strcmp(saving->dir, saving->start_dir) == 0;
-    if (error == 0 && !saving->is_log_temporary && is_for_start) {
-        /* A segment may go once the next one is durable. */
-        oplog_sync_wait(saving->log);
-        oplog_trim(saving->log, end);
+    if (error == 0 && is_for_start) {
+        saving->kept_from = end;
+        if (saving->log_kind == SAVING_LOG_KEPT) {
+            /* A segment may go once the next one is durable. */
+            oplog_sync_wait(saving->log);
+        }
+        saving_log_trim(saving);
     }
     return error;
 }
@@ -154,9 +155,11 @@ static void drop_images(struct saving *saving) {
         cutting_stored(saving->cutting, image_chunk_bytes(chunk));
         image_chunk_free(chunk);
     }
+    cutting_turn_give(&saving->server->node.cutting_turn);
 }
 
 int saving_write_snapshot(struct saving *saving, const struct disk *folder, struct buffer *report) {
+    cutting_turn_take(&saving->server->node.cutting_turn);
     stop_visit(&saving->server->node, begin_image, saving);
     int error = 0;
     struct snapshot_writer *writer = writer_new(saving, folder, report, &error);

@@ -10,6 +10,7 @@
 #include "server/replicator.h"
 #include "server/server_commands.h"
 #include "server/shutdown.h"
+#include "worker/cutting.h"
 #include "worker/listeners.h"
 #include "worker/quorum_gate.h"
 #include "worker/worker.h"
@@ -52,6 +53,10 @@ static void note_latency(struct node *node, const char *event, int64_t duration_
     latency_note(&node->server->latency, event, clock_wall_ms() / 1000, duration_ms);
 }
 
+static void log_grew(struct node *node) {
+    loop_wake(node->server->replicator->loop);
+}
+
 static void node_init(struct server *server) {
     struct node *node = &server->node;
     const struct options *options = server->options;
@@ -69,6 +74,8 @@ static void node_init(struct server *server) {
     node->cron = cron;
     node->latency_event = note_latency;
     node->protected_refusal = debug_refusal;
+    node->log_grew = log_grew;
+    cutting_turn_init(&node->cutting_turn);
     stop_init(&node->stop);
     quorum_init(&node->quorum, quorum_gate_progress, node);
     slow_log_init(&node->slow_log);
@@ -90,6 +97,7 @@ struct server *server_new(struct config *config, struct options *options,
     replication_init(&server->replication);
     node_init(server);
     option_changes_register(server);
+    replication_configure(server);
     return server;
 }
 
@@ -98,6 +106,7 @@ void server_free(struct server *server) {
     replication_destroy(&server->replication);
     slow_log_free(&server->node.slow_log);
     stop_destroy(&server->node.stop);
+    cutting_turn_destroy(&server->node.cutting_turn);
     keyspace_free(server->node.keyspace);
     command_table_free((struct command_table *)(uintptr_t)server->node.commands);
     memory_free(server);
@@ -264,10 +273,12 @@ static int start_replicator(struct server *server) {
     return 0;
 }
 
-static void end_replicator(struct server *server) {
-    replicator_end(server->replicator);
-    replicator_free(server->replicator);
-    server->replicator = NULL;
+/* Workers offer links until they end, and the log tells of its growth until it is closed. */
+static void free_replicator(struct server *server) {
+    if (server->replicator != NULL) {
+        replicator_free(server->replicator);
+        server->replicator = NULL;
+    }
 }
 
 /* What is in use before there is data. maxmemory counts it from the first command on. */
@@ -335,30 +346,33 @@ int server_start(struct server *server) {
     if (code != 0) {
         goto fail_after_persistence;
     }
-    code = start_workers(node);
+    code = start_replicator(server);
     if (code != 0) {
         goto fail_after_persistence;
     }
-    code = start_replicator(server);
+    code = start_workers(node);
     if (code != 0) {
-        goto fail_after_start;
+        goto fail_after_replicator;
     }
     code = load(server);
     if (code != 0) {
-        goto fail_after_replicator;
+        goto fail_after_start;
     }
     stop_visit(node, announce, server);
     readiness_notify(getenv("NOTIFY_SOCKET"),
                      READINESS_STATUS("Ready to accept connections") READINESS_READY);
     return 0;
 
-fail_after_replicator:
-    persistence_end_saving(server);
-    end_replicator(server);
 fail_after_start:
+    persistence_end_saving(server);
+    replicator_end(server->replicator);
     join_workers(node, node->worker_count);
+    goto fail_after_persistence;
+fail_after_replicator:
+    replicator_end(server->replicator);
 fail_after_persistence:
     persistence_stop(server);
+    free_replicator(server);
     process_remove_pid_file(options);
     forget_unix_socket(server);
 fail_after_workers:
@@ -419,9 +433,10 @@ int server_stop(struct server *server) {
     struct node *node = &server->node;
     readiness_notify(getenv("NOTIFY_SOCKET"), READINESS_STOPPING);
     persistence_end_saving(server);
-    end_replicator(server);
+    replicator_end(server->replicator);
     join_workers(node, node->worker_count);
     persistence_stop(server);
+    free_replicator(server);
     process_remove_pid_file(&server->options->server);
     forget_unix_socket(server);
     free_workers(node, node->worker_count);

@@ -43,8 +43,8 @@ struct server {
     struct persistence *persistence; /* the main thread's */
     _Atomic(struct saving *) saving; /* NULL until all is loaded */
     struct replication replication;
-    struct replicator *replicator; /* while the workers run */
-    uint64_t loaded_keys;          /* from the snapshot's images */
+    struct replicator *replicator;
+    uint64_t loaded_keys; /* from the snapshot's images */
     /* SHUTDOWN: see shutdown.h. */
     atomic_bool is_shutting_down;
     atomic_int shutdown_flags; /* enum shutdown_flag */

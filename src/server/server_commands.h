@@ -8,14 +8,15 @@
 #include "server/server.h"
 #include "worker/session.h"
 
-extern const struct command config_commands[];  /* CONFIG */
-extern const struct command command_commands[]; /* COMMAND */
-extern const struct command info_commands[];    /* INFO */
-extern const struct command memory_commands[];  /* MEMORY */
-extern const struct command latency_commands[]; /* LATENCY */
-extern const struct command admin_commands[];   /* TIME, LOLWUT, SHUTDOWN, MODULE ... */
-extern const struct command saving_commands[];  /* SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE */
-extern const struct command debug_commands[];   /* DEBUG */
+extern const struct command config_commands[];   /* CONFIG */
+extern const struct command command_commands[];  /* COMMAND */
+extern const struct command info_commands[];     /* INFO */
+extern const struct command memory_commands[];   /* MEMORY */
+extern const struct command latency_commands[];  /* LATENCY */
+extern const struct command admin_commands[];    /* TIME, LOLWUT, SHUTDOWN, MODULE ... */
+extern const struct command saving_commands[];   /* SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE */
+extern const struct command replconf_commands[]; /* REPLCONF */
+extern const struct command debug_commands[];    /* DEBUG */
 
 /* For node.protected_refusal: whether enable-debug-command lets this connection use DEBUG. */
 const char *debug_refusal(const struct node *node, const struct connection *connection,

@@ -51,6 +51,8 @@ struct cut {
     uint32_t table_next;
     struct list values;
     uint64_t early_buckets;
+    size_t bytes; /* by steps so far */
+    bool ends_at_slot;
     struct cut_work *work;
 };
 
@@ -384,22 +386,41 @@ static bool slot_step(struct cut *cut) {
     return false;
 }
 
+/* Passes over slots that are not wanted. False: there are no more, or it has been enough. */
+static bool slot_find(struct cut *cut, size_t bytes) {
+    const uint32_t end = cut->plan.slot_first + cut->plan.slot_count;
+    if (cut->plan.bytes_max != 0 && bytes >= cut->plan.bytes_max) {
+        cut->slot = end;
+    }
+    while (cut->slot < end && cut->plan.slots != NULL &&
+           !slot_set_has(cut->plan.slots, (uint16_t)cut->slot)) {
+        cut->slot++;
+    }
+    return cut->slot < end;
+}
+
 bool cut_step(struct cut *cut, struct cut_work *work) {
     struct store *store = cut->plan.store;
     const uint32_t slot_end_number = cut->plan.slot_first + cut->plan.slot_count;
+    const size_t bytes_begin = work->bytes;
     const size_t bytes_max = work->bytes + cut->plan.step_bytes;
     const uint32_t buckets_max = work->buckets + CUT_STEP_BUCKETS;
     cut->work = work;
     store->open_cut = NULL;
-    while (cut->slot < slot_end_number && work->bytes < bytes_max && work->buckets < buckets_max) {
+    while (work->bytes < bytes_max && work->buckets < buckets_max &&
+           (cut->is_inside || slot_find(cut, cut->bytes + work->bytes - bytes_begin))) {
         if (!cut->is_inside) {
             slot_begin(cut);
             work->buckets++;
         }
         if (slot_step(cut)) {
             slot_end(cut);
+            if (cut->ends_at_slot) {
+                break;
+            }
         }
     }
+    cut->bytes += work->bytes - bytes_begin;
     cut->work = NULL;
     if (cut->is_inside) {
         store->open_cut = cut;
@@ -413,6 +434,10 @@ bool cut_step(struct cut *cut, struct cut_work *work) {
 
 void cut_set_step(struct cut *cut, size_t bytes) {
     cut->plan.step_bytes = bytes;
+}
+
+void cut_set_end(struct cut *cut, bool is_slot_end) {
+    cut->ends_at_slot = is_slot_end;
 }
 
 void cut_free(struct cut *cut) {

@@ -24,6 +24,7 @@
 #define TARN_STORE_CUT_H
 
 #include "store/image.h"
+#include "store/slot_set.h"
 
 /* A step ends once it has serialised so many bytes or looked at so many buckets; what it overshoots
  * by is one bucket without its large values. */
@@ -54,6 +55,10 @@ struct cut_plan {
     struct cut_target target;
     uint32_t slot_first; /* of the store's */
     uint32_t slot_count;
+    const struct slot_set *slots; /* only these of them; NULL: all. Outlives the cut */
+    /* Ends behind the slot with which it has so many bytes, as if there were no more; 0: no
+     * limit. */
+    size_t bytes_max;
     size_t step_bytes; /* CUT_STEP_BYTES, less in tests; cut_set_step() changes it */
     bool has_access;   /* keep access data: maxmemory-policy looks at them */
 };
@@ -72,6 +77,9 @@ bool cut_step(struct cut *cut, struct cut_work *work);
 
 /* How many bytes the next steps may serialise. */
 void cut_set_step(struct cut *cut, size_t bytes);
+
+/* Whether the next steps end where a slot does, at the latest. */
+void cut_set_end(struct cut *cut, bool is_slot_end);
 
 /* The slot that is half done, if there is one. */
 bool cut_is_inside(const struct cut *cut, uint16_t *slot);

@@ -55,7 +55,13 @@ void connection_free(struct connection *connection) {
     list_remove(&connection->run_link);
     list_remove(&connection->write_link);
     loop_watch_stop(home->loop, &connection->watch);
-    network_close(connection->fd);
+    if (connection->fd >= 0) {
+        network_close(connection->fd);
+    }
+    if (connection->detachment != NULL) {
+        connection->detachment->take(connection->detachment, -1);
+    }
+    memory_free(connection->replica_words);
     connection_input_free(connection);
     reply_free(&connection->reply);
     reply_free(&connection->deferred);
@@ -78,6 +84,12 @@ void connection_close(struct connection *connection) {
     list_push_back(&home->closing, &connection->link);
     home->connections_count--;
     atomic_fetch_sub(&home->node->clients, 1);
+}
+
+void connection_detach(struct connection *connection, struct detachment *detachment) {
+    ASSERT(connection->detachment == NULL);
+    connection->detachment = detachment;
+    connection->flags |= CONNECTION_CLOSE_AFTER_REPLY;
 }
 
 /* ---- the watch ---- */

@@ -107,6 +107,19 @@ enum connection_flag {
     CONNECTION_READONLY = 1 << 25,      /* it reads from replicas of a cluster, too */
 };
 
+/* Takes the socket of a connection that is no client any more. */
+struct detachment {
+    /* Frees the detachment. The socket is the taker's from here on; -1: the connection has ended
+     * before. On the connection's home. */
+    void (*take)(struct detachment *detachment, int fd);
+};
+
+/* What a replica says of itself before its link begins: REPLCONF. */
+struct replica_words {
+    char address[NETWORK_ADDRESS_BYTES]; /* "": the peer's */
+    uint16_t port;                       /* 0: not told */
+};
+
 struct connection {
     /* What travels: the first cache lines, which a worker that runs its requests touches. */
     struct mailbox_node mail; /* for travelling */
@@ -160,6 +173,8 @@ struct connection {
     int64_t soft_limit_since_ms; /* output above the soft limit since; 0: it is not */
 
     /* Session. */
+    struct detachment *detachment;       /* who takes the socket once the output is out, or NULL */
+    struct replica_words *replica_words; /* or NULL */
     struct list monitor_link;
     char *peer;         /* address of the other side, as CLIENT LIST writes it */
     char *own;          /* and of this side */
@@ -178,6 +193,10 @@ struct connection *connection_new(struct worker *home, int fd, bool is_unix);
 void connection_free(struct connection *connection);
 /* Closes as soon as it is at home and the stages of the tick are over. Home's thread. */
 void connection_close(struct connection *connection);
+
+/* Reads and runs nothing any more, and gives its socket away once its output so far has been
+ * written. At home, by a command that writes its reply before or after. */
+void connection_detach(struct connection *connection, struct detachment *detachment);
 
 /* Gives back what its input holds; for connection_free(). */
 void connection_input_free(struct connection *connection);

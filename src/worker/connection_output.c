@@ -83,6 +83,15 @@ static void output_sent(struct connection *connection, size_t sent) {
     }
 }
 
+static void give_away(struct connection *connection) {
+    struct detachment *detachment = connection->detachment;
+    int fd = connection->fd;
+    loop_watch_stop(connection->home->loop, &connection->watch);
+    connection->detachment = NULL;
+    connection->fd = -1;
+    detachment->take(detachment, fd);
+}
+
 static void output_finished(struct connection *connection) {
     reply_clear(&connection->reply);
     connection->sent_bytes = 0;
@@ -96,6 +105,9 @@ static void output_finished(struct connection *connection) {
     }
     connection->soft_limit_since_ms = 0;
     if ((connection->flags & CONNECTION_CLOSE_AFTER_REPLY) != 0) {
+        if (connection->detachment != NULL && !connection->closes) {
+            give_away(connection);
+        }
         connection_close(connection);
     }
 }

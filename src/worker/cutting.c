@@ -12,35 +12,50 @@ static uint64_t position_of(void *context) {
                                     : oplog_end_position(worker->node->log);
 }
 
-static void chunk_is_full(void *context, struct image_chunk *chunk) {
-    const struct worker *worker = context;
-    struct cutting *cutting = worker->node->cutting;
-    size_t bytes = image_chunk_bytes(chunk);
-    pthread_mutex_lock(&cutting->mutex);
-    atomic_fetch_add(&cutting->queued, bytes);
-    list_push_back(&cutting->chunks, &chunk->link);
+/* With the mutex: until it is let go, nobody frees what was told of. */
+static void tell(struct cutting *cutting) {
     if (cutting->is_waiting) {
         pthread_cond_signal(&cutting->changed);
     }
+    if (cutting->plan.ready != NULL) {
+        cutting->plan.ready(cutting->plan.context);
+    }
+}
+
+static void chunk_is_full(void *context, struct image_chunk *chunk) {
+    const struct worker *worker = context;
+    struct cutting *cutting = worker->cutting;
+    size_t bytes = image_chunk_bytes(chunk);
+    pthread_mutex_lock(&cutting->mutex);
+    atomic_fetch_add(&cutting->queued, bytes);
+    atomic_fetch_add_explicit(&cutting->node->cutting_bytes, bytes, memory_order_relaxed);
+    list_push_back(&cutting->chunks, &chunk->link);
+    tell(cutting);
     pthread_mutex_unlock(&cutting->mutex);
 }
 
 static void slot_is_done(void *context, uint16_t slot, uint64_t position, uint64_t keys) {
     const struct worker *worker = context;
-    struct cutting *cutting = worker->node->cutting;
-    cutting->slots[slot] = (struct cutting_slot){.position = position, .keys = keys};
+    struct cutting *cutting = worker->cutting;
+    cutting->slots[slot] =
+        (struct cutting_slot){.position = position, .keys = keys, .is_done = true};
     atomic_fetch_add_explicit(&cutting->keys_done, keys, memory_order_relaxed);
 }
 
+static void part_is_done(struct cutting *cutting) {
+    pthread_mutex_lock(&cutting->mutex);
+    cutting->working--;
+    tell(cutting);
+    pthread_mutex_unlock(&cutting->mutex);
+}
+
 static void end_part(struct worker *worker) {
-    struct cutting *cutting = worker->node->cutting;
+    struct cutting *cutting = worker->cutting;
     atomic_fetch_add(&cutting->early_buckets, cut_early_buckets(worker->cut));
     cut_free(worker->cut);
     worker->cut = NULL;
-    pthread_mutex_lock(&cutting->mutex);
-    cutting->working--;
-    pthread_cond_signal(&cutting->changed);
-    pthread_mutex_unlock(&cutting->mutex);
+    worker->cutting = NULL;
+    part_is_done(cutting);
 }
 
 static size_t step_bytes(struct worker *worker) {
@@ -60,17 +75,20 @@ void cutting_step(struct worker *worker) {
     if (LIKELY(worker->cut == NULL)) {
         return;
     }
-    struct cutting *cutting = worker->node->cutting;
+    struct cutting *cutting = worker->cutting;
     if (atomic_load_explicit(&cutting->is_given_up, memory_order_relaxed)) {
         end_part(worker);
         return;
     }
+    uint16_t inside;
+    size_t queued_max =
+        cut_is_inside(worker->cut, &inside) ? CUTTING_HOLD_BYTES : CUTTING_QUEUE_BYTES_MAX;
     worker->cut_waits = false;
-    if (atomic_load(&cutting->queued) >= CUTTING_QUEUE_BYTES_MAX) {
+    if (atomic_load(&cutting->queued) >= queued_max) {
         worker->cut_waits = true;
         atomic_store(&worker->awaits_room, true);
         /* Room may have come in between. */
-        if (atomic_load(&cutting->queued) >= CUTTING_QUEUE_BYTES_MAX) {
+        if (atomic_load(&cutting->queued) >= queued_max) {
             return;
         }
         worker->cut_waits = false;
@@ -79,6 +97,7 @@ void cutting_step(struct worker *worker) {
     gate_append(worker);
     struct cut_work work = {0};
     cut_set_step(worker->cut, step_bytes(worker));
+    cut_set_end(worker->cut, atomic_load(&cutting->queued) >= CUTTING_QUEUE_BYTES_MAX);
     bool is_done = cut_step(worker->cut, &work);
     worker->work.buckets += work.buckets;
     worker->work.cut_bytes += work.bytes;
@@ -88,7 +107,7 @@ void cutting_step(struct worker *worker) {
 }
 
 bool cutting_holds(struct worker *worker, uint32_t slot) {
-    struct cutting *cutting = worker->node->cutting;
+    struct cutting *cutting = worker->cutting;
     uint16_t inside;
     if (atomic_load_explicit(&cutting->queued, memory_order_relaxed) < CUTTING_HOLD_BYTES ||
         !cut_is_inside(worker->cut, &inside) || (slot != SLOTS && slot != inside)) {
@@ -101,30 +120,115 @@ bool cutting_holds(struct worker *worker, uint32_t slot) {
 
 /* ---- the other side ---- */
 
-struct cutting *cutting_begin(struct node *node, bool has_access) {
-    ASSERT(node->log != NULL && node->cutting == NULL);
+void cutting_turn_init(struct cutting_turn *turn) {
+    int failed = pthread_mutex_init(&turn->mutex, NULL);
+    failed |= pthread_cond_init(&turn->changed, NULL);
+    ASSERT(failed == 0);
+    turn->is_taken = false;
+    turn->waiting = 0;
+}
+
+void cutting_turn_destroy(struct cutting_turn *turn) {
+    ASSERT(!turn->is_taken);
+    pthread_mutex_destroy(&turn->mutex);
+    pthread_cond_destroy(&turn->changed);
+}
+
+void cutting_turn_take(struct cutting_turn *turn) {
+    pthread_mutex_lock(&turn->mutex);
+    turn->waiting++;
+    while (turn->is_taken) {
+        pthread_cond_wait(&turn->changed, &turn->mutex);
+    }
+    turn->waiting--;
+    turn->is_taken = true;
+    pthread_mutex_unlock(&turn->mutex);
+}
+
+bool cutting_turn_try(struct cutting_turn *turn) {
+    pthread_mutex_lock(&turn->mutex);
+    bool is_free = !turn->is_taken && turn->waiting == 0;
+    turn->is_taken = turn->is_taken || is_free;
+    pthread_mutex_unlock(&turn->mutex);
+    return is_free;
+}
+
+void cutting_turn_give(struct cutting_turn *turn) {
+    pthread_mutex_lock(&turn->mutex);
+    turn->is_taken = false;
+    pthread_cond_signal(&turn->changed);
+    pthread_mutex_unlock(&turn->mutex);
+}
+
+static struct cutting *cutting_new(const struct cutting_plan *plan) {
     struct cutting *cutting = memory_alloc_zeroed(sizeof(*cutting));
-    cutting->node = node;
-    cutting->working = node->worker_count;
+    cutting->plan = *plan;
+    cutting->node = plan->node;
+    cutting->working = plan->node->worker_count;
+    if (plan->slots != NULL) {
+        cutting->slots_wanted = *plan->slots;
+        cutting->plan.slots = &cutting->slots_wanted;
+    }
     list_init(&cutting->chunks);
     pthread_mutex_init(&cutting->mutex, NULL);
     pthread_cond_init(&cutting->changed, NULL);
+    return cutting;
+}
+
+/* On the worker's thread, or while it stands still. */
+static void begin_part(struct cutting *cutting, struct worker *worker) {
+    ASSERT(worker->cut == NULL && cutting->node->log != NULL);
+    worker->cut_waits = false;
+    worker->cutting = cutting;
+    worker->cut = cut_new(&(struct cut_plan){
+        .store = worker->store,
+        .target = {.context = worker,
+                   .position = position_of,
+                   .chunk = chunk_is_full,
+                   .slot_done = slot_is_done},
+        .slot_first = worker->store->slot_first,
+        .slot_count = worker->store->slot_count,
+        .slots = cutting->plan.slots,
+        .bytes_max = cutting->plan.bytes_max,
+        .step_bytes = CUT_STEP_BYTES,
+        .has_access = cutting->plan.has_access,
+    });
+}
+
+struct cutting *cutting_begin(struct node *node, bool has_access) {
+    ASSERT(node->cutting == NULL);
+    struct cutting *cutting =
+        cutting_new(&(struct cutting_plan){.node = node, .has_access = has_access});
     node->cutting = cutting;
     for (uint32_t i = 0; i < node->worker_count; i++) {
-        struct worker *worker = node->workers[i];
-        worker->cut_waits = false;
-        worker->cut = cut_new(&(struct cut_plan){
-            .store = worker->store,
-            .target = {.context = worker,
-                       .position = position_of,
-                       .chunk = chunk_is_full,
-                       .slot_done = slot_is_done},
-            .slot_first = worker->store->slot_first,
-            .slot_count = worker->store->slot_count,
-            .step_bytes = CUT_STEP_BYTES,
-            .has_access = has_access,
-        });
-        loop_wake(worker->loop);
+        begin_part(cutting, node->workers[i]);
+        loop_wake(node->workers[i]->loop);
+    }
+    return cutting;
+}
+
+/* Tells one worker to begin; the cutting's. */
+struct cutting_post {
+    struct post post;
+    struct cutting *cutting;
+};
+
+static void start_part(struct worker *worker, struct post *post) {
+    struct cutting *cutting = ((struct cutting_post *)post)->cutting;
+    if (atomic_load(&cutting->is_given_up)) {
+        part_is_done(cutting);
+    } else {
+        begin_part(cutting, worker);
+    }
+}
+
+struct cutting *cutting_start(const struct cutting_plan *plan) {
+    struct node *node = plan->node;
+    struct cutting *cutting = cutting_new(plan);
+    cutting->posts = memory_alloc_zeroed(node->worker_count * sizeof(*cutting->posts));
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        cutting->posts[i] = (struct cutting_post){.post = {.run = start_part}, .cutting = cutting};
+        worker_post(node->workers[i], &cutting->posts[i].post);
     }
     return cutting;
 }
@@ -141,6 +245,14 @@ struct image_chunk *cutting_take(struct cutting *cutting) {
     return link == NULL ? NULL : LIST_ENTRY(link, struct image_chunk, link);
 }
 
+struct image_chunk *cutting_try_take(struct cutting *cutting, bool *is_done) {
+    pthread_mutex_lock(&cutting->mutex);
+    struct list *link = list_pop_front(&cutting->chunks);
+    *is_done = link == NULL && cutting->working == 0;
+    pthread_mutex_unlock(&cutting->mutex);
+    return link == NULL ? NULL : LIST_ENTRY(link, struct image_chunk, link);
+}
+
 static void wake_workers(const struct node *node) {
     for (uint32_t i = 0; i < node->worker_count; i++) {
         struct worker *worker = node->workers[i];
@@ -153,6 +265,7 @@ static void wake_workers(const struct node *node) {
 void cutting_stored(struct cutting *cutting, size_t bytes) {
     size_t before = atomic_fetch_sub(&cutting->queued, bytes);
     ASSERT(before >= bytes);
+    atomic_fetch_sub_explicit(&cutting->node->cutting_bytes, bytes, memory_order_relaxed);
     if (before - bytes < CUTTING_QUEUE_BYTES_MAX / 2) {
         wake_workers(cutting->node);
     }
@@ -169,15 +282,23 @@ void cutting_end(struct cutting *cutting) {
     struct node *node = cutting->node;
     ASSERT(node->cutting == cutting);
     for (uint32_t i = 0; i < node->worker_count; i++) {
-        if (node->workers[i]->cut != NULL) {
+        if (node->workers[i]->cutting == cutting) {
             cut_free(node->workers[i]->cut);
             node->workers[i]->cut = NULL;
+            node->workers[i]->cutting = NULL;
         }
     }
     node->cutting = NULL;
+    cutting_free(cutting);
+}
+
+void cutting_free(struct cutting *cutting) {
     for (struct list *link; (link = list_pop_front(&cutting->chunks)) != NULL;) {
-        image_chunk_free(LIST_ENTRY(link, struct image_chunk, link));
+        struct image_chunk *chunk = LIST_ENTRY(link, struct image_chunk, link);
+        cutting_stored(cutting, image_chunk_bytes(chunk));
+        image_chunk_free(chunk);
     }
+    memory_free(cutting->posts);
     pthread_mutex_destroy(&cutting->mutex);
     pthread_cond_destroy(&cutting->changed);
     memory_free(cutting);

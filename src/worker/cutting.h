@@ -1,12 +1,17 @@
-/* Cutting: one image of the whole node. Each worker cuts its own slots in the housekeeping of its
- * ticks; a thread that is no worker takes the chunks and stores them.
+/* Cutting: one image of the node, or of a set of its slots. Each worker cuts its own slots in the
+ * housekeeping of its ticks; a thread that is no worker takes the chunks and stores or sends them.
+ *
+ * A worker cuts for one image at a time: who begins one has the node's turn (struct cutting_turn)
+ * until all workers are done.
  *
  *   worker 0 -- cut_step() --\
- *   worker 1 -- cut_step() ---> queue (bounded) -> cutting_take() -> a file
+ *   worker 1 -- cut_step() ---> queue (bounded) -> cutting_take() -> a file, a replica
  *
- * Memory: while CUTTING_QUEUE_BYTES_MAX wait in the queue no worker takes a step. Only writes to
- * the one slot that a worker has half done can add to it then, since what they change is serialised
- * first; they are held back from CUTTING_HOLD_BYTES on, and counted.
+ * Memory: while CUTTING_QUEUE_BYTES_MAX wait in the queue no worker begins a slot, and from
+ * CUTTING_HOLD_BYTES on none takes a step. Only writes to the one slot that a worker has half done
+ * can add to it then, since what they change is serialised first; they are held back from there on,
+ * and counted. So a taker that does not go on holds nobody up but who writes to a slot that is
+ * larger than the room in between.
  *
  * Time: a tick that served requests takes a step in proportion to them, so that a busy worker gives
  * an eighth of its time or so. Whole steps are for who is idle: from the second tick in a row that
@@ -29,10 +34,25 @@
 struct cutting_slot {
     uint64_t position;
     uint64_t keys;
+    bool is_done;
+};
+
+struct cutting_plan {
+    struct node *node;
+    const struct slot_set *slots; /* copied; NULL: all */
+    size_t bytes_max;             /* of a worker, as cut_plan says; 0: no limit */
+    bool has_access;
+    /* A chunk came, or a worker is done: tells who does not wait in cutting_take(). By any worker,
+     * must not wait; or NULL. */
+    void (*ready)(void *context);
+    void *context;
 };
 
 struct cutting {
+    struct cutting_plan plan;
     struct node *node;
+    struct slot_set slots_wanted; /* what the plan's slots are */
+    struct cutting_post *posts;   /* of cutting_start() */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct list chunks;   /* with the mutex */
@@ -46,16 +66,32 @@ struct cutting {
     struct cutting_slot slots[SLOTS]; /* written by the slot's worker, read when all are done */
 };
 
-/* Begins: under a stop of all workers, with node->log on. */
+/* The node's turn to cut. */
+void cutting_turn_init(struct cutting_turn *turn);
+void cutting_turn_destroy(struct cutting_turn *turn);
+void cutting_turn_take(struct cutting_turn *turn); /* waits */
+/* False: somebody has it, or waits for it. */
+bool cutting_turn_try(struct cutting_turn *turn);
+void cutting_turn_give(struct cutting_turn *turn);
+
+/* Begins an image of the whole node: under a stop of all workers, with node->log on. */
 struct cutting *cutting_begin(struct node *node, bool has_access);
+/* Begins an image with each worker's next tick, by a thread that is no worker; node->log is on
+ * until all workers are done. */
+struct cutting *cutting_start(const struct cutting_plan *plan);
 /* The next chunk, the caller's to free; NULL: all workers are done, or it was given up. Waits. */
 struct image_chunk *cutting_take(struct cutting *cutting);
+/* The same without waiting; NULL: none is there. *is_done: and none will come, each worker is
+ * done; of cutting_start(): then cutting_free(). */
+struct image_chunk *cutting_try_take(struct cutting *cutting, bool *is_done);
 /* A chunk of so many bytes has been stored. */
 void cutting_stored(struct cutting *cutting, size_t bytes);
 /* The image is not wanted any more: the workers end their cuts. */
 void cutting_give_up(struct cutting *cutting);
-/* Under a stop of all workers: nothing of it is left in them. */
+/* Of cutting_begin(): under a stop of all workers: nothing of it is left in them. */
 void cutting_end(struct cutting *cutting);
+/* All workers are done. */
+void cutting_free(struct cutting *cutting);
 
 /* A worker's part. */
 void cutting_step(struct worker *worker);

@@ -56,6 +56,18 @@ void gate_configure(struct worker *worker) {
     quorum_gate_void(worker);
 }
 
+/* What was appended must be seen by a reader whose wish to be told is not seen here. */
+static void tell_reader(struct node *node) {
+    if (node->log_grew == NULL) {
+        return;
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&node->log_is_awaited, memory_order_relaxed) &&
+        atomic_exchange(&node->log_is_awaited, false)) {
+        node->log_grew(node);
+    }
+}
+
 void gate_append(struct worker *worker) {
     if (oplog_batch_bytes(&worker->batch) == 0) {
         return;
@@ -71,6 +83,7 @@ void gate_append(struct worker *worker) {
         worker->has_changed_all = false;
         node->all_changed = worker->appended;
     }
+    tell_reader(node);
 }
 
 static bool may_leave(const struct worker *worker, const struct connection *connection) {
@@ -155,7 +168,8 @@ void gate_open_step(struct worker *worker) {
 }
 
 void gate_progress(void *context) {
-    const struct node *node = context;
+    struct node *node = context;
+    tell_reader(node);
     /* The progress must be seen by a worker whose wish to be woken is not seen here. */
     atomic_thread_fence(memory_order_seq_cst);
     for (uint32_t i = 0; i < node->worker_count; i++) {

@@ -1,6 +1,6 @@
 #include "worker/node.h"
 
-#include "worker/cutting.h"
+#include "io/memory_disk.h"
 #include "worker/worker.h"
 
 uint64_t node_log_memory(const struct node *node) {
@@ -10,10 +10,10 @@ uint64_t node_log_memory(const struct node *node) {
         oplog_figures_read(node->log, &figures);
         bytes = figures.pending_bytes + figures.unsynced_bytes + figures.spare_bytes;
     }
-    if (node->cutting != NULL) {
-        bytes += atomic_load_explicit(&node->cutting->queued, memory_order_relaxed);
+    if (node->log_memory != NULL) {
+        bytes += memory_disk_bytes(node->log_memory);
     }
-    return bytes;
+    return bytes + atomic_load_explicit(&node->cutting_bytes, memory_order_relaxed);
 }
 
 uint64_t node_used_memory(const struct node *node) {

@@ -18,6 +18,7 @@ struct command;
 struct connection;
 struct server;
 struct worker;
+struct disk;
 struct oplog;
 struct cluster;
 struct cutting;
@@ -27,6 +28,14 @@ struct digesting;
 
 /* CLIENT PAUSE. */
 enum pause_mode { PAUSE_NONE, PAUSE_WRITE, PAUSE_ALL };
+
+/* One image at a time: whose turn it is; cutting.h. */
+struct cutting_turn {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool is_taken;
+    uint32_t waiting;
+};
 
 struct node {
     struct keyspace *keyspace;
@@ -42,8 +51,9 @@ struct node {
     const char *password;    /* requirepass; "" is none; written under a stop */
     bool protected_mode;     /* written under a stop */
     struct slow_log slow_log;
-    struct oplog *log; /* NULL: nothing reads a log; written under a stop */
-    bool log_gates;    /* replies wait for the log: appendonly is on; written under a stop */
+    struct oplog *log;             /* NULL: nothing reads a log; written under a stop */
+    const struct disk *log_memory; /* where the log is if it is in memory, or NULL; likewise */
+    bool log_gates; /* replies wait for the log: appendonly is on; written under a stop */
     /* Log positions behind the last change of each slot, the owner's, and behind the last one of
      * node scope, written under a stop: gate.h. */
     uint64_t slot_changed[SLOTS];
@@ -51,10 +61,11 @@ struct node {
     struct quorum quorum;    /* what the replicas hold of the log; wakes those whose replies wait */
     struct loading *loading; /* what the node begins with, while it is loaded, or NULL */
     int64_t loading_refuses_from_ms; /* wall clock: requests wait until then */
-    struct cutting *cutting;         /* the image being taken, or NULL; written under a stop */
-    struct applying *applying;       /* NULL: it has not been a replica; written under a stop */
-    struct digesting *digesting;     /* NULL: nobody compares; set before the workers run */
-    bool is_replica;                 /* the log is another node's; written under a stop */
+    struct cutting *cutting;         /* of the snapshot being taken, or NULL; under a stop */
+    struct cutting_turn cutting_turn;
+    struct applying *applying;   /* NULL: it has not been a replica; written under a stop */
+    struct digesting *digesting; /* NULL: nobody compares; set before the workers run */
+    bool is_replica;             /* the log is another node's; written under a stop */
     /* A command or another event took long enough for latency-monitor-threshold: for the server
      * layer's LATENCY; or NULL. Called by any worker, at any time. */
     void (*latency_event)(struct node *node, const char *event, int64_t duration_ms);
@@ -62,6 +73,11 @@ struct node {
      * answer; NULL allows all. Called by any worker, at any time. */
     const char *(*protected_refusal)(const struct node *node, const struct connection *connection,
                                      const struct command *command);
+    /* The log has grown, or more of it is written, and log_is_awaited was set: for who reads it. By
+     * any worker or thread of the log, must not wait; NULL: nobody does. Written before the workers
+     * start. */
+    void (*log_grew)(struct node *node);
+    atomic_bool log_is_awaited;
     /* Called by worker 0 each HOUSEKEEPING_PERIOD_MS, for the server layer; or NULL. */
     void (*cron)(struct node *node);
 
@@ -84,6 +100,7 @@ struct node {
     atomic_int_least64_t pause_until_ms;
     atomic_uint_least64_t memory_other_bytes; /* in use and not held by stores: set by the cron */
     atomic_uint_least64_t memory_log_bytes;   /* part of that, for the log: no reason to evict */
+    atomic_uint_least64_t cutting_bytes;      /* of chunks that wait: cutting.h */
     atomic_bool active_expire_is_off;         /* DEBUG SET-ACTIVE-EXPIRE 0 */
     atomic_bool is_loading;                   /* the data is not whole yet: LOADING */
     atomic_bool log_is_at_max;                /* log-size-max: MISCONF */

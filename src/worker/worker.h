@@ -101,7 +101,8 @@ struct worker {
     uint32_t blocked_lookers;   /* of the blocked, those that wait for log or quorum */
     atomic_bool awaits_room;    /* room for chunks likewise */
     struct loader *loader;      /* this worker's part of node->loading, until it is done */
-    struct cut *cut;            /* this worker's part of node->cutting, until it is done */
+    struct cutting *cutting;    /* the image that this worker has a part in, until it is done */
+    struct cut *cut;            /* that part, or NULL */
     bool cut_waits;             /* for room */
     bool cut_is_idle;           /* the last tick in which it took a step had no requests */
     struct list monitors;       /* by monitor_link */

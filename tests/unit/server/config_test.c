@@ -206,13 +206,15 @@ START_TEST(what_cannot_be_honoured_and_protects_the_server_is_refused) {
 END_TEST
 
 START_TEST(an_option_without_meaning_is_noted_once_and_kept_as_it_was_set) {
-    ck_assert(loads("rdb-del-sync-files no\nrdb-del-sync-files no\nrepl-backlog-size 5mb\n"));
+    ck_assert(
+        loads("rdb-del-sync-files no\nrdb-del-sync-files no\nactive-defrag-ignore-bytes 5mb\n"));
     ck_assert_str_eq(
         text(&notes),
         "The option 'rdb-del-sync-files' has no meaning here: it is accepted, without effect\n"
-        "The option 'repl-backlog-size' has no meaning here: it is accepted, without effect\n");
-    GETS("rdb-del-sync-files=no;repl-backlog-size=5242880;", "rdb-del-sync-files",
-         "repl-backlog-size");
+        "The option 'active-defrag-ignore-bytes' has no meaning here: it is accepted, without "
+        "effect\n");
+    GETS("active-defrag-ignore-bytes=5242880;rdb-del-sync-files=no;", "rdb-del-sync-files",
+         "active-defrag-ignore-bytes");
     refuses("repl-timeout 0", "Reading the configuration file 'test.conf', at line 1\n"
                               ">>> 'repl-timeout 0'\n"
                               "argument must be between 1 and 2147483647 inclusive\n");

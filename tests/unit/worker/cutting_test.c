@@ -79,6 +79,9 @@ START_TEST(no_step_is_taken_while_the_queue_is_full) {
     begin(&node, "key:");
     settle(&node);
     ck_assert(node.worker->cut_waits);
+    /* The slot that was begun is brought to its end. */
+    uint16_t inside;
+    ck_assert(!cut_is_inside(node.worker->cut, &inside));
     ck_assert_uint_ge(queued(&node), CUTTING_QUEUE_BYTES_MAX);
     ck_assert_uint_lt(queued(&node), CUTTING_QUEUE_BYTES_MAX + STEP_BYTES_MAX);
     uint64_t done = atomic_load(&node.cutting->keys_done);

@@ -1,0 +1,52 @@
+/* Primary links: the links to this node's replicas: a feed (replication/feed.h) and a non-blocking
+ * socket each.
+ *
+ *   worker: REPLCONF tarn-link -> offer -> [a log is on] -> feed -> [either side ends it] -> closed
+ *
+ * A link is filled for as long as its socket takes the bytes, and no further: it holds what one
+ * filling makes, and what image_cutter.h says of images. Where it is in the log is a position. All
+ * links end when the log that they read does; replicas come back, and go on in the next one.
+ *
+ * A link ends, too, when nothing was heard of its replica for repl-timeout seconds, when it takes
+ * no images for LINK_STALL_MS while workers wait for room, and when the log in memory has no room
+ * for what it has not been sent.
+ *
+ * Thread: the replicator's, but for primary_links_offer().
+ */
+#ifndef TARN_SERVER_PRIMARY_LINKS_H
+#define TARN_SERVER_PRIMARY_LINKS_H
+
+#include "server/replicator.h"
+#include "worker/connection.h"
+
+/* One filling, and what a link reads or sends in one iteration. */
+#define LINK_FILL_BYTES ((size_t)256 * 1024)
+#define LINK_READ_BYTES_MAX ((size_t)256 * 1024)
+#define LINK_SENT_BYTES_MAX ((size_t)4 * 1024 * 1024)
+#define LINK_STALL_MS 10000
+/* The log is trimmed when it has grown by so many bytes, or with each period. */
+#define LINK_TRIM_BYTES ((uint64_t)4 * 1024 * 1024)
+
+struct primary_links;
+
+struct primary_links *primary_links_new(struct replicator *replicator);
+/* Closes them all. */
+void primary_links_free(struct primary_links *links);
+
+/* The log that is on from now on, or none: all links end. */
+void primary_links_set_log(struct primary_links *links, const struct replicator_log *log);
+/* What is ready and due. True: there is more to do at once. */
+bool primary_links_step(struct primary_links *links);
+/* Ends all links: this node is to be no primary for them any more. */
+void primary_links_close_all(struct primary_links *links, const char *reason);
+
+/* What becomes of a connection whose replica has said its last word before the link. */
+struct link_offer {
+    uint64_t seed; /* of the link's checksums */
+    const struct connection *connection;
+};
+/* For connection_detach(). On the connection's home. */
+struct detachment *primary_links_offer(struct replicator *replicator,
+                                       const struct link_offer *offer);
+
+#endif

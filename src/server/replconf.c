@@ -1,0 +1,130 @@
+/* REPLCONF: what a replica says before and, to a redis-server, on its link. */
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "replication/handshake.h"
+#include "server/primary_links.h"
+#include "server/server_commands.h"
+
+/* Where to find the replica, if not where it comes from. */
+static struct replica_words *words_of(struct session *session) {
+    struct connection *connection = session->connection;
+    if (connection->replica_words == NULL) {
+        connection->replica_words = memory_alloc_zeroed(sizeof(*connection->replica_words));
+    }
+    return connection->replica_words;
+}
+
+static bool listening_port(struct session *session, uint32_t i) {
+    int64_t port = 0;
+    if (!session_integer(session, i, &port, NULL)) {
+        return false;
+    }
+    words_of(session)->port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
+    return true;
+}
+
+static bool ip_address(struct session *session, uint32_t i) {
+    struct span address = session->args[i];
+    if (address.length >= NETWORK_ADDRESS_BYTES) {
+        reply_error_format(session->reply,
+                           "ERR REPLCONF ip-address provided by replica instance is too long: %zu "
+                           "bytes",
+                           address.length);
+        return false;
+    }
+    struct replica_words *words = words_of(session);
+    memcpy(words->address, address.bytes, address.length);
+    words->address[address.length] = '\0';
+    return true;
+}
+
+/* Requests that stand behind this one can mean nothing: what a replica sends on the link depends on
+ * the answer. */
+static bool is_last_word(const struct session *session) {
+    const struct connection *connection = session->connection;
+    return (connection->flags & CONNECTION_IN_EXEC) == 0 &&
+           connection->requests->next + 1 == connection->requests->count &&
+           connection->parsed == connection->input_length;
+}
+
+/* REPLCONF tarn-link VERSION NONCE: from the answer on this is a link. */
+static void begin_link(struct session *session) {
+    struct server *server = session_server(session);
+    int64_t version = 0;
+    if (!number_parse(session->args[2], &version) || version != MESSAGE_VERSION ||
+        !handshake_nonce_is_valid(session->args[3])) {
+        reply_error_format(session->reply, "ERR REPLCONF " HANDSHAKE_WORD " is not of version %d",
+                           MESSAGE_VERSION);
+        return;
+    }
+    if (!is_last_word(session)) {
+        reply_error(session->reply, "ERR REPLCONF " HANDSHAKE_WORD " must be the last request");
+        return;
+    }
+    if (atomic_load(&session_node(session)->is_loading)) {
+        reply_error(session->reply, "LOADING Redis is loading the dataset in memory");
+        return;
+    }
+    char nonce[HANDSHAKE_NONCE_BYTES];
+    handshake_nonce_draw(nonce);
+    struct buffer answer = BUFFER_EMPTY;
+    handshake_write_answer(&answer, nonce);
+    buffer_append_byte(&answer, '\0');
+    reply_status(session->reply, answer.bytes);
+    buffer_free(&answer);
+    struct link_offer offer = {
+        .seed = handshake_seed(session->args[3], span_of_string(nonce)),
+        .connection = session->connection,
+    };
+    connection_detach(session->connection, primary_links_offer(server->replicator, &offer));
+}
+
+/* False: the reply says why. */
+static bool take_word(struct session *session, uint32_t i) {
+    struct span word = session->args[i];
+    if (span_is(word, "listening-port")) {
+        return listening_port(session, i + 1);
+    }
+    if (span_is(word, "ip-address")) {
+        return ip_address(session, i + 1);
+    }
+    if (span_is(word, "capa")) {
+        return true; /* What a replica can do that is no Tarn. */
+    }
+    reply_error_format(session->reply, "ERR Unrecognized REPLCONF option: %.*s", (int)word.length,
+                       word.bytes);
+    return false;
+}
+
+static void replconf_command(struct session *session) {
+    if (session->args_count == 4 && span_is(session->args[1], HANDSHAKE_WORD)) {
+        begin_link(session);
+        return;
+    }
+    if (session->args_count % 2 == 0) {
+        session_reply_syntax_error(session);
+        return;
+    }
+    for (uint32_t i = 1; i < session->args_count; i += 2) {
+        if (!take_word(session, i)) {
+            return;
+        }
+    }
+    reply_ok(session->reply);
+}
+
+const struct command replconf_commands[] = {
+    {
+        .name = "replconf",
+        .arity = -1,
+        .flags = COMMAND_ADMIN | COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE |
+                 COMMAND_ALLOW_BUSY | COMMAND_SYSTEM,
+        .session = replconf_command,
+        .group = "server",
+        .since = "3.0.0",
+        .complexity = "O(1)",
+        .summary = "What a replica tells its primary of itself and of the link.",
+        .syntax = "",
+    },
+    {0},
+};
