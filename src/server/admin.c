@@ -1,4 +1,4 @@
-/* TIME, LOLWUT, SHUTDOWN, ROLE, MODULE. */
+/* TIME, LOLWUT, SHUTDOWN, MODULE. */
 #include "base/logger.h"
 #include "io/clock.h"
 #include "server/server_commands.h"
@@ -112,14 +112,7 @@ static void shutdown_command(struct session *session) {
     session->waits = true;
 }
 
-/* ---- what a primary without replicas says of itself ---- */
-
-static void role_command(struct session *session) {
-    reply_array(session->reply, 3);
-    reply_bulk_string(session->reply, "master");
-    reply_integer(session->reply, 0);
-    reply_array(session->reply, 0);
-}
+/* ---- MODULE ---- */
 
 static void module_list_command(struct session *session) {
     reply_array(session->reply, 0);
@@ -180,18 +173,6 @@ const struct command admin_commands[] = {
         .since = "4.0.0",
         .complexity = "That of the subcommand.",
         .summary = "Tells of modules.",
-        .syntax = "",
-    },
-    {
-        .name = "role",
-        .arity = 1,
-        .flags = COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST,
-        .categories = CATEGORY_ADMIN | CATEGORY_DANGEROUS,
-        .session = role_command,
-        .group = "server",
-        .since = "2.8.12",
-        .complexity = "O(1)",
-        .summary = "Answers what the server is in replication.",
         .syntax = "",
     },
     {

@@ -14,8 +14,6 @@
 
 #define KIB 1024.0
 
-static const char no_id[] = "0000000000000000000000000000000000000000";
-
 /* ---- rows ---- */
 
 enum field_form {
@@ -29,6 +27,7 @@ enum field_form {
     FORM_SECONDS,  /* double, 1.500000 */
     FORM_BOOL,     /* bool, 0 or 1 */
     FORM_FIXED,    /* the row's own text */
+    FORM_LINES,    /* char *: whole lines, without the row's name */
 };
 
 struct field {
@@ -230,9 +229,9 @@ static const struct field stats_fields[] = {
     FIXED("instantaneous_input_repl_kbps", "0.00"),
     FIXED("instantaneous_output_repl_kbps", "0.00"),
     FIELD("rejected_connections", FORM_UNSIGNED, connections_rejected),
-    FIXED("sync_full", "0"),
-    FIXED("sync_partial_ok", "0"),
-    FIXED("sync_partial_err", "0"),
+    FIELD("sync_full", FORM_UNSIGNED, replication.syncs_full),
+    FIELD("sync_partial_ok", FORM_UNSIGNED, replication.syncs_partial),
+    FIELD("sync_partial_err", FORM_UNSIGNED, replication.syncs_refused),
     FIELD("expired_keys", FORM_UNSIGNED, expired_keys),
     FIELD("expired_stale_perc", FORM_RATIO, expired_stale_percent),
     FIELD("expired_time_cap_reached_count", FORM_UNSIGNED, expired_time_cap_reached),
@@ -284,18 +283,50 @@ static const struct field stats_fields[] = {
     {0},
 };
 
+#define REPLICA_FIELD(field_name, field_form, member)                                              \
+    FIELD_IF(field_name, field_form, replication.member, replication.is_replica)
+
 static const struct field replication_fields[] = {
-    FIXED("role", "master"),
-    FIXED("connected_slaves", "0"),
+    FIELD("role", FORM_TEXT, replication.role),
+    REPLICA_FIELD("master_host", FORM_ARRAY, host),
+    REPLICA_FIELD("master_port", FORM_UNSIGNED, port),
+    REPLICA_FIELD("master_link_status", FORM_TEXT, link_status),
+    REPLICA_FIELD("master_last_io_seconds_ago", FORM_SIGNED, heard_seconds),
+    REPLICA_FIELD("master_sync_in_progress", FORM_BOOL, is_syncing),
+    REPLICA_FIELD("slave_read_repl_offset", FORM_SIGNED, offset),
+    REPLICA_FIELD("slave_repl_offset", FORM_SIGNED, offset),
+    FIELD_IF("master_sync_read_bytes", FORM_UNSIGNED, replication.image_bytes,
+             replication.is_syncing),
+    FIELD_IF("master_sync_slots_left", FORM_UNSIGNED, replication.slots_missing,
+             replication.is_syncing),
+    FIELD_IF("master_link_down_since_seconds", FORM_SIGNED, replication.down_seconds,
+             replication.is_down),
+    REPLICA_FIELD("slave_priority", FORM_SIGNED, priority),
+    REPLICA_FIELD("slave_read_only", FORM_BOOL, is_read_only),
+    REPLICA_FIELD("replica_announced", FORM_BOOL, is_announced),
+    REPLICA_FIELD("master_last_io_ms_ago", FORM_SIGNED, heard_ms),
+    REPLICA_FIELD("master_lag_bytes", FORM_UNSIGNED, lag_bytes),
+    FIELD("connected_slaves", FORM_UNSIGNED, replication.replicas),
+    {.name = "slave",
+     .form = FORM_LINES,
+     .offset = offsetof(struct info_figures, replication.replica_lines.bytes)},
     FIXED("master_failover_state", "no-failover"),
-    FIELD("master_replid", FORM_TEXT, replication_id),
-    FIXED("master_replid2", no_id),
-    FIXED("master_repl_offset", "0"),
-    FIXED("second_repl_offset", "-1"),
-    FIXED("repl_backlog_active", "0"),
-    FIXED("repl_backlog_size", "1048576"),
-    FIXED("repl_backlog_first_byte_offset", "0"),
-    FIXED("repl_backlog_histlen", "0"),
+    FIELD("master_replid", FORM_ARRAY, replication.id),
+    FIELD("master_replid2", FORM_ARRAY, replication.second_id),
+    FIELD("master_repl_offset", FORM_SIGNED, replication.offset),
+    FIELD("second_repl_offset", FORM_SIGNED, replication.second_offset),
+    FIELD("repl_backlog_active", FORM_BOOL, replication.has_backlog),
+    FIELD("repl_backlog_size", FORM_UNSIGNED, replication.backlog_size),
+    FIELD("repl_backlog_first_byte_offset", FORM_UNSIGNED, replication.backlog_first),
+    FIELD("repl_backlog_histlen", FORM_UNSIGNED, replication.backlog_length),
+    FIELD("tarn_syncs_of_all_slots", FORM_UNSIGNED, replication.full_syncs),
+    FIELD("tarn_syncs_by_log", FORM_UNSIGNED, replication.partial_syncs),
+    FIELD("tarn_divergences", FORM_UNSIGNED, replication.divergence.count),
+    FIELD("tarn_divergence_effects", FORM_UNSIGNED, replication.divergence.effects),
+    FIELD("tarn_divergence_keys", FORM_UNSIGNED, replication.divergence.keys),
+    FIELD("tarn_divergence_bytes", FORM_UNSIGNED, replication.divergence.bytes),
+    FIELD("tarn_divergence_slots", FORM_UNSIGNED, replication.divergence.slots),
+    FIELD("tarn_divergences_unlisted", FORM_UNSIGNED, replication.divergence.unlisted),
     {0},
 };
 
@@ -364,6 +395,8 @@ static void append_value(struct buffer *text, const struct field *field,
     case FORM_FIXED:
         buffer_append_string(text, field->text);
         break;
+    case FORM_LINES:
+        break;
     }
 }
 
@@ -375,6 +408,11 @@ static void append_fields(struct buffer *text, const struct field *fields,
                           const struct info_figures *figures) {
     for (; fields->name != NULL; fields++) {
         if (!is_shown(fields, figures)) {
+            continue;
+        }
+        if (fields->form == FORM_LINES) {
+            const char *const *lines = (const void *)((const char *)figures + fields->offset);
+            buffer_append_string(text, *lines);
             continue;
         }
         buffer_append_string(text, fields->name);
@@ -447,6 +485,9 @@ void info_append(struct buffer *text, struct server *server, const struct span *
         if (section->append != NULL) {
             section->append(text, server);
         }
+    }
+    if (is_collected) {
+        replication_figures_free(&figures.replication);
     }
 }
 

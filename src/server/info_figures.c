@@ -69,7 +69,6 @@ static void collect_server(struct server *server, struct info_figures *figures) 
     figures->blocked_with_timeout = atomic_load(&server->node.blocked_with_timeout);
     figures->quorum_timeouts = atomic_load(&server->node.quorum_timeouts);
     figures->quorum_messages_lost = atomic_load(&server->node.quorum_messages_lost);
-    figures->replication_id = server->replication_id;
     figures->connections_received = atomic_load(&server->node.connections_received);
     figures->connections_rejected = atomic_load(&server->node.connections_rejected);
     figures->evicted_clients = atomic_load(&server->node.evicted_clients);
@@ -156,6 +155,7 @@ void info_figures_read(struct server *server, struct info_figures *figures) {
     collect_memory(server, figures);
     collect_cpu(figures);
     persistence_figures_read(server, &figures->persistence);
+    replication_figures_read(server, &figures->replication);
     for (uint32_t i = 0; i < node->worker_count; i++) {
         collect_worker(node->workers[i], figures);
     }

@@ -5,6 +5,7 @@
 
 #include "server/memory_figures.h"
 #include "server/persistence_figures.h"
+#include "server/replication_figures.h"
 #include "server/server_commands.h"
 
 struct info_figures {
@@ -80,7 +81,7 @@ struct info_figures {
     uint64_t logins_refused;
     uint64_t command_duration_us;
 
-    const char *replication_id;
+    struct replication_figures replication;
 
     double cpu_system;
     double cpu_user;

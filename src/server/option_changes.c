@@ -82,6 +82,13 @@ void replication_configure(struct server *server) {
     replication_settings_set(&server->replication, &settings);
 }
 
+static bool change_identity(void *context, struct buffer *error) {
+    struct server *server = context;
+    (void)error;
+    replica_configure(&server->replica);
+    return true;
+}
+
 static bool change_replication(void *context, struct buffer *error) {
     (void)error;
     replication_configure(context);
@@ -104,6 +111,7 @@ static bool change_listeners(void *context, struct buffer *error) {
         return false;
     }
     process_title_set(server->title, &server->options->server, config_file(server->config));
+    replica_configure(&server->replica);
     return true;
 }
 
@@ -138,6 +146,11 @@ void option_changes_register(struct server *server) {
         {"proc-title-template", change_title},
         {"port", change_listeners},
         {"bind", change_listeners},
+        {"masteruser", change_identity},
+        {"masterauth", change_identity},
+        {"bind-source-addr", change_identity},
+        {"replica-announce-ip", change_identity},
+        {"replica-announce-port", change_identity},
         {"notify-keyspace-events", change_workers},
         {"slowlog-log-slower-than", change_workers},
         {"slowlog-max-len", change_workers},

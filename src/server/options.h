@@ -90,6 +90,17 @@ struct server_options {
     int64_t log_size_max;              /* bytes; 0 is none */
     int64_t log_segment_size;          /* bytes */
 
+    /* Replication */
+    struct option_list replicaof; /* host and port; none: a primary */
+    char *masterauth;             /* "" is none */
+    char *masteruser;             /* "" is the default user */
+    char *bind_source_addr;       /* "" is any */
+    int64_t replica_priority;
+    bool replica_announced;
+    char *replica_announce_ip;     /* "" is that of the connection */
+    int64_t replica_announce_port; /* 0 is that of the server */
+    int64_t divergence_size_max;   /* bytes; 0 is none */
+
     /* What a primary does for its replicas */
     int64_t repl_backlog_size;    /* bytes */
     int64_t repl_backlog_ttl;     /* seconds; 0: for ever */
@@ -100,6 +111,7 @@ struct server_options {
 };
 
 extern const struct option_table server_option_table;
+extern const struct option_table replication_option_table; /* likewise of server_options */
 extern const struct option_table unused_option_table;
 
 /* The options of all layers. */

@@ -2,9 +2,11 @@
 
 #include "base/logger.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "execute/import.h"
 #include "io/clock.h"
 #include "io/files.h"
+#include "io/memory_disk.h"
 #include "oplog/recovery.h"
 #include "server/replicator.h"
 #include "worker/gate.h"
@@ -110,6 +112,25 @@ static void lineage_recovered(struct persistence *persistence,
     }
 }
 
+/* A replica gets from its primary what it cannot read: a log without the snapshot that it goes on
+ * from is that of a sync that did not come to its end. The snapshot stands for itself. */
+static int begin_without_log(struct persistence *persistence, const struct buffer *found) {
+    struct buffer report = BUFFER_EMPTY;
+    log_warning("The log is put away as " SAVING_LOG_OLD ", and the primary asked: %.*s",
+                (int)found->length, found->bytes);
+    disk_close(persistence->log_folder);
+    int error = saving_log_put_away(&report) ? 0 : -EIO;
+    error = error != 0 ? error : disk_open(persistence->log_folder, SAVING_LOG);
+    if (error != 0) {
+        memory_free(persistence->log_folder);
+        persistence->log_folder = NULL;
+        log_warning("Cannot begin another log: %.*s%s", (int)report.length, report.bytes,
+                    report.length == 0 ? strerror(-error) : "");
+    }
+    buffer_free(&report);
+    return error == 0 ? 0 : EX_IOERR;
+}
+
 /* Reads the whole log and cuts a torn tail, before anything is loaded. */
 static int check_log(const struct server *server, struct persistence *persistence) {
     struct oplog_recovery_plan plan = {
@@ -125,6 +146,8 @@ static int check_log(const struct server *server, struct persistence *persistenc
     int code = 0;
     if (status == OPLOG_STOPPED) {
         code = EX_TEMPFAIL;
+    } else if (status == OPLOG_DAMAGED && server->options->server.replicaof.count > 0) {
+        code = begin_without_log(persistence, &recovery.report);
     } else if (status != OPLOG_DONE) {
         code = complain("Cannot load the log", &recovery.report);
     } else {
@@ -263,6 +286,22 @@ bool persistence_is_loaded(struct server *server, int64_t timeout_ms) {
 
 /* ---- from loaded to running ---- */
 
+/* A replica's history goes on: its log is its primary's. */
+static void follow_on(const struct persistence *persistence, struct oplog_plan *log) {
+    const struct lineage *lineage = &persistence->lineage;
+    log->is_continued = true;
+    log->history = persistence->history;
+    log->parent = (struct history){0};
+    log->history_begin = lineage->parts[lineage->count - 1].position;
+    if (lineage->count > 1) {
+        log->parent = lineage->parts[lineage->count - 2].history;
+    }
+}
+
+static bool is_replica(const struct server *server) {
+    return server->options->server.replicaof.count > 0;
+}
+
 static int open_log(struct server *server, struct saving_plan *plan) {
     struct persistence *persistence = server->persistence;
     struct oplog_plan log = {
@@ -276,6 +315,9 @@ static int open_log(struct server *server, struct saving_plan *plan) {
         .context = &server->node,
     };
     memcpy(log.node_id, plan->node_id, sizeof(log.node_id));
+    if (is_replica(server)) {
+        follow_on(persistence, &log);
+    }
     int error = 0;
     plan->log = oplog_open(&log, &error);
     if (plan->log == NULL) {
@@ -285,24 +327,46 @@ static int open_log(struct server *server, struct saving_plan *plan) {
     plan->log_folder = persistence->log_folder;
     persistence->log_folder = NULL;
     plan->history = log.history;
-    replication_lineage_turn(&server->replication, &log.history, log.begin);
+    if (!is_replica(server)) {
+        replication_lineage_turn(&server->replication, &log.history, log.begin);
+    }
     return 0;
+}
+
+/* A replica has a log where it keeps none, too: in memory, from the snapshot on. */
+static int open_memory_log(struct server *server, struct saving_plan *plan) {
+    struct persistence *persistence = server->persistence;
+    persistence->log_folder = memory_alloc_zeroed(sizeof(struct disk));
+    memory_disk_open(persistence->log_folder);
+    plan->log_is_memory = true;
+    return open_log(server, plan);
 }
 
 struct beginning {
     struct server *server;
     struct oplog *log;
+    const struct disk *memory; /* of the log, or NULL */
 };
 
 static void attach_log(void *context) {
     const struct beginning *beginning = context;
     struct node *node = &beginning->server->node;
     node->log = beginning->log;
-    node->log_gates = beginning->log != NULL;
+    node->log_memory = beginning->memory;
+    node->log_gates = beginning->log != NULL && beginning->memory == NULL;
     for (uint32_t i = 0; i < node->worker_count; i++) {
         gate_configure(node->workers[i]);
         gate_follow(node->workers[i]);
     }
+}
+
+/* Under a stop. */
+static void begin_role(void *context) {
+    struct server *server = context;
+    const struct option_list *replicaof = &server->options->server.replicaof;
+    int64_t port = 0;
+    number_parse(span_of_string(replicaof->items[1]), &port);
+    replica_follow(&server->replica, replicaof->items[0], (uint16_t)port);
 }
 
 /* Under a stop: whoever is asked may have looked at the loading until now. */
@@ -459,17 +523,29 @@ static int begin_saving(struct server *server, bool has_imported) {
     memcpy(plan.node_id, server->replication.node_id, sizeof(plan.node_id));
     begin_lineage(server);
     bool has_log = persistence->log_folder != NULL;
-    if (has_log && !has_imported) {
-        int code = open_log(server, &plan);
-        if (code != 0) {
-            return code;
-        }
+    int code = 0;
+    if (is_replica(server) && history_is_none(&persistence->history)) {
+        has_log = false; /* It begins where the primary says. */
+    } else if (has_log && !has_imported) {
+        code = open_log(server, &plan);
+    } else if (is_replica(server)) {
+        code = open_memory_log(server, &plan);
+    }
+    if (code != 0) {
+        return code;
     }
     log_folder_close(persistence);
-    struct beginning beginning = {.server = server, .log = plan.log};
+    struct beginning beginning = {
+        .server = server,
+        .log = plan.log,
+        .memory = plan.log_is_memory ? plan.log_folder : NULL,
+    };
     stop_visit(&server->node, attach_log, &beginning);
-    replicator_set_log(server->replicator,
-                       &(struct replicator_log){.log = plan.log, .folder = plan.log_folder});
+    replicator_set_log(server->replicator, &(struct replicator_log){
+                                               .log = plan.log,
+                                               .folder = plan.log_folder,
+                                               .is_memory = plan.log_is_memory,
+                                           });
     struct saving *saving = saving_new(&plan);
     atomic_store(&server->saving, saving);
     bool is_saved =
@@ -481,7 +557,7 @@ int persistence_start(struct server *server) {
     struct persistence *persistence = server->persistence;
     bool has_imported = false;
     int code = persistence->code != 0 ? persistence->code : end_loading(server);
-    if (code == 0) {
+    if (code == 0 && !is_replica(server)) {
         code = import_first(server, &has_imported);
     }
     if (code == 0) {
@@ -489,6 +565,9 @@ int persistence_start(struct server *server) {
     }
     if (code != 0) {
         return code;
+    }
+    if (is_replica(server)) {
+        stop_visit(&server->node, begin_role, server);
     }
     stop_visit(&server->node, serve, server);
     if (persistence->snapshot != NULL) {

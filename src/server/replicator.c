@@ -4,6 +4,7 @@
 #include "io/clock.h"
 #include "io/signals.h"
 #include "server/primary_links.h"
+#include "server/replica_link.h"
 
 #include <errno.h>
 #include <sys/prctl.h>
@@ -93,10 +94,13 @@ static void *thread_main(void *context) {
         run_posts(replicator);
         /* What is appended from here on is told, even if the step does not see it. */
         atomic_store(&replicator->server->node.log_is_awaited, true);
+        replica_link_step(replicator->replica_link);
         has_more = primary_links_step(replicator->primary_links);
     }
     primary_links_free(replicator->primary_links);
     replicator->primary_links = NULL;
+    replica_link_free(replicator->replica_link);
+    replicator->replica_link = NULL;
     loop_timer_stop(replicator->loop, &replicator->timer);
     return NULL;
 }
@@ -115,9 +119,11 @@ struct replicator *replicator_new(struct server *server) {
         return NULL;
     }
     replicator->primary_links = primary_links_new(replicator);
+    replicator->replica_link = replica_link_new(replicator);
     int error = pthread_create(&replicator->thread, NULL, thread_main, replicator);
     if (error != 0) {
         primary_links_free(replicator->primary_links);
+        replica_link_free(replicator->replica_link);
         loop_free(replicator->loop);
         memory_free(replicator);
         errno = error;

@@ -20,6 +20,7 @@
 #define REPLICATOR_PERIOD_MS 50
 
 struct primary_links;
+struct replica_link;
 
 /* The log that links read. */
 struct replicator_log {
@@ -36,6 +37,7 @@ struct replicator {
     struct loop_timer timer;
     int64_t now_ms;                      /* monotonic, of this iteration */
     struct primary_links *primary_links; /* NULL: the thread has ended */
+    struct replica_link *replica_link;
     bool is_stopping;
 };
 

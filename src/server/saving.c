@@ -59,6 +59,10 @@ void saving_remove_unfinished(const struct disk *folder) {
 
 /* A snapshot, with a log of its own if there is none. */
 static bool take_snapshot(struct saving *saving, bool keeps_log, struct buffer *report) {
+    if (!replica_is_whole(&saving->server->replica)) {
+        buffer_append_string(report, "the data is not whole: it is being copied");
+        return false;
+    }
     bool needs_log = saving->log == NULL || (keeps_log && saving->log_kind == SAVING_LOG_MEMORY);
     if (needs_log && !saving_log_begin(saving, SAVING_LOG_OF_SNAPSHOT, NULL, report)) {
         return false;
@@ -135,6 +139,7 @@ static struct saving_tally *tally_of(struct saving *saving, enum saving_job job)
 static void job_begins(struct saving *saving, enum saving_job job) {
     struct saving_tally *tally = tally_of(saving, job);
     saving->begun++;
+    atomic_store(&saving->gives_up, saving->is_stopping);
     saving->running = job;
     saving->started_ms = clock_wall_ms();
     saving->tried_ms = saving->started_ms;
@@ -188,7 +193,12 @@ static void wake_workers(const struct node *node) {
 
 /* With the mutex, which is let go meanwhile. False: there was nothing to do. */
 static bool serve_replicas(struct saving *saving) {
-    bool is_wanted = saving->is_log_wanted;
+    /* A replica's log begins where its primary says, and goes on. */
+    bool is_replica = saving->server->node.is_replica;
+    bool is_wanted = saving->is_log_wanted || is_replica;
+    if (is_replica && saving->log_kind == SAVING_LOG_NONE) {
+        return false;
+    }
     bool is_served = saving->log_kind == SAVING_LOG_MEMORY
                          ? is_wanted
                          : saving->log_kind != SAVING_LOG_NONE || !is_wanted;
@@ -202,13 +212,26 @@ static bool serve_replicas(struct saving *saving) {
     return true;
 }
 
+/* With the mutex, which is let go meanwhile. False: there was nothing to do. */
+static bool change_log(struct saving *saving) {
+    struct saving_change *change = saving->change;
+    if (change == NULL) {
+        return false;
+    }
+    saving->change = NULL;
+    pthread_mutex_unlock(&saving->mutex);
+    saving_change_log(saving, change);
+    pthread_mutex_lock(&saving->mutex);
+    return true;
+}
+
 static void *thread_main(void *context) {
     struct saving *saving = context;
     prctl(PR_SET_NAME, "saving");
     signals_block_all();
     pthread_mutex_lock(&saving->mutex);
     for (;;) {
-        bool has_served = !saving->is_stopping && serve_replicas(saving);
+        bool has_served = !saving->is_stopping && (change_log(saving) || serve_replicas(saving));
         if (saving->queued == 0 && saving->is_stopping) {
             break;
         }
@@ -256,6 +279,21 @@ uint64_t saving_request(struct saving *saving, enum saving_job job) {
     uint64_t number = saving->begun + at + 1;
     pthread_mutex_unlock(&saving->mutex);
     return number;
+}
+
+void saving_give_up(struct saving *saving) {
+    pthread_mutex_lock(&saving->mutex);
+    atomic_store(&saving->gives_up, true);
+    pthread_mutex_unlock(&saving->mutex);
+}
+
+void saving_request_change(struct saving *saving, struct saving_change *change) {
+    pthread_mutex_lock(&saving->mutex);
+    ASSERT(saving->change == NULL);
+    saving->change = change;
+    atomic_store(&saving->gives_up, true);
+    pthread_cond_broadcast(&saving->changed);
+    pthread_mutex_unlock(&saving->mutex);
 }
 
 void saving_want_log(struct saving *saving, bool is_wanted) {
@@ -348,6 +386,9 @@ static bool rules_ask(const struct saving *saving, uint64_t changes, int64_t now
 /* Switching the log failed: it is tried again. SAVING_JOBS: it is as it should be. */
 static enum saving_job switch_asked(const struct saving *saving, int64_t now_ms) {
     const struct node *node = &saving->server->node;
+    if (node->is_replica && node->log == NULL) {
+        return SAVING_JOBS; /* It begins where the primary says. */
+    }
     bool is_on = node->log != NULL && node->log_gates;
     bool is_wanted = saving_options(saving)->appendonly;
     if (is_on == is_wanted || now_ms - saving->tried_ms < SAVING_RETRY_MS) {
@@ -458,7 +499,9 @@ struct saving *saving_new(const struct saving_plan *plan) {
     saving->server = plan->server;
     saving->log = plan->log;
     saving->log_folder = plan->log_folder;
-    saving->log_kind = plan->log == NULL ? SAVING_LOG_NONE : SAVING_LOG_KEPT;
+    saving->log_kind = plan->log == NULL     ? SAVING_LOG_NONE
+                       : plan->log_is_memory ? SAVING_LOG_MEMORY
+                                             : SAVING_LOG_KEPT;
     saving->kept_from = plan->base_end;
     saving->history = plan->history;
     saving->end = plan->end;
@@ -480,8 +523,8 @@ struct saving *saving_new(const struct saving_plan *plan) {
 }
 
 void saving_end(struct saving *saving) {
-    atomic_store(&saving->gives_up, true);
     pthread_mutex_lock(&saving->mutex);
+    atomic_store(&saving->gives_up, true);
     saving->queued = 0;
     saving->is_stopping = true;
     pthread_cond_broadcast(&saving->changed);

@@ -43,6 +43,7 @@ struct saving_plan {
     struct server *server;
     struct oplog *log;       /* open, or NULL: appendonly is off */
     struct disk *log_folder; /* its folder, or NULL; owned from here on */
+    bool log_is_memory;      /* it is on no disk: a replica's without appendonly */
     struct history history;  /* the log's, or the recovered one, which a log would go on from */
     uint64_t end;            /* position where it stands */
     uint64_t base_bytes;     /* of the snapshot that was loaded */
@@ -74,6 +75,11 @@ bool saving_wait(struct saving *saving, uint64_t number);
 void saving_want_log(struct saving *saving, bool is_wanted);
 /* The log may be trimmed further. Any thread, does not wait. */
 void saving_want_trim(struct saving *saving);
+/* The snapshot under way is of no use any more: it fails. Any thread, does not wait. */
+void saving_give_up(struct saving *saving);
+/* A replica's log is changed, before any job that waits; then replica_log_changed(). Any thread,
+ * does not wait. */
+void saving_request_change(struct saving *saving, struct saving_change *change);
 /* Begins what save rules, the log's growth and its maximum ask for. By worker 0, each
  * HOUSEKEEPING_PERIOD_MS. */
 void saving_cron(struct saving *saving);
@@ -110,6 +116,9 @@ struct saving_status {
 /* While all workers stand still. */
 void saving_status_read(struct saving *saving, struct saving_status *status);
 
+/* A log that is not gone on with is kept under another name, in place of an older such one. False:
+ * a sentence is appended to the report. While nobody has it open. */
+bool saving_log_put_away(struct buffer *report);
 /* Removes the temporary files of servers that are gone. */
 void saving_remove_unfinished(const struct disk *folder);
 /* What a snapshot's file is called: dbfilename's ".rdb" is replaced. name[DISK_NAME_BYTES_MAX]. */

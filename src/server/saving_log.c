@@ -85,7 +85,7 @@ struct log_switch {
 };
 
 /* A log in memory keeps few bytes, and lets go of whole segments. */
-static uint64_t segment_bytes(const struct saving *saving, enum saving_log_kind kind) {
+uint64_t saving_log_segment_bytes(const struct saving *saving, enum saving_log_kind kind) {
     const struct server_options *options = saving_options(saving);
     if (kind != SAVING_LOG_MEMORY) {
         return (uint64_t)options->log_segment_size;
@@ -95,23 +95,33 @@ static uint64_t segment_bytes(const struct saving *saving, enum saving_log_kind 
     return bytes < SAVING_MEMORY_SEGMENT_MAX ? bytes : SAVING_MEMORY_SEGMENT_MAX;
 }
 
-/* Where no log was on, changes may have been lost to it: its history has no parent. */
+/* Where no log was on, changes may have been lost to it: its history has no parent. A replica's
+ * history goes on. */
 static struct oplog *open_next(const struct log_switch *change, struct history_origin *origin,
                                int *error) {
     const struct saving *saving = change->saving;
     bool goes_on = change->old != NULL;
-    *origin = (struct history_origin){
-        .history = history_fork(&saving->history),
-        .parent = goes_on ? saving->history : (struct history){0},
-        .begin = goes_on ? oplog_end_position(change->old) : saving->end,
-    };
+    bool follows = goes_on && saving->server->node.is_replica;
+    uint64_t begin = goes_on ? oplog_end_position(change->old) : saving->end;
+    if (follows) {
+        *origin = oplog_origin(change->old);
+    } else if (goes_on) {
+        origin->parent = oplog_origin(change->old).history;
+        origin->history = history_fork(&origin->parent);
+        origin->begin = begin;
+    } else {
+        *origin =
+            (struct history_origin){.history = history_fork(&saving->history), .begin = begin};
+    }
     struct oplog_plan plan = {
         .disk = change->folder,
         .history = origin->history,
         .parent = origin->parent,
-        .begin = origin->begin,
+        .begin = begin,
+        .is_continued = follows,
+        .history_begin = origin->begin,
         .sync = OPLOG_SYNC_NO,
-        .segment_bytes = segment_bytes(saving, change->kind),
+        .segment_bytes = saving_log_segment_bytes(saving, change->kind),
         .progress = gate_progress,
         .context = &saving->server->node,
     };
@@ -135,9 +145,8 @@ static void attach(const struct log_switch *change, struct oplog *log) {
     }
 }
 
-/* Under a stop. */
-static void switch_log(void *context) {
-    struct log_switch *change = context;
+/* Under a stop, with the replica's mutex: its link appends to node.log, too. */
+static void switch_locked(struct log_switch *change) {
     struct saving *saving = change->saving;
     struct node *node = &saving->server->node;
     for (uint32_t i = 0; node->log != NULL && i < node->worker_count; i++) {
@@ -151,7 +160,9 @@ static void switch_log(void *context) {
             return;
         }
         saving->history = origin.history;
-        if (change->old != NULL) {
+        if (node->is_replica) {
+            ASSERT(change->old != NULL);
+        } else if (change->old != NULL) {
             replication_lineage_turn(&saving->server->replication, &origin.history, origin.begin);
         } else {
             replication_lineage_begin(&saving->server->replication, &origin.history, origin.begin);
@@ -161,6 +172,15 @@ static void switch_log(void *context) {
     saving->log = next;
     saving->log_folder = change->folder;
     saving->log_kind = change->kind;
+}
+
+/* Under a stop. */
+static void switch_log(void *context) {
+    struct log_switch *change = context;
+    pthread_mutex_t *mutex = &change->saving->server->replica.mutex;
+    pthread_mutex_lock(mutex);
+    switch_locked(change);
+    pthread_mutex_unlock(mutex);
 }
 
 /* No image is being taken meanwhile: its positions are the log's. */
@@ -183,6 +203,7 @@ static void tell_replicator(const struct saving *saving) {
 /* Nobody uses the old log any more. */
 static int close_old(const struct log_switch *change) {
     change->saving->end = oplog_end_position(change->old);
+    change->saving->history = oplog_origin(change->old).history;
     int error = oplog_close(change->old);
     folder_close(change->old_folder, change->old_kind);
     return error;
@@ -223,7 +244,8 @@ bool saving_log_begin(struct saving *saving, enum saving_log_kind kind, int *clo
 
 static bool is_wanted(struct saving *saving) {
     pthread_mutex_lock(&saving->mutex);
-    bool is_wanted = saving->is_log_wanted && !saving->is_stopping;
+    bool is_wanted =
+        (saving->is_log_wanted || saving->server->node.is_replica) && !saving->is_stopping;
     pthread_mutex_unlock(&saving->mutex);
     return is_wanted;
 }

@@ -51,7 +51,8 @@ struct saving {
     uint64_t keys_total;
     bool is_log_wanted; /* replicas read it */
     bool trim_is_due;
-    atomic_bool gives_up; /* the snapshot under way is to end where it is */
+    struct saving_change *change; /* of the log, to be carried out; or NULL */
+    atomic_bool gives_up;         /* the snapshot under way is to end where it is */
 
     /* The thread's. */
     struct oplog *log;
@@ -63,6 +64,7 @@ struct saving {
     uint64_t end;
     unsigned char node_id[OPLOG_NODE_ID_BYTES];
     struct cutting *cutting;
+    struct history begin_history;   /* of the log when the image was begun */
     uint64_t begin;                 /* where the log stood when the image was begun */
     char name[DISK_NAME_BYTES_MAX]; /* of the file, as the options said then */
     char *dir;                      /* likewise */
@@ -94,14 +96,20 @@ bool saving_log_begin(struct saving *saving, enum saving_log_kind kind, int *clo
 int saving_log_end(struct saving *saving);
 /* The temporary log becomes the log. */
 bool saving_log_keep(struct saving *saving, struct buffer *report);
-/* A log that is not gone on with is kept under another name, in place of an older such one. */
-bool saving_log_put_away(struct buffer *report);
 /* Closes it when nobody appends any more. */
 int saving_log_close(struct saving *saving);
 /* Lets go of what nobody needs. */
 void saving_log_trim(struct saving *saving);
 /* What replicas ask for: a log, or none, and that it is trimmed. */
 void saving_log_serve(struct saving *saving, bool is_wanted);
+
+/* Bytes of a segment. */
+uint64_t saving_log_segment_bytes(const struct saving *saving, enum saving_log_kind kind);
+
+/* ---- saving_follow.c ---- */
+
+/* As a replica's primary wants it; tells the replica. */
+void saving_change_log(struct saving *saving, struct saving_change *change);
 
 /* ---- saving_snapshot.c ---- */
 

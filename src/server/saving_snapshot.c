@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "io/clock.h"
 #include "snapshot/snapshot_store.h"
+#include "worker/applying.h"
 #include "worker/gate.h"
 
 #include <errno.h>
@@ -24,7 +25,8 @@ static void begin_image(void *context) {
     for (uint32_t i = 0; i < node->worker_count; i++) {
         gate_append(node->workers[i]);
     }
-    saving->begin = oplog_end_position(saving->log);
+    saving->begin_history = oplog_origin(saving->log).history;
+    saving->begin = node->is_replica ? applying_drain(node) : oplog_end_position(saving->log);
     saving_file_name(saving_options(saving)->dbfilename, saving->name);
     memory_free(saving->dir);
     saving->dir = memory_copy_string(saving_options(saving)->dir);
@@ -107,7 +109,7 @@ static struct snapshot_writer *writer_new(const struct saving *saving, const str
         .name = name,
         .header =
             {
-                .history = saving->history,
+                .history = saving->begin_history,
                 .begin = saving->begin,
                 .begin_ms = clock_wall_ms(),
                 .databases = saving->server->node.keyspace->database_count,
@@ -119,11 +121,21 @@ static struct snapshot_writer *writer_new(const struct saving *saving, const str
     return snapshot_writer_new(&plan, error);
 }
 
+/* All positions of a file are of one history. */
+static bool has_turned(const struct saving *saving) {
+    struct history history = oplog_origin(saving->log).history;
+    return !history_equal(&history, &saving->begin_history);
+}
+
 /* The chunks, the tail, the end. */
 static int write_file(struct saving *saving, struct snapshot_writer *writer,
                       struct buffer *report) {
     int error = write_images(saving, writer);
     uint64_t end = oplog_end_position(saving->log);
+    if (error == 0 && has_turned(saving)) {
+        buffer_append_string(report, "a new history began meanwhile");
+        error = -EAGAIN;
+    }
     if (error == 0) {
         error = write_tail(saving, writer, end, report);
     }

@@ -10,6 +10,7 @@
 #include "server/replicator.h"
 #include "server/server_commands.h"
 #include "server/shutdown.h"
+#include "worker/applying.h"
 #include "worker/cutting.h"
 #include "worker/listeners.h"
 #include "worker/quorum_gate.h"
@@ -95,15 +96,19 @@ struct server *server_new(struct config *config, struct options *options,
     server->executable[length > 0 ? length : 0] = '\0';
     latency_init(&server->latency);
     replication_init(&server->replication);
+    replica_init(&server->replica, server);
     node_init(server);
     option_changes_register(server);
     replication_configure(server);
+    replica_configure(&server->replica);
     return server;
 }
 
 void server_free(struct server *server) {
     latency_free(&server->latency);
+    replica_destroy(&server->replica);
     replication_destroy(&server->replication);
+    applying_free(server->node.applying);
     slow_log_free(&server->node.slow_log);
     stop_destroy(&server->node.stop);
     cutting_turn_destroy(&server->node.cutting_turn);

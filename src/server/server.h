@@ -11,6 +11,7 @@
 #include "server/figures.h"
 #include "server/latency.h"
 #include "server/process.h"
+#include "server/replica.h"
 #include "server/replication.h"
 #include "worker/node.h"
 
@@ -43,6 +44,7 @@ struct server {
     struct persistence *persistence; /* the main thread's */
     _Atomic(struct saving *) saving; /* NULL until all is loaded */
     struct replication replication;
+    struct replica replica;
     struct replicator *replicator;
     uint64_t loaded_keys; /* from the snapshot's images */
     /* SHUTDOWN: see shutdown.h. */

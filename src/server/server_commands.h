@@ -17,6 +17,7 @@ extern const struct command admin_commands[];    /* TIME, LOLWUT, SHUTDOWN, MODU
 extern const struct command saving_commands[];   /* SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE */
 extern const struct command replconf_commands[]; /* REPLCONF */
 extern const struct command debug_commands[];    /* DEBUG */
+extern const struct command replica_commands[];  /* REPLICAOF, SLAVEOF, ROLE, FAILOVER */
 
 /* For node.protected_refusal: whether enable-debug-command lets this connection use DEBUG. */
 const char *debug_refusal(const struct node *node, const struct connection *connection,

@@ -87,19 +87,6 @@ static bool settle_host_name(const struct option *row, void *place, struct buffe
     return true;
 }
 
-/* "no one" is how Redis spells the default. */
-static bool settle_replicaof(const struct option *row, void *place, struct buffer *error) {
-    struct option_list *words = place;
-    if (words->count == 2 && span_is(span_of_string(words->items[0]), "no") &&
-        span_is(span_of_string(words->items[1]), "one")) {
-        option_clear(row, place);
-    } else if (words->count != 0 && words->count != 2) {
-        buffer_append_string(error, "wrong number of arguments");
-        return false;
-    }
-    return true;
-}
-
 /* Rows of one kind, without a field. */
 #define ROW(row_name, row_alias, row_flags, row_default, row_help)                                 \
     .name = (row_name), .alias = (row_alias), .flags = (row_flags), .offset = OPTION_NO_FIELD,     \
@@ -169,8 +156,6 @@ static const struct option rows[] = {
            "Warnings that do not keep the server from starting."),
     STRING("locale-collate", NULL, OPTION_NO_MEANING, "", NULL,
            "Locale that SORT ALPHA compares with."),
-    STRING("bind-source-addr", NULL, OPTION_NO_MEANING, "", NULL,
-           "Address that connections to other servers come from."),
     ENUM("acl-pubsub-default", NULL, OPTION_NO_MEANING, "resetchannels", acl_words,
          "Channels that a new user may use."),
     STRING("aclfile", NULL, OPTION_IMMUTABLE | OPTION_UNSUPPORTED, "", NULL,
@@ -196,29 +181,10 @@ static const struct option rows[] = {
             INT32_MAX, "For tests of the server itself."),
     INTEGER("key-load-delay", NULL, OPTION_NO_MEANING | OPTION_HIDDEN, "0", INT32_MIN, INT32_MAX,
             "For tests of the server itself."),
-    LIST("replicaof", "slaveof", OPTION_IMMUTABLE | OPTION_MULTI | OPTION_UNSUPPORTED, "",
-         settle_replicaof, "Host and port of the server to copy."),
-    STRING("masterauth", NULL, OPTION_NO_MEANING | OPTION_SENSITIVE, "", NULL,
-           "Password for the server to copy."),
-    STRING("masteruser", NULL, OPTION_NO_MEANING, "", NULL, "User for the server to copy."),
-    BOOL("replica-serve-stale-data", "slave-serve-stale-data", OPTION_NO_MEANING, "yes",
-         "A replica answers while it is cut off."),
-    BOOL("replica-read-only", "slave-read-only", OPTION_NO_MEANING, "yes",
-         "A replica refuses writes."),
-    BOOL("replica-ignore-maxmemory", "slave-ignore-maxmemory", OPTION_NO_MEANING, "yes",
-         "A replica does not evict by itself."),
     BOOL("replica-lazy-flush", "slave-lazy-flush", OPTION_NO_MEANING, "no",
          "A replica frees old data off the worker before a sync."),
-    BOOL("replica-announced", NULL, OPTION_NO_MEANING, "yes",
-         "Sentinel tells clients of this replica."),
     BOOL("replica-ignore-disk-write-errors", NULL, OPTION_NO_MEANING, "no",
          "A replica goes on when its disk fails."),
-    STRING("replica-announce-ip", "slave-announce-ip", OPTION_NO_MEANING, "", NULL,
-           "Address that a replica gives of itself."),
-    INTEGER("replica-announce-port", "slave-announce-port", OPTION_NO_MEANING, "0", 0, 65535,
-            "Port that a replica gives of itself."),
-    INTEGER("replica-priority", "slave-priority", OPTION_NO_MEANING, "100", 0, INT32_MAX,
-            "Order in which Sentinel promotes replicas."),
     INTEGER("repl-ping-replica-period", "repl-ping-slave-period", OPTION_NO_MEANING, "10", 1,
             INT32_MAX, "Seconds between pings to replicas."),
     BOOL("repl-diskless-sync", NULL, OPTION_NO_MEANING, "yes", "Syncs replicas without a file."),

@@ -224,6 +224,9 @@ int64_t admission_heard_from_ms(const struct node *node) {
     return clock_monotonic_us() / US_PER_MS - node->options->min_replicas_max_lag * MS_PER_SECOND;
 }
 
+#define READ_ONLY "READONLY You can't write against a read only replica."
+#define CUT_OFF "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
+
 static bool is_write(const struct connection *connection, const struct command_slot *slot) {
     return (slot->command->flags & COMMAND_WRITE) != 0 ||
            queue_has_flag(connection, slot, COMMAND_WRITE);
@@ -236,6 +239,25 @@ static bool waits_for_loading(const struct worker *worker, const struct command_
            worker->now_ms < node->loading_refuses_from_ms;
 }
 
+/* What a replica does not do, or not now. True: the reply says so. */
+static bool refuse_as_replica(struct worker *worker, struct connection *connection,
+                              const struct command_slot *slot) {
+    const struct node *node = worker->node;
+    const char *refusal = NULL;
+    if (node->options->replica_read_only && is_write(connection, slot)) {
+        refusal = READ_ONLY;
+    } else if (!node->options->replica_serve_stale_data && atomic_load(&node->is_cut_off) &&
+               (slot->command->flags & COMMAND_STALE) == 0) {
+        refusal = CUT_OFF;
+    } else if (atomic_load(&node->is_incomplete) && (slot->command->flags & COMMAND_LOADING) == 0) {
+        refusal = LOADING;
+    }
+    if (refusal != NULL) {
+        admission_reject(worker, connection, slot, refusal);
+    }
+    return refusal != NULL;
+}
+
 /* What the node cannot do now: anything that needs the data while it is loaded, writes while they
  * cannot be kept. True: the reply says so. */
 static bool refuse_for_state(struct worker *worker, struct connection *connection,
@@ -246,6 +268,9 @@ static bool refuse_for_state(struct worker *worker, struct connection *connectio
             return false;
         }
         admission_reject(worker, connection, slot, LOADING);
+        return true;
+    }
+    if (node->is_replica && refuse_as_replica(worker, connection, slot)) {
         return true;
     }
     if (!is_write(connection, slot) && (slot->command->rules & RULE_TELLS_HEALTH) == 0) {

@@ -65,7 +65,7 @@ struct node {
     struct cutting_turn cutting_turn;
     struct applying *applying;   /* NULL: it has not been a replica; written under a stop */
     struct digesting *digesting; /* NULL: nobody compares; set before the workers run */
-    bool is_replica;             /* the log is another node's; written under a stop */
+    atomic_bool is_replica;      /* the log is another node's; written under a stop */
     /* A command or another event took long enough for latency-monitor-threshold: for the server
      * layer's LATENCY; or NULL. Called by any worker, at any time. */
     void (*latency_event)(struct node *node, const char *event, int64_t duration_ms);
@@ -104,6 +104,8 @@ struct node {
     atomic_bool active_expire_is_off;         /* DEBUG SET-ACTIVE-EXPIRE 0 */
     atomic_bool is_loading;                   /* the data is not whole yet: LOADING */
     atomic_bool log_is_at_max;                /* log-size-max: MISCONF */
+    atomic_bool is_cut_off;                   /* a replica whose link is down: perhaps MASTERDOWN */
+    atomic_bool is_incomplete;                /* a replica that waits for images: LOADING */
     atomic_bool refuses_writes;               /* the last snapshot failed: MISCONF */
 };
 

@@ -111,6 +111,7 @@ static void expire_one(void *context, uint32_t database, uint16_t slot, const st
 void removal_expire_step(struct worker *worker) {
     struct store *store = worker->store;
     if (LIKELY(!expiry_is_due(store, worker->now_ms)) || worker->is_paused ||
+        worker->node->is_replica ||
         atomic_load_explicit(&worker->node->active_expire_is_off, memory_order_relaxed)) {
         return;
     }
@@ -206,9 +207,14 @@ static bool evict(struct worker *worker, uint32_t steps_max) {
     return is_done;
 }
 
+/* A replica's primary evicts for both. */
+static bool leaves_eviction(const struct worker *worker) {
+    return worker->node->is_replica && worker->node->options->replica_ignore_maxmemory;
+}
+
 bool removal_make_room(struct worker *worker) {
     const struct store_options *options = worker->node->store_options;
-    if (LIKELY(!is_short_of_memory(worker)) || worker->is_paused) {
+    if (LIKELY(!is_short_of_memory(worker)) || worker->is_paused || leaves_eviction(worker)) {
         return true;
     }
     if (options->maxmemory_policy == MAXMEMORY_NO_EVICTION) {
@@ -219,7 +225,7 @@ bool removal_make_room(struct worker *worker) {
 
 void removal_evict_step(struct worker *worker) {
     const struct store_options *options = worker->node->store_options;
-    if (LIKELY(options->maxmemory == 0) || worker->is_paused ||
+    if (LIKELY(options->maxmemory == 0) || worker->is_paused || leaves_eviction(worker) ||
         options->maxmemory_policy == MAXMEMORY_NO_EVICTION) {
         return;
     }

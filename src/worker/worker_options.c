@@ -392,6 +392,32 @@ static const struct option rows[] = {
         .default_text = "128",
         .help = "Entries of the log of refused commands and logins.",
     },
+    {.name = NULL, .help = "What a replica does for its clients"},
+    {
+        .name = "replica-read-only",
+        .alias = "slave-read-only",
+        .type = OPTION_BOOL,
+        .offset = offsetof(struct worker_options, replica_read_only),
+        .default_text = "yes",
+        .help = "A replica refuses writes. Where it does not, what is written there stays in its "
+                "memory only, and goes with the next change from the primary.",
+    },
+    {
+        .name = "replica-serve-stale-data",
+        .alias = "slave-serve-stale-data",
+        .type = OPTION_BOOL,
+        .offset = offsetof(struct worker_options, replica_serve_stale_data),
+        .default_text = "yes",
+        .help = "A replica answers while the link to its primary is down; no answers MASTERDOWN.",
+    },
+    {
+        .name = "replica-ignore-maxmemory",
+        .alias = "slave-ignore-maxmemory",
+        .type = OPTION_BOOL,
+        .offset = offsetof(struct worker_options, replica_ignore_maxmemory),
+        .default_text = "yes",
+        .help = "A replica evicts nothing by itself: its primary does, for both.",
+    },
 };
 
 const struct option_table worker_option_table = {

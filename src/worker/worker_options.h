@@ -51,6 +51,10 @@ struct worker_options {
     int64_t busy_reply_threshold;    /* milliseconds */
     int64_t tracking_table_max_keys; /* 0 is no limit */
     int64_t acllog_max_len;          /* entries */
+
+    bool replica_read_only;
+    bool replica_serve_stale_data;
+    bool replica_ignore_maxmemory;
 };
 
 extern const struct option_table worker_option_table;

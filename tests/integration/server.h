@@ -202,8 +202,9 @@ static inline void server_expect_log(const struct server *server, const char *pa
 
 /* What a server is known to leave behind. */
 static inline void server_remove_folder(const char *folder) {
-    static const char *const patterns[] = {"log/*",      "log",    "log.old/*",    "log.old",
-                                           "server.log", "socket", "dump.snapshot"};
+    static const char *const patterns[] = {"log/*",         "log",          "log.old/*",
+                                           "log.old",       "server.log",   "socket",
+                                           "dump.snapshot", "divergence/*", "divergence"};
     char path[128];
     for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", folder, patterns[i]);

@@ -1,0 +1,115 @@
+/* Replica: what a node is while it copies another one.
+ *
+ *   REPLICAOF, option -> replica_follow() --- the link comes and goes (replica_link.h) ---
+ *   REPLICAOF NO ONE  -> replica_promote(): a new history begins, where the log ends
+ *
+ * The data is whole once no slot is missing and the log has come to where the last image was taken;
+ * until then clients are told LOADING, no snapshot is taken, and nobody copies this node.
+ *
+ * What is on disk is a base and the log behind it. Where a log had to begin anew, there is no base
+ * before a snapshot has been taken of the whole data: until then the node reports to its primary
+ * that it has written nothing, and a crash would have all slots copied again.
+ *
+ * Thread: any, unless a function says otherwise; all is behind the mutex. It is held by the
+ * replicator during each step of the link, in which nothing waits; so who holds all workers still
+ * may take it. While the node is a replica, node.log changes under a stop and with the mutex.
+ */
+#ifndef TARN_SERVER_REPLICA_H
+#define TARN_SERVER_REPLICA_H
+
+#include "replication/follower.h"
+#include "server/saving_change.h"
+
+#include <pthread.h>
+
+#define REPLICA_HOST_BYTES 256
+
+struct server;
+
+enum replica_state {
+    REPLICA_OFF,        /* the node is a primary */
+    REPLICA_WAITING,    /* to connect, again */
+    REPLICA_CONNECTING, /* until the handshake is through */
+    REPLICA_SYNCING,    /* images are missing, or the log is being changed */
+    REPLICA_CONNECTED,
+};
+
+/* What became of what the node's log held and a primary's did not. */
+struct replica_divergence {
+    uint64_t count; /* logs that were cut */
+    uint64_t bytes; /* of effects, over all; kept in files */
+    uint64_t effects;
+    uint64_t keys;
+    uint64_t slots;    /* that were touched */
+    uint64_t unlisted; /* logs of which it could not be told what of them was lost */
+};
+
+/* What the options say of the node as a replica, for a thread that does not stand still while they
+ * change. */
+struct replica_identity {
+    char *user;
+    char *password;
+    char *announced_address;
+    char *source_address;
+    uint16_t announced_port;
+};
+
+struct replica {
+    struct server *server;
+    pthread_mutex_t mutex;
+    struct replica_link *link; /* the replicator's */
+
+    enum replica_state state;
+    uint64_t generation; /* of whom to follow: a link of an older one ends */
+    char host[REPLICA_HOST_BYTES];
+    uint16_t port;
+    bool promotes; /* as soon as the log has been changed */
+
+    struct replica_identity identity;
+    struct replica_slots slots;
+    uint64_t images_end; /* no image is of a later position */
+    bool is_complete;    /* of the last sync, all images came */
+    bool needs_base;
+    uint64_t base_job; /* number of the snapshot that will be the base, 0: none */
+    int64_t base_retry_ms;
+
+    struct saving_change change;
+    bool is_changing;
+
+    struct replica_divergence divergence;
+    struct follower_figures figures; /* of the link */
+    uint64_t full_syncs;
+    uint64_t partial_syncs;
+    int64_t down_since_ms; /* monotonic; of the link */
+    char reason[128];      /* why it went down */
+};
+
+void replica_init(struct replica *replica, struct server *server);
+/* All threads have ended. */
+void replica_destroy(struct replica *replica);
+
+/* Takes over what the options say. Under a stop of all workers, or before they run. */
+void replica_configure(struct replica *replica);
+/* From here on the node copies that one. Under a stop of all workers, or before they serve. */
+void replica_follow(struct replica *replica, const char *host, uint16_t port);
+/* The node is a primary from here on. Likewise. */
+void replica_promote(struct replica *replica);
+
+bool replica_is_on(struct replica *replica);
+/* The data is whole: it may be copied and saved. True of a primary. */
+bool replica_is_whole(struct replica *replica);
+
+/* The saving thread has changed the log as replica.change says. */
+void replica_log_changed(struct replica *replica);
+
+/* ---- for the link, with the mutex ---- */
+
+extern const struct follower_target replica_target; /* its context is the replica */
+
+/* What is known to be missing has come: tells clients. */
+void replica_settle(struct replica *replica, uint64_t applied, int64_t now_ms);
+/* What the node reports. */
+void replica_progress(struct replica *replica, uint64_t applied,
+                      struct follower_progress *progress);
+
+#endif

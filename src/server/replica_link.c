@@ -1,0 +1,513 @@
+#include "server/replica_link.h"
+
+#include "base/logger.h"
+#include "base/memory.h"
+#include "base/numbers.h"
+#include "io/network.h"
+#include "protocol/reply.h"
+#include "replication/handshake.h"
+#include "server/replica.h"
+#include "worker/applying.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A line of the primary's, while it speaks the protocol of clients. */
+#define LINE_BYTES_MAX ((size_t)4096)
+
+enum link_stage { LINK_WAITING, LINK_CONNECTING, LINK_SHAKING, LINK_STREAM };
+
+/* What is said in the handshake, each of which is answered by a line. */
+enum word { WORD_AUTH, WORD_PING, WORD_PORT, WORD_ADDRESS, WORD_CAPA, WORD_LINK, WORDS };
+
+struct replica_link {
+    struct replicator *replicator;
+    struct replica *replica;
+    enum link_stage stage;
+    uint64_t generation; /* of the replica, when the link was begun */
+    int fd;
+    struct loop_watch watch;
+    unsigned events; /* that it looks for */
+    bool is_readable;
+    bool is_writable;
+    int64_t retry_at_ms;
+    int64_t retry_ms;
+    int64_t heard_ms; /* until the stream begins */
+    enum word words[WORDS];
+    size_t words_count;
+    size_t words_answered;
+    char nonce[HANDSHAKE_NONCE_BYTES];
+    struct buffer input; /* of the handshake */
+    struct buffer output;
+    size_t output_sent;
+    struct follower *follower;
+    bool was_in_log; /* the plan has been carried out, and told */
+};
+
+struct replica_link *replica_link_new(struct replicator *replicator) {
+    struct replica_link *link = memory_alloc_zeroed(sizeof(*link));
+    link->replicator = replicator;
+    link->replica = &replicator->server->replica;
+    link->fd = -1;
+    link->retry_ms = REPLICA_LINK_RETRY_MS;
+    return link;
+}
+
+static void drop(struct replica_link *link) {
+    if (link->fd >= 0) {
+        loop_watch_stop(link->replicator->loop, &link->watch);
+        network_close(link->fd);
+        link->fd = -1;
+    }
+    follower_free(link->follower);
+    link->follower = NULL;
+    buffer_free(&link->input);
+    buffer_free(&link->output);
+    link->output_sent = 0;
+    link->stage = LINK_WAITING;
+}
+
+void replica_link_free(struct replica_link *link) {
+    if (link != NULL) {
+        drop(link);
+        memory_free(link);
+    }
+}
+
+/* The link ends, and begins again some time later. */
+__attribute__((format(printf, 2, 3))) static void fail(struct replica_link *link,
+                                                       const char *format, ...) {
+    struct replica *replica = link->replica;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(replica->reason, sizeof(replica->reason), format, arguments);
+    va_end(arguments);
+    log_warning("%s MASTER %s:%u: %s",
+                link->stage == LINK_STREAM ? "Connection lost with" : "Cannot sync with",
+                replica->host, replica->port, replica->reason);
+    if (replica->state == REPLICA_CONNECTED) {
+        replica->down_since_ms = link->replicator->now_ms;
+    }
+    replica->state = REPLICA_WAITING;
+    atomic_store(&link->replicator->server->node.is_cut_off, true);
+    drop(link);
+    link->retry_at_ms = link->replicator->now_ms + link->retry_ms;
+    link->retry_ms *= 2;
+    if (link->retry_ms > REPLICA_LINK_RETRY_MS_MAX) {
+        link->retry_ms = REPLICA_LINK_RETRY_MS_MAX;
+    }
+}
+
+/* ---- the socket ---- */
+
+static void is_ready(void *context, unsigned events) {
+    struct replica_link *link = context;
+    link->is_readable |= (events & (LOOP_READ | LOOP_FAILED)) != 0;
+    link->is_writable |= (events & (LOOP_WRITE | LOOP_FAILED)) != 0;
+}
+
+/* Looks for what the link has use for now. */
+static void watch(struct replica_link *link, bool wants_to_read) {
+    unsigned events = 0;
+    events |= wants_to_read && !link->is_readable ? (unsigned)LOOP_READ : 0U;
+    events |=
+        link->output.length > link->output_sent && !link->is_writable ? (unsigned)LOOP_WRITE : 0U;
+    if (link->events != events) {
+        link->events = events;
+        loop_watch_change(link->replicator->loop, &link->watch, events);
+    }
+}
+
+/* False: the link has failed. */
+static bool write_out(struct replica_link *link) {
+    while (link->output.length > link->output_sent && link->is_writable) {
+        struct network_result result =
+            network_write(link->fd, link->output.bytes + link->output_sent,
+                          link->output.length - link->output_sent);
+        if (result.status == NETWORK_ERROR) {
+            fail(link, "%s", strerror(result.error));
+            return false;
+        }
+        link->is_writable = result.status == NETWORK_MOVED;
+        link->output_sent += result.bytes;
+    }
+    if (link->output.length == link->output_sent) {
+        buffer_clear(&link->output);
+        link->output_sent = 0;
+    }
+    return true;
+}
+
+/* -1: the link has failed; 0: nothing is there for now. */
+static int64_t read_in(struct replica_link *link, char *bytes, size_t length) {
+    struct network_result result = network_read(link->fd, bytes, length);
+    switch (result.status) {
+    case NETWORK_MOVED:
+        return (int64_t)result.bytes;
+    case NETWORK_WOULD_BLOCK:
+        link->is_readable = false;
+        return 0;
+    case NETWORK_CLOSED:
+        fail(link, "the primary closed the connection");
+        return -1;
+    case NETWORK_ERROR:
+        fail(link, "%s", strerror(result.error));
+        return -1;
+    }
+    return -1;
+}
+
+/* ---- the handshake ---- */
+
+static void say(struct replica_link *link, enum word word, const struct span *args, size_t count) {
+    struct buffer *out = &link->output;
+    buffer_format(out, "*%zu\r\n", count);
+    for (size_t i = 0; i < count; i++) {
+        buffer_format(out, "$%zu\r\n", args[i].length);
+        buffer_append_span(out, args[i]);
+        buffer_append(out, "\r\n", 2);
+    }
+    link->words[link->words_count++] = word;
+}
+
+static void say_auth(struct replica_link *link, const struct replica_identity *words) {
+    struct span args[3] = {span_of_string("AUTH")};
+    size_t count = 1;
+    if (words->user[0] != '\0') {
+        args[count++] = span_of_string(words->user);
+    }
+    args[count++] = span_of_string(words->password);
+    say(link, WORD_AUTH, args, count);
+}
+
+static void say_address(struct replica_link *link, const struct replica_identity *words) {
+    char port[16];
+    snprintf(port, sizeof(port), "%u", words->announced_port);
+    say(link, WORD_PORT,
+        (struct span[]){span_of_string("REPLCONF"), span_of_string("listening-port"),
+                        span_of_string(port)},
+        3);
+    if (words->announced_address[0] != '\0') {
+        say(link, WORD_ADDRESS,
+            (struct span[]){span_of_string("REPLCONF"), span_of_string("ip-address"),
+                            span_of_string(words->announced_address)},
+            3);
+    }
+}
+
+/* All of it at once: what comes of it is told line by line. */
+static void shake(struct replica_link *link) {
+    const struct replica_identity *words = &link->replica->identity;
+    char version[16];
+    link->stage = LINK_SHAKING;
+    link->words_count = 0;
+    link->words_answered = 0;
+    if (words->password[0] != '\0') {
+        say_auth(link, words);
+    }
+    say(link, WORD_PING, (struct span[]){span_of_string("PING")}, 1);
+    say_address(link, words);
+    say(link, WORD_CAPA,
+        (struct span[]){span_of_string("REPLCONF"), span_of_string("capa"), span_of_string("eof"),
+                        span_of_string("capa"), span_of_string("psync2")},
+        5);
+    handshake_nonce_draw(link->nonce);
+    snprintf(version, sizeof(version), "%d", MESSAGE_VERSION);
+    say(link, WORD_LINK,
+        (struct span[]){span_of_string("REPLCONF"), span_of_string(HANDSHAKE_WORD),
+                        span_of_string(version), span_of_string(link->nonce)},
+        4);
+}
+
+static void stream_begin(struct replica_link *link, struct span nonce) {
+    const struct server *server = link->replicator->server;
+    struct follower_plan plan = {
+        .target = replica_target,
+        .slots = &link->replica->slots,
+        .seed = handshake_seed(span_of_string(link->nonce), nonce),
+        .now_ms = link->replicator->now_ms,
+    };
+    plan.target.context = link->replica;
+    memcpy(plan.node_id, server->replication.node_id, sizeof(plan.node_id));
+    link->follower = follower_new(&plan);
+    link->was_in_log = false;
+    link->stage = LINK_STREAM;
+    link->replica->state = REPLICA_SYNCING;
+}
+
+/* An answer of the primary's. False: the link has failed. */
+static bool answered(struct replica_link *link, struct span line) {
+    bool is_error = line.length > 0 && line.bytes[0] == '-';
+    enum word word = link->words[link->words_answered++];
+    struct span text = span_of(line.bytes + 1, line.length == 0 ? 0 : line.length - 1);
+    struct span nonce;
+    switch (word) {
+    case WORD_AUTH:
+    case WORD_PING:
+        if (is_error) {
+            fail(link, "%s is answered by: %.*s", word == WORD_AUTH ? "AUTH" : "PING",
+                 (int)text.length, text.bytes);
+        } else if (word == WORD_PING) {
+            log_notice("Master replied to PING, replication can continue...");
+        }
+        return !is_error;
+    case WORD_LINK:
+        if (is_error || !handshake_read_answer(text, &nonce)) {
+            fail(link, "it speaks no protocol that is known here: %.*s", (int)text.length,
+                 text.bytes);
+            return false;
+        }
+        stream_begin(link, nonce);
+        return true;
+    default:
+        /* Of no consequence: who we are is for people to read. */
+        return true;
+    }
+}
+
+/* False: the link has failed. What stands behind the last answer stays in the input. */
+static bool take_lines(struct replica_link *link) {
+    while (link->stage == LINK_SHAKING && link->input.length > 0) {
+        const char *end = memchr(link->input.bytes, '\n', link->input.length);
+        if (end == NULL) {
+            if (link->input.length > LINE_BYTES_MAX) {
+                fail(link, "it answers with a line that does not end");
+                return false;
+            }
+            return true;
+        }
+        size_t length = (size_t)(end - link->input.bytes);
+        bool has_return = length > 0 && end[-1] == '\r';
+        if (!answered(link, span_of(link->input.bytes, length - has_return))) {
+            return false;
+        }
+        buffer_consume(&link->input, length + 1);
+    }
+    return true;
+}
+
+static void shake_step(struct replica_link *link) {
+    char bytes[LINE_BYTES_MAX];
+    if (!write_out(link)) {
+        return;
+    }
+    while (link->stage == LINK_SHAKING && link->is_readable) {
+        int64_t got = read_in(link, bytes, sizeof(bytes));
+        if (got < 0) {
+            return;
+        }
+        buffer_append(&link->input, bytes, (size_t)got);
+        if (!take_lines(link)) {
+            return;
+        }
+    }
+    watch(link, true);
+}
+
+/* ---- the stream ---- */
+
+/* The log may be full, or be changed: what comes then waits in the socket. */
+static bool may_read(const struct replica_link *link) {
+    const struct node *node = &link->replicator->server->node;
+    return follower_stage(link->follower) != FOLLOWER_CHANGE && applying_has_room(node->applying) &&
+           (node->log == NULL || !oplog_is_full(node->log));
+}
+
+/* False: the link has failed. */
+static bool receive(struct replica_link *link, struct span bytes) {
+    if (follower_receive(link->follower, bytes, link->replicator->now_ms)) {
+        return true;
+    }
+    fail(link, "%s", follower_reason(link->follower));
+    return false;
+}
+
+static bool receive_some(struct replica_link *link) {
+    char bytes[REPLICA_LINK_READ_BYTES];
+    if (link->input.length > 0) {
+        /* It came behind the handshake. */
+        bool is_up = receive(link, buffer_span(&link->input));
+        buffer_free(&link->input);
+        if (!is_up) {
+            return false;
+        }
+    }
+    for (size_t read = 0; link->is_readable && read < REPLICA_LINK_STEP_BYTES && may_read(link);) {
+        int64_t got = read_in(link, bytes, sizeof(bytes));
+        if (got < 0 || (got > 0 && !receive(link, span_of(bytes, (size_t)got)))) {
+            return false;
+        }
+        read += (size_t)got;
+    }
+    applying_flush(link->replicator->server->node.applying);
+    return true;
+}
+
+/* The log has been changed, or could not be. False: the link has failed. */
+static bool tell_change(struct replica_link *link) {
+    struct replica *replica = link->replica;
+    if (follower_stage(link->follower) != FOLLOWER_CHANGE || replica->is_changing) {
+        return true;
+    }
+    const struct saving_change *change = &replica->change;
+    if (follower_changed(link->follower, change->is_done, &change->touched,
+                         buffer_span(&change->report))) {
+        return true;
+    }
+    fail(link, "%s", follower_reason(link->follower));
+    return false;
+}
+
+/* What did not fit the data is asked for anew, on another link. */
+static bool check_applied(struct replica_link *link) {
+    struct buffer report = BUFFER_EMPTY;
+    bool has_failed = applying_take_failure(link->replicator->server->node.applying,
+                                            &link->replica->slots.missing, &report);
+    if (has_failed) {
+        fail(link, "%.*s", (int)report.length, report.bytes);
+    }
+    buffer_free(&report);
+    return !has_failed;
+}
+
+static void note_stage(struct replica_link *link) {
+    struct replica *replica = link->replica;
+    enum follower_stage stage = follower_stage(link->follower);
+    if (!link->was_in_log && stage == FOLLOWER_IMAGES) {
+        link->was_in_log = true;
+        link->retry_ms = REPLICA_LINK_RETRY_MS;
+        if (replica->figures.mode == PLAN_GO_ON || replica->figures.mode == PLAN_CUT) {
+            replica->partial_syncs++;
+            log_notice("MASTER <-> REPLICA sync: the log goes on where it ended");
+        }
+    }
+    if (stage == FOLLOWER_LOG && replica->state == REPLICA_SYNCING) {
+        replica->state = REPLICA_CONNECTED;
+        atomic_store(&link->replicator->server->node.is_cut_off, false);
+    }
+}
+
+static void stream_step(struct replica_link *link, uint64_t applied) {
+    struct replica *replica = link->replica;
+    struct follower_progress progress;
+    if (!check_applied(link) || !tell_change(link) || !receive_some(link)) {
+        return;
+    }
+    follower_figures_read(link->follower, &replica->figures);
+    note_stage(link);
+    replica_progress(replica, applied, &progress);
+    follower_fill(link->follower, &link->output, &progress, link->replicator->now_ms);
+    if (!write_out(link)) {
+        return;
+    }
+    link->heard_ms = replica->figures.heard_ms;
+    if (follower_stage(link->follower) == FOLLOWER_CHANGE) {
+        link->heard_ms = link->replicator->now_ms; /* It is not listened to. */
+    }
+    watch(link, may_read(link));
+    /* What is there already brings no event. */
+    if (link->is_readable && may_read(link)) {
+        loop_wake(link->replicator->loop);
+    }
+}
+
+/* ---- from one link to the next ---- */
+
+static void connect_now(struct replica_link *link) {
+    struct replica *replica = link->replica;
+    log_notice("Connecting to MASTER %s:%u", replica->host, replica->port);
+    link->fd = network_connect_start(&(struct network_connect_options){
+        .host = replica->host,
+        .port = replica->port,
+        .source_host = replica->identity.source_address,
+    });
+    if (link->fd < 0) {
+        fail(link, "%s", strerror(errno));
+        return;
+    }
+    network_set_no_delay(link->fd);
+    link->stage = LINK_CONNECTING;
+    link->heard_ms = link->replicator->now_ms;
+    link->is_readable = false;
+    link->is_writable = false;
+    link->events = LOOP_WRITE;
+    loop_watch_start(link->replicator->loop, &link->watch, link->fd, LOOP_WRITE, is_ready, link);
+    replica->state = REPLICA_CONNECTING;
+    log_notice("MASTER <-> REPLICA sync started");
+}
+
+static void connect_step(struct replica_link *link) {
+    if (!link->is_writable) {
+        return;
+    }
+    int error = network_connect_result(link->fd);
+    if (error == EINPROGRESS) {
+        link->is_writable = false;
+    } else if (error != 0) {
+        fail(link, "%s", strerror(error));
+    } else {
+        log_notice("Non blocking connect for SYNC fired the event.");
+        shake(link);
+        shake_step(link);
+    }
+}
+
+static void check_silence(struct replica_link *link) {
+    int64_t timeout_ms = replication_settings(&link->replicator->server->replication).timeout_ms;
+    if (link->stage != LINK_WAITING && link->replicator->now_ms - link->heard_ms > timeout_ms) {
+        fail(link, "it has been silent for longer than repl-timeout");
+    }
+}
+
+/* Another primary is to be followed, or none. */
+static void check_generation(struct replica_link *link) {
+    struct replica *replica = link->replica;
+    if (link->generation == replica->generation) {
+        return;
+    }
+    drop(link);
+    link->generation = replica->generation;
+    link->retry_ms = REPLICA_LINK_RETRY_MS;
+    link->retry_at_ms = link->replicator->now_ms;
+}
+
+/* With the mutex. */
+static void step(struct replica_link *link) {
+    struct replica *replica = link->replica;
+    struct applying *applying = link->replicator->server->node.applying;
+    check_generation(link);
+    if (replica->state == REPLICA_OFF) {
+        return;
+    }
+    uint64_t applied = applying_reap(applying);
+    switch (link->stage) {
+    case LINK_WAITING:
+        /* What a change of the log brings to an end is no business of a new link. */
+        if (link->replicator->now_ms >= link->retry_at_ms && applying_is_idle(applying) &&
+            !replica->is_changing && atomic_load(&link->replicator->server->saving) != NULL) {
+            applying_take_failure(applying, &replica->slots.missing, &link->input);
+            buffer_free(&link->input);
+            connect_now(link);
+        }
+        break;
+    case LINK_CONNECTING:
+        connect_step(link);
+        break;
+    case LINK_SHAKING:
+        shake_step(link);
+        break;
+    case LINK_STREAM:
+        stream_step(link, applied);
+        break;
+    }
+    check_silence(link);
+    replica_settle(replica, applying_reap(applying), link->replicator->now_ms);
+}
+
+void replica_link_step(struct replica_link *link) {
+    struct replica *replica = link->replica;
+    pthread_mutex_lock(&replica->mutex);
+    step(link);
+    pthread_mutex_unlock(&replica->mutex);
+}

@@ -1,0 +1,494 @@
+/* A primary and its replicas as processes: under load, killed, cut off, and with changed roles. */
+#include "tests/integration/process.h"
+
+#include "tests/integration/server.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define KEYS 500
+#define LOAD_CLIENTS 2
+
+/* Workers and logs of primary and replica. */
+static const struct pairing {
+    const char *primary;
+    const char *replica;
+} pairings[] = {
+    {"--workers 1", "--workers 1"},
+    {"--workers 1 --appendonly no", "--workers 3"},
+    {"--workers 3", "--workers 1 --appendonly no"},
+    {"--workers 3 --appendonly no", "--workers 3 --appendonly no"},
+};
+
+static const char debug[] = "--enable-debug-command yes --save";
+
+/* ---- servers ---- */
+
+static struct server start(const char *options) {
+    return server_start(options, debug, NULL);
+}
+
+static void restart(struct server *server, const char *options) {
+    server_restart(server, options, debug, NULL);
+}
+
+static void follow(redisContext *replica, int port) {
+    char command[64];
+    snprintf(command, sizeof(command), "REPLICAOF 127.0.0.1 %d", port);
+    EXPECT(replica, "+OK", command);
+}
+
+/* The number behind name: in INFO. */
+static long long info(redisContext *client, const char *name) {
+    redisReply *reply = redisCommand(client, "INFO everything");
+    ck_assert_ptr_nonnull(reply);
+    ck_assert_int_eq(reply->type, REDIS_REPLY_STRING);
+    char line[64];
+    snprintf(line, sizeof(line), "\r\n%s:", name);
+    const char *found = strstr(reply->str, line);
+    ck_assert_msg(found != NULL, "INFO has no %s", name);
+    long long number = strtoll(found + strlen(line), NULL, 10);
+    freeReplyObject(reply);
+    return number;
+}
+
+static bool link_is_up(redisContext *replica) {
+    redisReply *reply = redisCommand(replica, "INFO replication");
+    ck_assert_ptr_nonnull(reply);
+    bool is_up = strstr(reply->str, "master_link_status:up") != NULL;
+    freeReplyObject(reply);
+    return is_up;
+}
+
+static void wait_for_link(redisContext *replica, bool is_up) {
+    for (int i = 0; link_is_up(replica) != is_up; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+}
+
+/* Nobody writes, but keys may still expire: the replica comes to hold what the primary holds. */
+static void expect_same(redisContext *primary, redisContext *replica) {
+    for (int i = 0;; i++) {
+        struct reply_text wanted = client_ask(primary, "DEBUG DIGEST");
+        long long offset = info(primary, "master_repl_offset");
+        if (link_is_up(replica) && info(replica, "master_repl_offset") == offset &&
+            strcmp(client_ask(replica, "DEBUG DIGEST").bytes, wanted.bytes) == 0) {
+            return;
+        }
+        ck_assert_msg(i < SERVER_PATIENCE_SECONDS * 20, "the replica differs");
+        server_sleep_ms(20);
+    }
+}
+
+/* ---- load ---- */
+
+struct load {
+    const struct server *server;
+    pthread_t threads[LOAD_CLIENTS];
+    atomic_bool ends;
+    atomic_ullong writes;
+};
+
+static void load_one(redisContext *client, unsigned *seed) {
+    char command[256];
+    int key = rand_r(seed) % KEYS;
+    int number = rand_r(seed);
+    switch (rand_r(seed) % 6) {
+    case 0:
+        snprintf(command, sizeof(command), "HSET hash:%d field%d %d", key, number % 50, number);
+        break;
+    case 1:
+        snprintf(command, sizeof(command), "MSET a:%d %d b:%d %d c:%d %d", key, number, key, number,
+                 key, number);
+        break;
+    case 2:
+        snprintf(command, sizeof(command), "DEL a:%d hash:%d", key, key);
+        break;
+    case 3:
+        snprintf(command, sizeof(command), "SET short:%d %d PX %d", key, number, number % 300 + 1);
+        break;
+    case 4:
+        snprintf(command, sizeof(command), "SETRANGE range:%d %d %d", key, number % 5000, number);
+        break;
+    default:
+        snprintf(command, sizeof(command), "SET string:%d %d", key, number);
+        break;
+    }
+    client_ask(client, command);
+}
+
+static void *load_main(void *context) {
+    struct load *load = context;
+    redisContext *client = server_connect(load->server);
+    unsigned seed = (unsigned)atomic_load(&load->writes) + 1;
+    while (!atomic_load(&load->ends)) {
+        load_one(client, &seed);
+        atomic_fetch_add(&load->writes, 1);
+    }
+    redisFree(client);
+    return NULL;
+}
+
+static void load_begin(struct load *load, const struct server *server) {
+    *load = (struct load){.server = server};
+    for (int i = 0; i < LOAD_CLIENTS; i++) {
+        atomic_store(&load->writes, (unsigned long long)i);
+        ck_assert_int_eq(pthread_create(&load->threads[i], NULL, load_main, load), 0);
+    }
+}
+
+static void load_end(struct load *load) {
+    atomic_store(&load->ends, true);
+    for (int i = 0; i < LOAD_CLIENTS; i++) {
+        pthread_join(load->threads[i], NULL);
+    }
+}
+
+/* ---- tests ---- */
+
+START_TEST(a_replica_takes_all_slots_under_load_and_follows) {
+    const struct pairing *pairing = &pairings[_i];
+    struct server primary = start(pairing->primary);
+    struct server second = start(pairing->replica);
+    redisContext *client = server_connect(&primary);
+    redisContext *replica = server_connect(&second);
+    EXPECT(client, "+OK", "DEBUG POPULATE 20000 key 200");
+    EXPECT(replica, "+OK", "SET own 1");
+    struct load load;
+    load_begin(&load, &primary);
+    follow(replica, primary.port);
+    wait_for_link(replica, true);
+    server_sleep_ms(200);
+    EXPECT(replica, "-READONLY You can't write against a read only replica.", "SET key value");
+    load_end(&load);
+    expect_same(client, replica);
+    EXPECT(replica, "nil", "GET own");
+    ck_assert_int_eq(info(replica, "tarn_syncs_of_all_slots"), 1);
+    redisFree(replica);
+    redisFree(client);
+    server_stop(&second);
+    server_stop(&primary);
+}
+END_TEST
+
+/* Its log is on disk: it goes on where it was. */
+START_TEST(a_replica_that_is_killed_again_and_again_never_begins_anew) {
+    struct server primary = start(_i == 0 ? "--workers 1"
+                                          : "--workers 3 --appendonly no "
+                                            "--repl-backlog-size 64mb");
+    struct server second = start(_i == 0 ? "--workers 3" : "--workers 1");
+    redisContext *client = server_connect(&primary);
+    redisContext *replica = server_connect(&second);
+    EXPECT(client, "+OK", "DEBUG POPULATE 5000 key 200");
+    follow(replica, primary.port);
+    wait_for_link(replica, true);
+    char options[128];
+    snprintf(options, sizeof(options), "--workers %d --replicaof 127.0.0.1 %d", _i == 0 ? 3 : 1,
+             primary.port);
+    /* What it begins with again is whole on disk. */
+    for (int i = 0; info(replica, "rdb_saves") + info(replica, "aof_rewrites") == 0; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+    struct load load;
+    load_begin(&load, &primary);
+    for (int round = 0; round < 10; round++) {
+        redisFree(replica);
+        server_kill(&second);
+        restart(&second, options);
+        replica = server_connect(&second);
+        wait_for_link(replica, true);
+        ck_assert_int_eq(info(replica, "tarn_syncs_of_all_slots"), 0);
+        ck_assert_int_ge(info(replica, "tarn_syncs_by_log"), 1);
+    }
+    load_end(&load);
+    expect_same(client, replica);
+    ck_assert_int_eq(info(client, "sync_full"), 1);
+    redisFree(replica);
+    redisFree(client);
+    server_stop(&second);
+    server_stop(&primary);
+}
+END_TEST
+
+START_TEST(what_a_primary_wrote_alone_is_kept_aside_when_it_becomes_a_replica) {
+    struct server one = start(server_worker_options[_i]);
+    struct server two = start(server_worker_options[1 - _i]);
+    redisContext *first = server_connect(&one);
+    redisContext *second = server_connect(&two);
+    EXPECT(first, "+OK", "DEBUG POPULATE 2000 key 100");
+    follow(second, one.port);
+    wait_for_link(second, true);
+    expect_same(first, second);
+    EXPECT(second, "+OK", "REPLICAOF NO ONE");
+    EXPECT(second, "+OK", "SET new 2");
+    EXPECT(first, "+OK", "SET key:7 alone");
+    EXPECT(first, "+OK", "SET lost alone");
+    EXPECT(first, "+OK", "SET lost again");
+    follow(first, two.port);
+    wait_for_link(first, true);
+    expect_same(second, first);
+    EXPECT(first, "nil", "GET lost");
+    EXPECT(first, "2", "GET new");
+    ck_assert_int_eq(info(first, "tarn_divergences"), 1);
+    ck_assert_int_eq(info(first, "tarn_divergence_effects"), 3);
+    ck_assert_int_eq(info(first, "tarn_divergence_keys"), 2);
+    ck_assert_int_eq(info(first, "tarn_divergence_slots"), 2);
+    ck_assert_int_gt(info(first, "tarn_divergence_bytes"), 0);
+    ck_assert_int_eq(info(first, "tarn_syncs_of_all_slots"), 0);
+    ck_assert(server_has(&one, "divergence"));
+    server_expect_log(&one, "3 effects of 2 keys in 2 slots");
+    /* And it goes on, over a restart, too. */
+    char options[128];
+    snprintf(options, sizeof(options), "%s --replicaof 127.0.0.1 %d", server_worker_options[_i],
+             two.port);
+    EXPECT(second, "+OK", "SET new 3");
+    redisFree(first);
+    server_kill(&one);
+    restart(&one, options);
+    first = server_connect(&one);
+    expect_same(second, first);
+    ck_assert_int_eq(info(first, "tarn_syncs_of_all_slots"), 0);
+    redisFree(first);
+    redisFree(second);
+    server_stop(&one);
+    server_stop(&two);
+}
+END_TEST
+
+START_TEST(replicas_of_a_replica_hold_the_same) {
+    struct server servers[3];
+    redisContext *clients[3];
+    for (int i = 0; i < 3; i++) {
+        servers[i] = start(i == 1 ? server_worker_options[1 - _i] : server_worker_options[_i]);
+        clients[i] = server_connect(&servers[i]);
+    }
+    EXPECT(clients[0], "+OK", "DEBUG POPULATE 5000 key 100");
+    struct load load;
+    load_begin(&load, &servers[0]);
+    follow(clients[2], servers[1].port);
+    follow(clients[1], servers[0].port);
+    wait_for_link(clients[1], true);
+    wait_for_link(clients[2], true);
+    server_sleep_ms(200);
+    load_end(&load);
+    expect_same(clients[0], clients[1]);
+    expect_same(clients[0], clients[2]);
+    /* The middle one takes over: what hangs below it goes on without a copy. */
+    long long syncs = info(clients[2], "tarn_syncs_of_all_slots");
+    EXPECT(clients[1], "+OK", "REPLICAOF NO ONE");
+    EXPECT(clients[1], "+OK", "SET promoted 1");
+    expect_same(clients[1], clients[2]);
+    EXPECT(clients[2], "1", "GET promoted");
+    ck_assert_int_eq(info(clients[2], "tarn_syncs_of_all_slots"), syncs);
+    for (int i = 0; i < 3; i++) {
+        redisFree(clients[i]);
+        server_stop(&servers[i]);
+    }
+}
+END_TEST
+
+START_TEST(a_primary_that_hangs_is_noticed_and_gone_on_with) {
+    struct server primary = start(server_worker_options[_i]);
+    struct server second = start("--repl-timeout 1 --replica-serve-stale-data no");
+    redisContext *client = server_connect(&primary);
+    redisContext *replica = server_connect(&second);
+    EXPECT(client, "+OK", "SET key 1");
+    follow(replica, primary.port);
+    wait_for_link(replica, true);
+    expect_same(client, replica);
+    ck_assert_int_eq(kill(primary.pid, SIGSTOP), 0);
+    wait_for_link(replica, false);
+    EXPECT(replica,
+           "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+           "GET key");
+    EXPECT(replica, "+OK", "CONFIG SET replica-serve-stale-data yes");
+    EXPECT(replica, "1", "GET key");
+    ck_assert_int_eq(kill(primary.pid, SIGCONT), 0);
+    EXPECT(client, "+OK", "SET key 2");
+    wait_for_link(replica, true);
+    expect_same(client, replica);
+    EXPECT(replica, "2", "GET key");
+    ck_assert_int_eq(info(replica, "tarn_syncs_of_all_slots"), 1);
+    redisFree(replica);
+    redisFree(client);
+    server_stop(&second);
+    server_stop(&primary);
+}
+END_TEST
+
+/* ---- a proxy whose links are cut ---- */
+
+struct proxy {
+    int listener;
+    int port;
+    int target;
+    pthread_t thread;
+    atomic_bool ends;
+    atomic_llong left; /* bytes that it lets through before the next cut; LLONG_MAX: all */
+};
+
+static bool pass(struct proxy *proxy, int from, int to) {
+    char bytes[16384];
+    ssize_t got = recv(from, bytes, sizeof(bytes), MSG_DONTWAIT);
+    if (got < 0) {
+        return errno == EAGAIN;
+    }
+    for (ssize_t sent = 0; sent < got;) {
+        ssize_t more = send(to, bytes + sent, (size_t)(got - sent), MSG_NOSIGNAL);
+        if (more <= 0) {
+            return false;
+        }
+        sent += more;
+    }
+    return got > 0 && atomic_fetch_sub(&proxy->left, got) > got;
+}
+
+static void serve_one(struct proxy *proxy, int client) {
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)proxy->target),
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    int server = socket(AF_INET, SOCK_STREAM, 0);
+    bool is_up = connect(server, (struct sockaddr *)&address, sizeof(address)) == 0;
+    while (is_up && !atomic_load(&proxy->ends)) {
+        struct pollfd ready[] = {{.fd = client, .events = POLLIN},
+                                 {.fd = server, .events = POLLIN}};
+        is_up =
+            poll(ready, 2, 20) >= 0 && pass(proxy, client, server) && pass(proxy, server, client);
+    }
+    close(server);
+    close(client);
+}
+
+static void *proxy_main(void *context) {
+    struct proxy *proxy = context;
+    while (!atomic_load(&proxy->ends)) {
+        struct pollfd ready = {.fd = proxy->listener, .events = POLLIN};
+        if (poll(&ready, 1, 20) == 1) {
+            serve_one(proxy, accept(proxy->listener, NULL, NULL));
+        }
+    }
+    return NULL;
+}
+
+static void proxy_start(struct proxy *proxy, int target) {
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof(address);
+    *proxy = (struct proxy){.target = target, .listener = socket(AF_INET, SOCK_STREAM, 0)};
+    ck_assert_int_eq(bind(proxy->listener, (struct sockaddr *)&address, length), 0);
+    ck_assert_int_eq(getsockname(proxy->listener, (struct sockaddr *)&address, &length), 0);
+    ck_assert_int_eq(listen(proxy->listener, 5), 0);
+    proxy->port = ntohs(address.sin_port);
+    atomic_store(&proxy->left, LLONG_MAX);
+    ck_assert_int_eq(pthread_create(&proxy->thread, NULL, proxy_main, proxy), 0);
+}
+
+static void proxy_stop(struct proxy *proxy) {
+    atomic_store(&proxy->ends, true);
+    pthread_join(proxy->thread, NULL);
+    close(proxy->listener);
+}
+
+/* Each link lets a part of the images through: what has come does not come again. */
+START_TEST(a_link_that_is_cut_again_and_again_goes_on_where_it_was) {
+    struct server primary = start(server_worker_options[_i]);
+    struct server second = start(server_worker_options[1 - _i]);
+    struct proxy proxy;
+    proxy_start(&proxy, primary.port);
+    redisContext *client = server_connect(&primary);
+    redisContext *replica = server_connect(&second);
+    EXPECT(client, "+OK", "DEBUG POPULATE 40000 key 300");
+    struct load load;
+    load_begin(&load, &primary);
+    atomic_store(&proxy.left, 600000);
+    follow(replica, proxy.port);
+    for (int cuts = 0; cuts < 8; cuts++) {
+        for (int i = 0; atomic_load(&proxy.left) > 0 && i < 100; i++) {
+            server_sleep_ms(10);
+        }
+        atomic_store(&proxy.left, 600000);
+    }
+    atomic_store(&proxy.left, LLONG_MAX);
+    wait_for_link(replica, true);
+    load_end(&load);
+    expect_same(client, replica);
+    ck_assert_int_eq(info(replica, "tarn_syncs_of_all_slots"), 1);
+    redisFree(replica);
+    redisFree(client);
+    proxy_stop(&proxy);
+    server_stop(&second);
+    server_stop(&primary);
+}
+END_TEST
+
+START_TEST(expired_keys_are_hidden_by_a_replica_and_nothing_is_evicted) {
+    struct server primary = start(server_worker_options[_i]);
+    struct server second = start("--maxmemory 1mb --maxmemory-policy allkeys-lru");
+    redisContext *client = server_connect(&primary);
+    redisContext *replica = server_connect(&second);
+    EXPECT(client, "+OK", "DEBUG SET-ACTIVE-EXPIRE 0");
+    EXPECT(client, "+OK", "DEBUG POPULATE 1000 key 3000");
+    follow(replica, primary.port);
+    wait_for_link(replica, true);
+    EXPECT(client, "+OK", "SET short 1 PX 50");
+    expect_soon(replica, ":1001", "DBSIZE");
+    server_sleep_ms(60);
+    EXPECT(replica, "nil", "GET short");
+    EXPECT(replica, ":1001", "DBSIZE");
+    EXPECT(client, "nil", "GET short");
+    expect_soon(replica, ":1000", "DBSIZE");
+    redisFree(replica);
+    redisFree(client);
+    server_stop(&second);
+    server_stop(&primary);
+}
+END_TEST
+
+START_TEST(a_replica_with_the_password_is_let_in_and_the_other_is_not) {
+    struct server primary = start("--requirepass secret");
+    struct server second = start(server_worker_options[_i]);
+    redisContext *client = server_connect(&primary);
+    redisContext *replica = server_connect(&second);
+    EXPECT(client, "+OK", "AUTH secret");
+    EXPECT(client, "+OK", "SET key 1");
+    follow(replica, primary.port);
+    server_expect_log(&second, "NOAUTH");
+    EXPECT(replica, "+OK", "CONFIG SET masterauth secret");
+    wait_for_link(replica, true);
+    expect_same(client, replica);
+    EXPECT_PART(replica, "[slave 127.0.0.1 :", "ROLE");
+    EXPECT_PART(client, "[master :", "ROLE");
+    redisFree(replica);
+    redisFree(client);
+    server_stop(&second);
+    server_stop(&primary);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("replication");
+    TCase *pairs = tcase_create("pairings");
+    tcase_set_timeout(pairs, UNIT_TIMEOUT_SECONDS);
+    tcase_add_loop_test(pairs, a_replica_takes_all_slots_under_load_and_follows, 0,
+                        (int)UNIT_COUNT(pairings));
+    suite_add_tcase(suite, pairs);
+    const TTest *tests[] = {
+        a_replica_that_is_killed_again_and_again_never_begins_anew,
+        what_a_primary_wrote_alone_is_kept_aside_when_it_becomes_a_replica,
+        replicas_of_a_replica_hold_the_same,
+        a_primary_that_hangs_is_noticed_and_gone_on_with,
+        a_link_that_is_cut_again_and_again_goes_on_where_it_was,
+        expired_keys_are_hidden_by_a_replica_and_nothing_is_evicted,
+        a_replica_with_the_password_is_let_in_and_the_other_is_not,
+    };
+    TCase *workers = tcase_create("workers");
+    tcase_set_timeout(workers, UNIT_TIMEOUT_SECONDS);
+    for (size_t i = 0; i < UNIT_COUNT(tests); i++) {
+        tcase_add_loop_test(workers, tests[i], 0, (int)UNIT_COUNT(server_worker_options));
+    }
+    suite_add_tcase(suite, workers);
+    return unit_run(suite);
+}
