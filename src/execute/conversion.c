@@ -211,6 +211,10 @@ static bool write_keys(const struct conversion_plan *plan, const struct snapshot
     random_seed_bytes(seeds, sizeof(seeds));
     bool is_loaded = true;
     for (uint32_t first = 0; is_loaded && first < SLOTS; first += CONVERSION_SLOTS) {
+        if (plan->gives_up != NULL && atomic_load(plan->gives_up)) {
+            buffer_append_string(report, "it is given up");
+            return false;
+        }
         struct store *store = store_new(&(struct store_plan){
             .options = plan->options,
             .secret = seeds[0],

@@ -10,6 +10,8 @@
 
 #include "execute/import.h"
 
+#include <stdatomic.h>
+
 struct conversion_plan {
     const struct disk *source;
     const char *source_name;
@@ -20,7 +22,8 @@ struct conversion_plan {
     int64_t now_ms;
     bool takes_truncated; /* aof-load-truncated */
     bool compresses;
-    const char *redis_version; /* that an RDB file names */
+    const char *redis_version;   /* that an RDB file names */
+    const atomic_bool *gives_up; /* set by another thread: the RDB file fails; or NULL */
 };
 
 /* Of an RDB file, the manifest of an append only file, or one that stands alone: what its first

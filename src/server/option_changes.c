@@ -77,6 +77,7 @@ void replication_configure(struct server *server) {
         .absent_ms = options->repl_absent_log_seconds * 1000,
         .memory_bytes_max = limit->hard_bytes == 0 ? UINT64_MAX : (uint64_t)limit->hard_bytes,
         .timeout_ms = options->repl_timeout * 1000,
+        .ping_ms = options->repl_ping_period * 1000,
         .is_delayed = options->repl_disable_tcp_nodelay,
     };
     replication_settings_set(&server->replication, &settings);
@@ -141,6 +142,7 @@ void option_changes_register(struct server *server) {
         {"repl-absent-log-size", change_replication},
         {"repl-absent-log-seconds", change_replication},
         {"repl-timeout", change_replication},
+        {"repl-ping-replica-period", change_replication},
         {"repl-disable-tcp-nodelay", change_replication},
         {"client-output-buffer-limit", change_replication},
         {"proc-title-template", change_title},

@@ -600,6 +600,16 @@ static const struct option rows[] = {
         .help = "Seconds of silence that end a replication link.",
     },
     {
+        .name = "repl-ping-replica-period",
+        .alias = "repl-ping-slave-period",
+        .type = OPTION_INTEGER,
+        .offset = offsetof(struct server_options, repl_ping_period),
+        .min = 1,
+        .max = INT32_MAX,
+        .default_text = "10",
+        .help = "Seconds between pings to replicas that are redis-servers.",
+    },
+    {
         .name = "repl-disable-tcp-nodelay",
         .type = OPTION_BOOL,
         .offset = offsetof(struct server_options, repl_disable_tcp_nodelay),

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "io/clock.h"
 #include "server/image_cutter.h"
+#include "server/redis_links.h"
 #include "server/saving.h"
 #include "worker/worker.h"
 
@@ -43,6 +44,7 @@ struct primary_links {
     struct lineage lineage;
     uint64_t lineage_changes;
     struct image_cutter cutter;
+    struct redis_links *redis; /* to those of another kind, which are counted, too */
     struct list links;
     uint32_t count;
     uint32_t numbers;    /* bits of those that are taken */
@@ -148,13 +150,29 @@ static void socket_is_ready(void *context, unsigned events) {
     link->is_readable = link->is_readable || (events & LOOP_READ) != 0;
 }
 
-static uint32_t number_take(struct primary_links *links) {
-    uint32_t number = 0;
-    while ((links->numbers >> number & 1) != 0) {
-        number++;
+struct redis_links *primary_links_redis(struct primary_links *links) {
+    return links->redis;
+}
+
+bool primary_links_take_number(struct primary_links *links, uint32_t *number) {
+    if (links->count == REPLICATION_LINKS_MAX) {
+        return false;
     }
-    links->numbers |= UINT32_C(1) << number;
-    return number;
+    *number = 0;
+    while ((links->numbers >> *number & 1) != 0) {
+        (*number)++;
+    }
+    links->numbers |= UINT32_C(1) << *number;
+    links->count++;
+    links->has_backlog = true;
+    replication_set_backlog(&links->server->replication, true);
+    return true;
+}
+
+void primary_links_return_number(struct primary_links *links, uint32_t number) {
+    links->numbers &= ~(UINT32_C(1) << number);
+    links->count--;
+    links->deserted_ms = links->replicator->now_ms;
 }
 
 static void report(const struct link *link, const struct quorum_member *member) {
@@ -189,9 +207,7 @@ static void link_close(struct link *link) {
     network_close(link->fd);
     buffer_free(&link->out);
     list_remove(&link->list);
-    links->numbers &= ~(UINT32_C(1) << link->number);
-    links->count--;
-    links->deserted_ms = links->replicator->now_ms;
+    primary_links_return_number(links, link->number);
     memory_free(link);
 }
 
@@ -206,10 +222,10 @@ struct offer {
     char address[NETWORK_ADDRESS_BYTES];
 };
 
-static void link_begin(struct primary_links *links, const struct offer *offer) {
+static void link_begin(struct primary_links *links, const struct offer *offer, uint32_t number) {
     struct link *link = memory_alloc_zeroed(sizeof(*link));
     link->links = links;
-    link->number = number_take(links);
+    link->number = number;
     link->fd = offer->fd;
     link->seed = offer->seed;
     memcpy(link->address, offer->address, sizeof(link->address));
@@ -218,9 +234,6 @@ static void link_begin(struct primary_links *links, const struct offer *offer) {
     link->moved_ms = link->began_ms;
     image_queue_init(&link->images, &links->cutter);
     list_push_back(&links->links, &link->list);
-    links->count++;
-    links->has_backlog = true;
-    replication_set_backlog(&links->server->replication, true);
     if (links->settings.is_delayed) {
         network_set_delay(link->fd);
     }
@@ -233,10 +246,11 @@ static void link_begin(struct primary_links *links, const struct offer *offer) {
 static void offer_arrives(struct replicator *replicator, struct replicator_post *post) {
     struct offer *offer = MAILBOX_ENTRY(post, struct offer, post);
     struct primary_links *links = replicator->primary_links;
-    if (links == NULL || links->count == REPLICATION_LINKS_MAX) {
+    uint32_t number;
+    if (links == NULL || !primary_links_take_number(links, &number)) {
         network_close(offer->fd);
     } else {
-        link_begin(links, offer);
+        link_begin(links, offer, number);
     }
     memory_free(offer);
 }
@@ -424,6 +438,7 @@ static void publish(struct primary_links *links) {
         uint64_t needed = link->feed == NULL ? RETENTION_NOBODY : feed_needs(link->feed);
         needs = needed < needs ? needed : needs;
     }
+    count += redis_links_publish(links->redis, published + count, &needs);
     replication_links_publish(&links->server->replication, published, count, needs);
 }
 
@@ -472,6 +487,7 @@ bool primary_links_step(struct primary_links *links) {
     LIST_FOR_EACH(at, &links->links) {
         has_more |= link_step(LIST_ENTRY(at, struct link, list));
     }
+    has_more |= redis_links_step(links->redis);
     close_ended(links);
     image_cutter_step(&links->cutter);
     publish(links);
@@ -485,6 +501,7 @@ void primary_links_close_all(struct primary_links *links, const char *reason) {
         link->reason = link->reason == NULL ? reason : link->reason;
     }
     close_ended(links);
+    redis_links_close_all(links->redis, reason);
     publish(links);
 }
 
@@ -504,6 +521,7 @@ void primary_links_set_log(struct primary_links *links, const struct replicator_
         close_fed(links, "the log has been switched");
     }
     links->log = *log;
+    redis_links_set_log(links->redis, log);
     links->trim_end = log->log == NULL ? 0 : oplog_end_position(log->log);
 }
 
@@ -520,6 +538,7 @@ struct primary_links *primary_links_new(struct replicator *replicator) {
     links->node = &replicator->server->node;
     list_init(&links->links);
     image_cutter_init(&links->cutter, links->node, cutter_is_ready, links);
+    links->redis = redis_links_new(replicator);
     links->input = memory_alloc(READ_BYTES);
     return links;
 }
@@ -527,6 +546,7 @@ struct primary_links *primary_links_new(struct replicator *replicator) {
 void primary_links_free(struct primary_links *links) {
     primary_links_close_all(links, "the server ends");
     image_cutter_stop(&links->cutter);
+    redis_links_free(links->redis);
     memory_free(links->input);
     memory_free(links);
 }

@@ -40,6 +40,12 @@ bool primary_links_step(struct primary_links *links);
 /* Ends all links: this node is to be no primary for them any more. */
 void primary_links_close_all(struct primary_links *links, const char *reason);
 
+/* The links to replicas that are redis-servers. */
+struct redis_links *primary_links_redis(struct primary_links *links);
+/* A number among REPLICATION_LINKS_MAX, for such a link; false: all are taken. */
+bool primary_links_take_number(struct primary_links *links, uint32_t *number);
+void primary_links_return_number(struct primary_links *links, uint32_t number);
+
 /* What becomes of a connection whose replica has said its last word before the link. */
 struct link_offer {
     uint64_t seed; /* of the link's checksums */

@@ -38,15 +38,6 @@ static bool ip_address(struct session *session, uint32_t i) {
     return true;
 }
 
-/* Requests that stand behind this one can mean nothing: what a replica sends on the link depends on
- * the answer. */
-static bool is_last_word(const struct session *session) {
-    const struct connection *connection = session->connection;
-    return (connection->flags & CONNECTION_IN_EXEC) == 0 &&
-           connection->requests->next + 1 == connection->requests->count &&
-           connection->parsed == connection->input_length;
-}
-
 /* REPLCONF tarn-link VERSION NONCE: from the answer on this is a link. */
 static void begin_link(struct session *session) {
     struct server *server = session_server(session);
@@ -57,7 +48,8 @@ static void begin_link(struct session *session) {
                            MESSAGE_VERSION);
         return;
     }
-    if (!is_last_word(session)) {
+    /* What a replica sends on the link depends on the answer. */
+    if (!connection_is_at_last_request(session->connection)) {
         reply_error(session->reply, "ERR REPLCONF " HANDSHAKE_WORD " must be the last request");
         return;
     }
@@ -79,6 +71,28 @@ static void begin_link(struct session *session) {
     connection_detach(session->connection, primary_links_offer(server->replicator, &offer));
 }
 
+static bool rdb_only(struct session *session, uint32_t i) {
+    int64_t is_wanted = 0;
+    if (!session_integer(session, i, &is_wanted, NULL)) {
+        return false;
+    }
+    words_of(session)->wants_file = is_wanted == 1;
+    return true;
+}
+
+/* Names what is to be in the file: functions, of which there are none here; or, with "",
+ * nothing. */
+static bool rdb_filter(struct session *session, uint32_t i) {
+    struct span filter = session->args[i];
+    if (filter.length != 0 && !span_is(filter, "functions")) {
+        reply_error_format(session->reply, "ERR Unsupported rdb-filter-only option: %.*s",
+                           (int)quoted_part(filter, QUOTED_BYTES_MAX).length, filter.bytes);
+        return false;
+    }
+    words_of(session)->without_keys = true;
+    return true;
+}
+
 /* False: the reply says why. */
 static bool take_word(struct session *session, uint32_t i) {
     struct span word = session->args[i];
@@ -87,6 +101,12 @@ static bool take_word(struct session *session, uint32_t i) {
     }
     if (span_is(word, "ip-address")) {
         return ip_address(session, i + 1);
+    }
+    if (span_is(word, "rdb-only")) {
+        return rdb_only(session, i + 1);
+    }
+    if (span_is(word, "rdb-filter-only")) {
+        return rdb_filter(session, i + 1);
     }
     if (span_is(word, "capa")) {
         return true; /* What a replica can do that is no Tarn. */

@@ -48,6 +48,14 @@ bool replication_lineage_read(struct replication *replication, struct lineage *l
     return has_changed;
 }
 
+bool replication_lineage_changes(struct replication *replication, uint64_t *changes) {
+    pthread_mutex_lock(&replication->mutex);
+    bool has_changed = *changes != replication->lineage_changes;
+    *changes = replication->lineage_changes;
+    pthread_mutex_unlock(&replication->mutex);
+    return has_changed;
+}
+
 void replication_lineage_set(struct replication *replication, const struct lineage *lineage) {
     pthread_mutex_lock(&replication->mutex);
     replication->lineage = *lineage;

@@ -44,6 +44,7 @@ struct replication_settings {
     int64_t absent_ms;
     uint64_t memory_bytes_max; /* of a log in memory, while it is more than the backlog */
     int64_t timeout_ms;
+    int64_t ping_ms; /* of replicas that are redis-servers */
     bool is_delayed; /* the sockets: Nagle's algorithm */
 };
 
@@ -85,6 +86,8 @@ void replication_set_role(struct replication *replication, enum replication_role
 /* Copies the lineage if it has changed since *changes, which is updated. True: it has. */
 bool replication_lineage_read(struct replication *replication, struct lineage *lineage,
                               uint64_t *changes);
+/* Updates *changes alike. True: it has changed. */
+bool replication_lineage_changes(struct replication *replication, uint64_t *changes);
 void replication_lineage_set(struct replication *replication, const struct lineage *lineage);
 /* This history goes on from there. */
 void replication_lineage_turn(struct replication *replication, const struct history *history,

@@ -16,6 +16,7 @@ extern const struct command latency_commands[];  /* LATENCY */
 extern const struct command admin_commands[];    /* TIME, LOLWUT, SHUTDOWN, MODULE ... */
 extern const struct command saving_commands[];   /* SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE */
 extern const struct command replconf_commands[]; /* REPLCONF */
+extern const struct command psync_commands[];    /* PSYNC, SYNC */
 extern const struct command debug_commands[];    /* DEBUG */
 extern const struct command replica_commands[];  /* REPLICAOF, SLAVEOF, ROLE, FAILOVER */
 

@@ -185,8 +185,6 @@ static const struct option rows[] = {
          "A replica frees old data off the worker before a sync."),
     BOOL("replica-ignore-disk-write-errors", NULL, OPTION_NO_MEANING, "no",
          "A replica goes on when its disk fails."),
-    INTEGER("repl-ping-replica-period", "repl-ping-slave-period", OPTION_NO_MEANING, "10", 1,
-            INT32_MAX, "Seconds between pings to replicas."),
     BOOL("repl-diskless-sync", NULL, OPTION_NO_MEANING, "yes", "Syncs replicas without a file."),
     INTEGER("repl-diskless-sync-delay", NULL, OPTION_NO_MEANING, "5", 0, INT32_MAX,
             "Seconds to wait for more replicas."),

@@ -118,6 +118,8 @@ struct detachment {
 struct replica_words {
     char address[NETWORK_ADDRESS_BYTES]; /* "": the peer's */
     uint16_t port;                       /* 0: not told */
+    bool wants_file;                     /* rdb-only: an RDB file, and nothing else */
+    bool without_keys;                   /* rdb-filter-only: of all that is in it, no data */
 };
 
 struct connection {
@@ -250,6 +252,13 @@ static inline bool connection_in_multi(const struct connection *connection) {
 /* Its next request waits for what may be long in coming. */
 static inline bool connection_is_kept(const struct connection *connection) {
     return connection->is_suspended || connection->blocked != NULL;
+}
+
+/* Nothing stands behind the request that runs, nor is it one of a transaction. */
+static inline bool connection_is_at_last_request(const struct connection *connection) {
+    return (connection->flags & CONNECTION_IN_EXEC) == 0 &&
+           connection->requests->next + 1 == connection->requests->count &&
+           connection->parsed == connection->input_length;
 }
 
 /* CLIENT REPLY: what the running command answers is not sent. */
