@@ -77,6 +77,7 @@ static void begin(struct replica *replica) {
     }
     node->is_replica = true;
     quorum_set_primary(&node->quorum, false);
+    node->follows_redis = false;
     replication_set_role(&server->replication, REPLICATION_REPLICA);
     applying_forget_images(node->applying);
     applying_begin(node->applying, node->log == NULL ? 0 : oplog_end_position(node->log));
@@ -91,9 +92,10 @@ static void begin(struct replica *replica) {
 void replica_follow(struct replica *replica, const char *host, uint16_t port) {
     struct node *node = &replica->server->node;
     pthread_mutex_lock(&replica->mutex);
-    if (replica->state == REPLICA_OFF) {
+    if (replica->state == REPLICA_OFF || node->follows_redis) {
         begin(replica);
     }
+    replica->redis_stand.id[0] = '\0';
     snprintf(replica->host, sizeof(replica->host), "%s", host);
     replica->port = port;
     replica->generation++;
@@ -124,6 +126,8 @@ static void promote(struct replica *replica) {
     }
     node->is_replica = false;
     quorum_set_primary(&node->quorum, true);
+    node->follows_redis = false;
+    replica->redis_stand.id[0] = '\0';
     replication_set_role(&server->replication, REPLICATION_PRIMARY);
     slot_set_clear(&replica->slots.missing);
     atomic_store(&node->is_incomplete, false);

@@ -18,6 +18,7 @@
 #define TARN_SERVER_REPLICA_H
 
 #include "replication/follower.h"
+#include "replication/redis_follower.h"
 #include "server/saving_change.h"
 
 #include <pthread.h>
@@ -66,6 +67,7 @@ struct replica {
     bool promotes; /* as soon as the log has been changed */
 
     struct replica_identity identity;
+    struct redis_stand redis_stand; /* where the stream of a redis-server stands */
     struct replica_slots slots;
     uint64_t images_end; /* no image is of a later position */
     bool is_complete;    /* of the last sync, all images came */

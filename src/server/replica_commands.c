@@ -82,14 +82,18 @@ static void reply_as_replica(struct reply *reply, struct replica *replica) {
         [REPLICA_SYNCING] = "sync",
         [REPLICA_CONNECTED] = "connected",
     };
-    const struct oplog *log = replica->server->node.log;
+    const struct node *node = &replica->server->node;
     pthread_mutex_lock(&replica->mutex);
+    int64_t position = node->log == NULL ? -1 : (int64_t)oplog_end_position(node->log);
+    if (node->follows_redis) {
+        position = (int64_t)replica->redis_stand.offset;
+    }
     reply_array(reply, 5);
     reply_bulk_string(reply, "slave");
     reply_bulk_string(reply, replica->host);
     reply_integer(reply, replica->port);
     reply_bulk_string(reply, states[replica->state]);
-    reply_integer(reply, log == NULL ? -1 : (int64_t)oplog_end_position(log));
+    reply_integer(reply, position);
     pthread_mutex_unlock(&replica->mutex);
 }
 
@@ -118,7 +122,7 @@ static void reply_as_primary(struct reply *reply, struct server *server) {
 
 static void role_command(struct session *session) {
     struct server *server = session_server(session);
-    if (session_node(session)->is_replica) {
+    if (node_is_led(session_node(session))) {
         reply_as_replica(session->reply, &server->replica);
     } else {
         reply_as_primary(session->reply, server);

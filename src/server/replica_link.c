@@ -6,6 +6,7 @@
 #include "io/network.h"
 #include "protocol/reply.h"
 #include "replication/handshake.h"
+#include "server/redis_replica.h"
 #include "server/replica.h"
 #include "worker/applying.h"
 
@@ -16,7 +17,7 @@
 /* A line of the primary's, while it speaks the protocol of clients. */
 #define LINE_BYTES_MAX ((size_t)4096)
 
-enum link_stage { LINK_WAITING, LINK_CONNECTING, LINK_SHAKING, LINK_STREAM };
+enum link_stage { LINK_WAITING, LINK_CONNECTING, LINK_SHAKING, LINK_STREAM, LINK_REDIS };
 
 /* What is said in the handshake, each of which is answered by a line. */
 enum word { WORD_AUTH, WORD_PING, WORD_PORT, WORD_ADDRESS, WORD_CAPA, WORD_LINK, WORDS };
@@ -42,7 +43,9 @@ struct replica_link {
     struct buffer output;
     size_t output_sent;
     struct follower *follower;
-    bool was_in_log; /* the plan has been carried out, and told */
+    struct redis_replica *redis;
+    bool is_of_redis; /* the primary is a redis-server */
+    bool was_in_log;  /* the plan has been carried out, and told */
 };
 
 struct replica_link *replica_link_new(struct replicator *replicator) {
@@ -50,6 +53,7 @@ struct replica_link *replica_link_new(struct replicator *replicator) {
     link->replicator = replicator;
     link->replica = &replicator->server->replica;
     link->fd = -1;
+    link->redis = redis_replica_new(replicator);
     link->retry_ms = REPLICA_LINK_RETRY_MS;
     return link;
 }
@@ -62,6 +66,8 @@ static void drop(struct replica_link *link) {
     }
     follower_free(link->follower);
     link->follower = NULL;
+    redis_replica_end(link->redis);
+    link->is_of_redis = false;
     buffer_free(&link->input);
     buffer_free(&link->output);
     link->output_sent = 0;
@@ -71,6 +77,7 @@ static void drop(struct replica_link *link) {
 void replica_link_free(struct replica_link *link) {
     if (link != NULL) {
         drop(link);
+        redis_replica_free(link->redis);
         memory_free(link);
     }
 }
@@ -84,7 +91,7 @@ __attribute__((format(printf, 2, 3))) static void fail(struct replica_link *link
     vsnprintf(replica->reason, sizeof(replica->reason), format, arguments);
     va_end(arguments);
     log_warning("%s MASTER %s:%u: %s",
-                link->stage == LINK_STREAM ? "Connection lost with" : "Cannot sync with",
+                link->stage >= LINK_STREAM ? "Connection lost with" : "Cannot sync with",
                 replica->host, replica->port, replica->reason);
     if (replica->state == REPLICA_CONNECTED) {
         replica->down_since_ms = link->replicator->now_ms;
@@ -236,6 +243,12 @@ static void stream_begin(struct replica_link *link, struct span nonce) {
     link->replica->state = REPLICA_SYNCING;
 }
 
+/* What a redis-server says to HANDSHAKE_WORD, whose arguments make no pairs. */
+static bool is_unknown_word(struct span text) {
+    return span_is(text, "ERR syntax error") ||
+           span_is(text, "ERR Unrecognized REPLCONF option: " HANDSHAKE_WORD);
+}
+
 /* An answer of the primary's. False: the link has failed. */
 static bool answered(struct replica_link *link, struct span line) {
     bool is_error = line.length > 0 && line.bytes[0] == '-';
@@ -253,9 +266,16 @@ static bool answered(struct replica_link *link, struct span line) {
         }
         return !is_error;
     case WORD_LINK:
+        if (is_error && is_unknown_word(text)) {
+            link->is_of_redis = true;
+            return true;
+        }
         if (is_error || !handshake_read_answer(text, &nonce)) {
             fail(link, "it speaks no protocol that is known here: %.*s", (int)text.length,
                  text.bytes);
+            return false;
+        }
+        if (!redis_replica_leave(link->redis)) {
             return false;
         }
         stream_begin(link, nonce);
@@ -268,7 +288,7 @@ static bool answered(struct replica_link *link, struct span line) {
 
 /* False: the link has failed. What stands behind the last answer stays in the input. */
 static bool take_lines(struct replica_link *link) {
-    while (link->stage == LINK_SHAKING && link->input.length > 0) {
+    while (link->stage == LINK_SHAKING && !link->is_of_redis && link->input.length > 0) {
         const char *end = memchr(link->input.bytes, '\n', link->input.length);
         if (end == NULL) {
             if (link->input.length > LINE_BYTES_MAX) {
@@ -292,7 +312,7 @@ static void shake_step(struct replica_link *link) {
     if (!write_out(link)) {
         return;
     }
-    while (link->stage == LINK_SHAKING && link->is_readable) {
+    while (link->stage == LINK_SHAKING && !link->is_of_redis && link->is_readable) {
         int64_t got = read_in(link, bytes, sizeof(bytes));
         if (got < 0) {
             return;
@@ -412,6 +432,93 @@ static void stream_step(struct replica_link *link, uint64_t applied) {
     }
 }
 
+/* ---- the stream of a redis-server ---- */
+
+/* Whom to follow may have changed while the workers came to stand still: then the link is dropped
+ * with the next step. */
+static bool is_outdated(const struct replica_link *link) {
+    return link->generation != link->replica->generation;
+}
+
+static void redis_fail(struct replica_link *link) {
+    if (!is_outdated(link)) {
+        fail(link, "%s", redis_replica_reason(link->redis));
+    }
+}
+
+/* False: the link has failed. */
+static bool redis_receive_some(struct replica_link *link) {
+    char bytes[REDIS_REPLICA_READ_BYTES];
+    if (link->input.length > 0) {
+        /* It came behind the handshake. */
+        bool is_up = redis_replica_receive(link->redis, buffer_span(&link->input));
+        buffer_free(&link->input);
+        if (!is_up) {
+            redis_fail(link);
+            return false;
+        }
+    }
+    for (size_t read = 0; link->is_readable && read < REPLICA_LINK_STEP_BYTES &&
+                          redis_replica_may_read(link->redis);) {
+        int64_t got = read_in(link, bytes, sizeof(bytes));
+        if (got < 0) {
+            return false;
+        }
+        if (got > 0 && !redis_replica_receive(link->redis, span_of(bytes, (size_t)got))) {
+            redis_fail(link);
+            return false;
+        }
+        read += (size_t)got;
+    }
+    return true;
+}
+
+static void redis_note_stage(struct replica_link *link) {
+    struct replica *replica = link->replica;
+    if (replica->state == REPLICA_SYNCING && redis_replica_is_in_stream(link->redis)) {
+        link->retry_ms = REPLICA_LINK_RETRY_MS;
+        replica->state = REPLICA_CONNECTED;
+        atomic_store(&link->replicator->server->node.is_cut_off, false);
+    }
+}
+
+static void redis_step(struct replica_link *link) {
+    bool has_more = false;
+    if (!redis_receive_some(link)) {
+        return;
+    }
+    if (!redis_replica_step(link->redis, &has_more)) {
+        redis_fail(link);
+        return;
+    }
+    if (is_outdated(link)) {
+        return;
+    }
+    redis_note_stage(link);
+    redis_replica_fill(link->redis, &link->output);
+    if (!write_out(link)) {
+        return;
+    }
+    link->heard_ms = link->replica->figures.heard_ms;
+    bool may_read = redis_replica_may_read(link->redis);
+    if (!may_read) {
+        link->heard_ms = link->replicator->now_ms; /* It is not listened to. */
+    }
+    watch(link, may_read);
+    if (has_more || (link->is_readable && may_read)) {
+        loop_wake(link->replicator->loop);
+    }
+}
+
+static void redis_begin(struct replica_link *link) {
+    link->is_of_redis = false;
+    log_notice("The primary is a redis-server");
+    if (redis_replica_begin(link->redis)) {
+        link->stage = LINK_REDIS;
+        redis_step(link);
+    }
+}
+
 /* ---- from one link to the next ---- */
 
 static void connect_now(struct replica_link *link) {
@@ -496,6 +603,12 @@ static void step(struct replica_link *link) {
         break;
     case LINK_SHAKING:
         shake_step(link);
+        if (link->stage == LINK_SHAKING && link->is_of_redis) {
+            redis_begin(link);
+        }
+        break;
+    case LINK_REDIS:
+        redis_step(link);
         break;
     case LINK_STREAM:
         stream_step(link, applied);

@@ -35,6 +35,14 @@ static void collect_replica(struct replica *replica, struct replication_figures 
     pthread_mutex_unlock(&replica->mutex);
 }
 
+/* Of the primary's stream, in which its other replicas count, too. */
+static int64_t redis_offset(struct replica *replica) {
+    pthread_mutex_lock(&replica->mutex);
+    int64_t offset = (int64_t)replica->redis_stand.offset;
+    pthread_mutex_unlock(&replica->mutex);
+    return offset;
+}
+
 /* ---- as a primary ---- */
 
 static const char *state_of(const struct replication_link *link) {
@@ -128,7 +136,7 @@ void replication_figures_read(struct server *server, struct replication_figures 
         .priority = options->server.replica_priority,
         .is_read_only = options->worker.replica_read_only,
         .is_announced = options->server.replica_announced,
-        .is_replica = server->node.is_replica,
+        .is_replica = node_is_led(&server->node),
     };
     if (figures->is_replica) {
         figures->role = "slave";
@@ -137,6 +145,9 @@ void replication_figures_read(struct server *server, struct replication_figures 
     collect_links(server, figures);
     collect_ids(server, figures);
     collect_log(server, figures);
+    if (server->node.follows_redis) {
+        figures->offset = redis_offset(&server->replica);
+    }
     buffer_append_byte(&figures->replica_lines, '\0');
 }
 

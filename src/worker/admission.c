@@ -270,7 +270,7 @@ static bool refuse_for_state(struct worker *worker, struct connection *connectio
         admission_reject(worker, connection, slot, LOADING);
         return true;
     }
-    if (node->is_replica && refuse_as_replica(worker, connection, slot)) {
+    if (node_is_led(node) && refuse_as_replica(worker, connection, slot)) {
         return true;
     }
     if (!is_write(connection, slot) && (slot->command->rules & RULE_TELLS_HEALTH) == 0) {

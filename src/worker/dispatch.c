@@ -20,7 +20,7 @@ static struct call call_of(struct worker *worker, struct connection *connection,
         .reply = &connection->reply,
         .now_ms = worker->now_ms,
         .no_touch = (connection->flags & CONNECTION_NO_TOUCH) != 0,
-        .keeps_expired = worker->is_paused || worker->log_has_failed || worker->node->is_replica,
+        .keeps_expired = worker->is_paused || worker->log_has_failed || node_is_led(worker->node),
     };
 }
 

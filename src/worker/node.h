@@ -66,6 +66,9 @@ struct node {
     struct applying *applying;   /* NULL: it has not been a replica; written under a stop */
     struct digesting *digesting; /* NULL: nobody compares; set before the workers run */
     atomic_bool is_replica;      /* the log is another node's; written under a stop */
+    /* The data is that of a redis-server, the log its own; written under a stop, never together
+     * with is_replica. */
+    atomic_bool follows_redis;
     /* A command or another event took long enough for latency-monitor-threshold: for the server
      * layer's LATENCY; or NULL. Called by any worker, at any time. */
     void (*latency_event)(struct node *node, const char *event, int64_t duration_ms);
@@ -108,6 +111,12 @@ struct node {
     atomic_bool is_incomplete;                /* a replica that waits for images: LOADING */
     atomic_bool refuses_writes;               /* the last snapshot failed: MISCONF */
 };
+
+/* What happens to the data is another node's business: clients may not change it, nothing expires
+ * by itself. */
+static inline bool node_is_led(const struct node *node) {
+    return node->is_replica || node->follows_redis;
+}
 
 /* The version of Redis whose behaviour this node has. */
 #define NODE_REDIS_VERSION "7.2.4"

@@ -111,7 +111,7 @@ static void expire_one(void *context, uint32_t database, uint16_t slot, const st
 void removal_expire_step(struct worker *worker) {
     struct store *store = worker->store;
     if (LIKELY(!expiry_is_due(store, worker->now_ms)) || worker->is_paused ||
-        worker->node->is_replica ||
+        node_is_led(worker->node) ||
         atomic_load_explicit(&worker->node->active_expire_is_off, memory_order_relaxed)) {
         return;
     }
@@ -209,7 +209,7 @@ static bool evict(struct worker *worker, uint32_t steps_max) {
 
 /* A replica's primary evicts for both. */
 static bool leaves_eviction(const struct worker *worker) {
-    return worker->node->is_replica && worker->node->options->replica_ignore_maxmemory;
+    return node_is_led(worker->node) && worker->node->options->replica_ignore_maxmemory;
 }
 
 bool removal_make_room(struct worker *worker) {

@@ -229,7 +229,7 @@ static void release_stage(struct worker *worker) {
     worker->log_has_failed =
         node->log != NULL && node->log_gates && (is_full || oplog_error(node->log) != 0);
     worker->may_hold = worker->cut != NULL || is_full;
-    worker->may_refuse = node->is_replica ||
+    worker->may_refuse = node_is_led(node) ||
                          atomic_load_explicit(&node->is_loading, memory_order_relaxed) ||
                          atomic_load_explicit(&node->refuses_writes, memory_order_relaxed) ||
                          atomic_load_explicit(&node->log_is_at_max, memory_order_relaxed) ||

@@ -130,6 +130,97 @@ static void expect_same_data(redisContext *one, redisContext *other) {
     ck_abort_msg("the data differs: %s and %s", first.bytes, second.bytes);
 }
 
+START_TEST(redis_server_is_followed_under_load_and_left_without_a_lost_write) {
+    struct redis primary;
+    int port = peer_start(&primary);
+    struct server server = server_start(server_worker_options[_i], DEBUG_ON, NULL);
+    redisContext *client = server_connect(&server);
+    EXPECT(client, "+OK", "SET of-before value");
+    struct load load = load_start(port);
+    load_wait(&load, 100);
+    say(client, "REPLICAOF 127.0.0.1 %d", port);
+    expect_info_soon(primary.client, "replication", "state=online");
+    expect_soon(client, "nil", "GET of-before");
+    EXPECT_PART(client, "READONLY", "SET key value");
+    load_wait(&load, 100);
+    /* The link breaks, and goes on where it was. */
+    redis_expect_number(&primary, 1, "CLIENT KILL TYPE replica");
+    load_wait(&load, 100);
+    expect_info_soon(primary.client, "stats", "sync_partial_ok:1");
+    /* Over to the new one: whoever writes is held meanwhile. */
+    redis_expect(&primary, "OK", "CLIENT PAUSE 100000 WRITE");
+    expect_same_data(primary.client, client);
+    EXPECT(client, "+OK", "REPLICAOF NO ONE");
+    long rounds = load_end(&load);
+    struct reply_text counted = client_ask(client, "GET rounds");
+    ck_assert_int_ge(atol(counted.bytes), rounds);
+    EXPECT(client, "+OK", "SET key value");
+    EXPECT(client, "+OK", "SELECT 3");
+    EXPECT(client, counted.bytes, "GET rounds3");
+    redisFree(client);
+    server_stop(&server);
+    peer_end(&primary);
+}
+END_TEST
+
+START_TEST(what_a_redis_server_sent_is_in_the_log) {
+    struct redis primary;
+    int port = peer_start(&primary);
+    struct server server = server_start(server_worker_options[_i], DEBUG_ON, NULL);
+    redisContext *client = server_connect(&server);
+    redis_expect(&primary, "OK", "SET of-file 1");
+    say(client, "REPLICAOF 127.0.0.1 %d", port);
+    expect_soon(client, "1", "GET of-file");
+    redis_expect(&primary, "OK", "SET of-stream 2");
+    expect_soon(client, "2", "GET of-stream");
+    redisFree(client);
+    server_kill(&server);
+    server_restart(&server, server_worker_options[_i], NULL);
+    client = server_connect(&server);
+    EXPECT(client, "1", "GET of-file");
+    EXPECT(client, "2", "GET of-stream");
+    redisFree(client);
+    server_stop(&server);
+    peer_end(&primary);
+}
+END_TEST
+
+START_TEST(redis_server_with_what_is_not_known_here_is_refused_and_nothing_is_lost) {
+    struct redis primary;
+    int port = peer_start(&primary);
+    struct server server = server_start(server_worker_options[_i], NULL);
+    redisContext *client = server_connect(&server);
+    redis_expect_number(&primary, 1, "LPUSH list element");
+    EXPECT(client, "+OK", "SET of-before value");
+    say(client, "REPLICAOF 127.0.0.1 %d", port);
+    server_expect_log(&server, "this version has no such values");
+    EXPECT(client, "value", "GET of-before");
+    EXPECT(client, "+OK", "REPLICAOF NO ONE");
+    redisFree(client);
+    server_stop(&server);
+    peer_end(&primary);
+}
+END_TEST
+
+START_TEST(messages_reach_the_subscribers_of_the_replica) {
+    struct redis primary;
+    int port = peer_start(&primary);
+    struct server server = server_start(server_worker_options[_i], NULL);
+    redisContext *client = server_connect(&server);
+    redisContext *listener = server_connect(&server);
+    EXPECT(listener, "[subscribe news :1]", "SUBSCRIBE news");
+    say(client, "REPLICAOF 127.0.0.1 %d", port);
+    redis_expect(&primary, "OK", "SET key value");
+    expect_soon(client, "value", "GET key");
+    redis_expect_number(&primary, 0, "PUBLISH news text");
+    EXPECT_NEXT(listener, "[message news text]");
+    redisFree(listener);
+    redisFree(client);
+    server_stop(&server);
+    peer_end(&primary);
+}
+END_TEST
+
 START_TEST(redis_server_follows_under_load_and_comes_back_where_it_was) {
     struct redis replica;
     peer_start(&replica);
@@ -212,6 +303,10 @@ END_TEST
 
 int main(void) {
     const TTest *tests[] = {
+        redis_server_is_followed_under_load_and_left_without_a_lost_write,
+        what_a_redis_server_sent_is_in_the_log,
+        redis_server_with_what_is_not_known_here_is_refused_and_nothing_is_lost,
+        messages_reach_the_subscribers_of_the_replica,
         redis_server_follows_under_load_and_comes_back_where_it_was,
         file_that_redis_cli_fetches_is_loaded_by_a_redis_server,
         stream_is_shown_by_redis_cli,
