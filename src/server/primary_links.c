@@ -101,7 +101,11 @@ static bool source_changed(void *context, uint64_t since, struct slot_set *slots
 }
 
 static bool source_images_begin(void *context, const struct slot_set *slots) {
-    image_queue_begin(&((struct link *)context)->images, slots);
+    struct link *link = context;
+    if (!replica_is_whole(&link->links->server->replica)) {
+        return false; /* A replica that is being copied itself. */
+    }
+    image_queue_begin(&link->images, slots);
     return true;
 }
 
@@ -396,7 +400,8 @@ static void link_check(struct link *link) {
 
 static bool link_step(struct link *link) {
     struct primary_links *links = link->links;
-    if (link->feed == NULL && links->log.log == NULL) {
+    if (link->feed == NULL &&
+        (links->log.log == NULL || !replica_is_whole(&links->server->replica))) {
         return false;
     }
     if (link->feed == NULL) {

@@ -84,6 +84,7 @@ static void begin(struct replica *replica) {
     memset(&replica->slots, 0, sizeof(replica->slots));
     replica->images_end = 0;
     replica->is_complete = node->log != NULL;
+    replica->complete = 0;
     replica->needs_base = false;
     replica->base_job = 0;
     configure_workers(node);
@@ -162,7 +163,8 @@ bool replica_is_on(struct replica *replica) {
 static bool is_whole(const struct replica *replica, uint64_t applied) {
     return replica->state == REPLICA_OFF ||
            (replica->is_complete && slot_set_is_empty(&replica->slots.missing) &&
-            applied >= replica->images_end && !replica->is_changing);
+            applied >= replica->images_end && !replica->is_changing &&
+            applying_has_passed(replica->server->node.applying, replica->complete));
 }
 
 bool replica_is_whole(struct replica *replica) {

@@ -70,7 +70,8 @@ struct replica {
     struct redis_stand redis_stand; /* where the stream of a redis-server stands */
     struct replica_slots slots;
     uint64_t images_end; /* no image is of a later position */
-    bool is_complete;    /* of the last sync, all images came */
+    bool is_complete;    /* of the last sync, all images came ... */
+    uint64_t complete;   /* ... before this mark of applying.h */
     bool needs_base;
     uint64_t base_job; /* number of the snapshot that will be the base, 0: none */
     int64_t base_retry_ms;

@@ -587,6 +587,8 @@ static void step(struct replica_link *link) {
     if (replica->state == REPLICA_OFF) {
         return;
     }
+    /* What a link that broke had brought counts, too. */
+    applying_flush(applying);
     uint64_t applied = applying_reap(applying);
     switch (link->stage) {
     case LINK_WAITING:

@@ -1,5 +1,6 @@
 /* What a replica's follower tells: to the log, to the workers, to the saving thread. With the
  * replica's mutex, on the replicator's thread. */
+#include "server/primary_links.h"
 #include "server/saving.h"
 
 #include "base/logger.h"
@@ -64,6 +65,7 @@ static void target_clear(void *context, const struct slot_set *slots) {
         saving_give_up(saving);
     }
     atomic_store(&node_of(context)->is_incomplete, true);
+    primary_links_close_all(replica->server->replicator->primary_links, "this node is copied anew");
     applying_clear(node_of(context)->applying, slots);
 }
 
@@ -87,6 +89,7 @@ static bool target_complete(void *context, struct buffer *report) {
     (void)report;
     struct replica *replica = context;
     replica->is_complete = true;
+    replica->complete = applying_mark(node_of(context)->applying);
     return true;
 }
 

@@ -47,6 +47,7 @@ struct applying {
     /* The link's thread. */
     struct list parts; /* handed over, oldest first */
     size_t parts_count;
+    uint64_t parts_handed_over; /* so far */
     size_t bytes;
     struct part *open;    /* frames are joined to it */
     uint64_t position;    /* up to which all is applied */
@@ -169,6 +170,7 @@ static void hand_over(struct applying *applying, struct part *part) {
     atomic_init(&part->remaining, concerned);
     list_push_back(&applying->parts, &part->link);
     applying->parts_count++;
+    applying->parts_handed_over++;
     applying->bytes += part->bytes.length;
     uint64_t workers = part->workers;
     pthread_mutex_lock(&applying->handing_over);
@@ -356,6 +358,15 @@ static void suspect_chunk(const struct lane *lane, struct span chunk, struct slo
     for (uint32_t i = 0; status != IMAGE_END && i < store->slot_count; i++) {
         slot_set_add(slots, (uint16_t)(store->slot_first + i));
     }
+}
+
+uint64_t applying_mark(struct applying *applying) {
+    applying_flush(applying);
+    return applying->parts_handed_over;
+}
+
+bool applying_has_passed(const struct applying *applying, uint64_t mark) {
+    return applying->parts_handed_over - applying->parts_count >= mark;
 }
 
 bool applying_take_failure(struct applying *applying, struct slot_set *suspects,

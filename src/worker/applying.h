@@ -60,6 +60,10 @@ void applying_flush(struct applying *applying);
 uint64_t applying_reap(struct applying *applying);
 /* Nothing is under way, as of the last applying_reap(). */
 bool applying_is_idle(const struct applying *applying);
+/* Hands over what there is, and names this place in the stream: it has been passed when all before
+ * it is done, as of the last applying_reap(). */
+uint64_t applying_mark(struct applying *applying);
+bool applying_has_passed(const struct applying *applying, uint64_t mark);
 /* True: something did not fit. Adds the slots that are suspect, and a sentence to the report; from
  * then on all is well again. */
 bool applying_take_failure(struct applying *applying, struct slot_set *suspects,
