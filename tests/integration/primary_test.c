@@ -243,7 +243,7 @@ START_TEST(replica_that_reads_nothing_takes_no_memory) {
     while (replica_figures(replica).images == 0) {
         ck_assert(replica_listen(replica, 50, (size_t)16 * 1024));
     }
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 8; i++) {
         write_some(client, i, WRITER_KEYS, 4000);
     }
     ck_assert_uint_lt(memory_used(client), before + (uint64_t)64 * 1024 * 1024);

@@ -30,7 +30,7 @@ static void put(const struct cut_node *node, const char *name) {
               });
 }
 
-static void begin(struct cut_node *node, const char *prefix) {
+static void fill(struct cut_node *node, const char *prefix) {
     logged_new(&node->logged, 1, OPLOG_SYNC_NO);
     logged_attach(&node->logged, NULL, false);
     node->worker = workers_at(node->logged.workers, 0);
@@ -40,6 +40,10 @@ static void begin(struct cut_node *node, const char *prefix) {
         put(node, name);
     }
     logged_attach(&node->logged, node->logged.oplog, false);
+}
+
+static void begin(struct cut_node *node, const char *prefix) {
+    fill(node, prefix);
     node->cutting = cutting_begin(&node->logged.workers->node, false);
 }
 
@@ -241,6 +245,92 @@ START_TEST(an_image_may_end_with_chunks_that_nobody_took) {
 }
 END_TEST
 
+/* Until the worker is done; answers the bytes that came. */
+static size_t take_all(const struct cut_node *node, struct cutting *cutting) {
+    size_t bytes = 0;
+    for (bool is_done = false; !is_done;) {
+        workers_tick(node->logged.workers, 0);
+        struct image_chunk *chunk = cutting_try_take(cutting, &is_done);
+        if (chunk != NULL) {
+            bytes += image_chunk_bytes(chunk);
+            cutting_stored(cutting, image_chunk_bytes(chunk));
+            image_chunk_free(chunk);
+        }
+    }
+    return bytes;
+}
+
+static uint32_t slots_done(const struct cutting *cutting) {
+    uint32_t count = 0;
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        count += cutting->slots[slot].is_done;
+    }
+    return count;
+}
+
+START_TEST(an_image_of_some_slots_holds_no_others) {
+    struct cut_node node;
+    fill(&node, "key:");
+    struct slot_set slots = {0};
+    slot_set_add(&slots, slot_of_key(span_of_string("key:1")));
+    slot_set_add(&slots, slot_of_key(span_of_string("key:2")));
+    struct cutting *cutting =
+        cutting_start(&(struct cutting_plan){.node = &node.logged.workers->node, .slots = &slots});
+    size_t bytes = take_all(&node, cutting);
+    ck_assert_uint_ge(bytes, 2 * VALUE_BYTES);
+    ck_assert_uint_lt(bytes, 8 * VALUE_BYTES);
+    ck_assert_uint_eq(slots_done(cutting), 2);
+    ck_assert(cutting->slots[slot_of_key(span_of_string("key:1"))].is_done);
+    cutting_free(cutting);
+    logged_free(&node.logged);
+}
+END_TEST
+
+START_TEST(an_image_may_end_behind_the_slot_with_which_it_is_large_enough) {
+    struct cut_node node;
+    fill(&node, "key:");
+    struct cutting *cutting = cutting_start(
+        &(struct cutting_plan){.node = &node.logged.workers->node, .bytes_max = 10 * VALUE_BYTES});
+    size_t bytes = take_all(&node, cutting);
+    ck_assert_uint_ge(bytes, 10 * VALUE_BYTES);
+    ck_assert_uint_lt(bytes, 20 * VALUE_BYTES);
+    ck_assert_uint_gt(slots_done(cutting), 4);
+    ck_assert_uint_lt(slots_done(cutting), SLOTS);
+    cutting_free(cutting);
+    logged_free(&node.logged);
+}
+END_TEST
+
+START_TEST(an_image_that_ends_leaves_the_next_one_alone) {
+    struct cut_node node;
+    begin(&node, "key:");
+    take_all(&node, node.cutting);
+    struct cutting *next =
+        cutting_start(&(struct cutting_plan){.node = &node.logged.workers->node});
+    workers_tick(node.logged.workers, 0);
+    ck_assert_ptr_nonnull(node.worker->cut);
+    cutting_end(node.cutting);
+    ck_assert_ptr_nonnull(node.worker->cut);
+    take_all(&node, next);
+    ck_assert_uint_eq(slots_done(next), SLOTS);
+    cutting_free(next);
+    logged_free(&node.logged);
+}
+END_TEST
+
+START_TEST(whose_turn_it_is_keeps_it_from_others) {
+    struct cutting_turn turn;
+    cutting_turn_init(&turn);
+    ck_assert(cutting_turn_try(&turn));
+    ck_assert(!cutting_turn_try(&turn));
+    cutting_turn_give(&turn);
+    cutting_turn_take(&turn);
+    ck_assert(!cutting_turn_try(&turn));
+    cutting_turn_give(&turn);
+    cutting_turn_destroy(&turn);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         no_step_is_taken_while_the_queue_is_full,
@@ -249,6 +339,10 @@ int main(void) {
         a_tick_with_requests_takes_a_step_in_proportion_to_them,
         an_image_that_is_given_up_ends_with_the_next_tick,
         an_image_may_end_with_chunks_that_nobody_took,
+        an_image_of_some_slots_holds_no_others,
+        an_image_may_end_behind_the_slot_with_which_it_is_large_enough,
+        an_image_that_ends_leaves_the_next_one_alone,
+        whose_turn_it_is_keeps_it_from_others,
     };
     return unit_run(unit_suite("cutting", tests, UNIT_COUNT(tests)));
 }
