@@ -39,7 +39,9 @@ static void end(struct buffer *out, uint64_t seed) {
 }
 
 static char *put(char *place, const void *bytes, size_t length) {
-    memcpy(place, bytes, length);
+    if (length != 0) { /* bytes may be NULL then. */
+        memcpy(place, bytes, length);
+    }
     return place + length;
 }
 
