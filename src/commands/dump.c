@@ -10,13 +10,17 @@
 
 /* ---- DUMP ---- */
 
-static void append_dump(const struct entry *entry, struct buffer *bytes) {
-    value_encode(entry, true, bytes);
+void dump_append_footer(struct buffer *bytes) {
     bytes_store_u16(buffer_reserve(bytes, VERSION_BYTES), RDB_VERSION);
     buffer_commit(bytes, VERSION_BYTES);
     uint64_t crc = crc64_add(CRC64_EMPTY, buffer_span(bytes));
     bytes_store_u64(buffer_reserve(bytes, sizeof(crc)), crc);
     buffer_commit(bytes, sizeof(crc));
+}
+
+static void append_dump(const struct entry *entry, struct buffer *bytes) {
+    value_encode(entry, true, bytes);
+    dump_append_footer(bytes);
 }
 
 /* A large one is made in a block, which goes to the client without a copy. */
@@ -124,8 +128,7 @@ static bool parse_expiry(struct call *call, bool is_absolute, int64_t *expiry_ms
     return true;
 }
 
-/* Takes the footer off. False: it is not there, or not right. */
-static bool take_footer(struct span *dumped) {
+bool dump_take_footer(struct span *dumped) {
     if (dumped->length < FOOTER_BYTES) {
         return false;
     }
@@ -140,7 +143,7 @@ static bool take_footer(struct span *dumped) {
 static bool decode(struct call *call, struct store *store, struct span *payload,
                    struct value_content *content) {
     *payload = call->args[DUMPED];
-    if (!take_footer(payload)) {
+    if (!dump_take_footer(payload)) {
         reply_error(call->reply, "ERR DUMP payload version or checksum are wrong");
         return false;
     }

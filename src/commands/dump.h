@@ -13,4 +13,9 @@
 
 extern const struct command dump_commands[];
 
+/* Appends the footer of what the buffer holds. */
+void dump_append_footer(struct buffer *bytes);
+/* Takes the footer off. False: it is not there, or not right. */
+bool dump_take_footer(struct span *dumped);
+
 #endif

@@ -263,6 +263,10 @@ static void copy(struct call *call) {
     if (!parse_copy_options(call, &options)) {
         return;
     }
+    if (call->environment->keyspace->has_one_database && options.database != 0) {
+        reply_error(call->reply, "ERR Copying to another database is not allowed in cluster mode");
+        return;
+    }
     if (options.database == call->database && span_equal(call->args[1], call->args[2])) {
         reply_same_object(call);
         return;
@@ -297,6 +301,10 @@ static bool move_key(struct call *call, uint32_t database) {
 
 static void move(struct call *call) {
     uint32_t database;
+    if (call->environment->keyspace->has_one_database) {
+        reply_error(call->reply, "ERR MOVE is not allowed in cluster mode");
+        return;
+    }
     if (!parse_database(call, 2, &database)) {
         return;
     }

@@ -319,6 +319,10 @@ static void flushall(struct call *call) {
 
 /* Both numbers are read before either is looked at: Redis' order of errors. */
 static void swapdb(struct call *call) {
+    if (call->environment->keyspace->has_one_database) {
+        reply_error(call->reply, "ERR SWAPDB is not allowed in cluster mode");
+        return;
+    }
     static const char *const errors[2] = {"ERR invalid first DB index",
                                           "ERR invalid second DB index"};
     int64_t numbers[2];

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 const struct option_table *const config_tables[CONFIG_TABLE_COUNT] = {
-    &server_option_table,      &worker_option_table, &store_option_table,
-    &replication_option_table, &unused_option_table,
+    &server_option_table,      &worker_option_table,  &store_option_table,
+    &replication_option_table, &cluster_option_table, &unused_option_table,
 };
 
 static void entries_add(struct config *config, const struct option_table *table, void *options) {
@@ -47,6 +47,7 @@ struct config *config_new(struct options *options) {
     entries_add(config, &worker_option_table, &options->worker);
     entries_add(config, &store_option_table, &options->store);
     entries_add(config, &replication_option_table, &options->server);
+    entries_add(config, &cluster_option_table, &options->cluster);
     entries_add(config, &unused_option_table, NULL);
     return config;
 }

@@ -32,7 +32,7 @@ struct config {
     struct buffer standard_input; /* what "-" has read, kept for config_reload() */
 };
 
-#define CONFIG_TABLE_COUNT 5
+#define CONFIG_TABLE_COUNT 6
 /* The tables of all layers, in the order of the manual; the unused rows last. */
 extern const struct option_table *const config_tables[CONFIG_TABLE_COUNT];
 

@@ -56,7 +56,7 @@ static const struct field server_fields[] = {
     FIXED("redis_git_sha1", "00000000"),
     FIXED("redis_git_dirty", "0"),
     FIXED("redis_build_id", "0"),
-    FIXED("redis_mode", "standalone"),
+    FIELD("redis_mode", FORM_TEXT, mode),
     FIELD("os", FORM_ARRAY, os),
     FIXED("arch_bits", "64"),
     FIXED("monotonic_clock", "POSIX clock_gettime"),
@@ -341,7 +341,7 @@ static const struct field cpu_fields[] = {
 };
 
 static const struct field cluster_fields[] = {
-    FIXED("cluster_enabled", "0"),
+    FIELD("cluster_enabled", FORM_BOOL, cluster_enabled),
     {0},
 };
 

@@ -52,6 +52,8 @@ static void collect_server(struct server *server, struct info_figures *figures) 
                  name.machine);
     }
     figures->process_id = (uint64_t)getpid();
+    figures->cluster_enabled = server->seat != NULL;
+    figures->mode = figures->cluster_enabled ? "cluster" : "standalone";
     figures->supervised = supervised_name(&server->options->server);
     figures->run_id = server->run_id;
     figures->tcp_port = (uint64_t)server->options->server.port;

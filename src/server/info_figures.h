@@ -89,6 +89,9 @@ struct info_figures {
     double cpu_children_user;
     double cpu_thread_system;
     double cpu_thread_user;
+
+    const char *mode; /* standalone, cluster */
+    bool cluster_enabled;
 };
 
 /* Costs what memory_figures_read() costs. Texts point into the server. */

@@ -1,5 +1,6 @@
 #include "server/option_changes.h"
 
+#include "server/cluster.h"
 #include "server/saving.h"
 #include "worker/worker.h"
 
@@ -113,6 +114,13 @@ static bool change_listeners(void *context, struct buffer *error) {
     }
     process_title_set(server->title, &server->options->server, config_file(server->config));
     replica_configure(&server->replica);
+    cluster_options_changed(server);
+    return true;
+}
+
+static bool change_cluster(void *context, struct buffer *error) {
+    (void)error;
+    cluster_options_changed(context);
     return true;
 }
 
@@ -159,6 +167,21 @@ void option_changes_register(struct server *server) {
         {"latency-monitor-threshold", change_workers},
         {"latency-tracking", change_workers},
         {"write-quorum", change_workers},
+        {"cluster-node-timeout", change_cluster},
+        {"cluster-announce-ip", change_cluster},
+        {"cluster-announce-port", change_cluster},
+        {"cluster-announce-tls-port", change_cluster},
+        {"cluster-announce-bus-port", change_cluster},
+        {"cluster-announce-hostname", change_cluster},
+        {"cluster-announce-human-nodename", change_cluster},
+        {"availability-zone", change_cluster},
+        {"cluster-preferred-endpoint-type", change_cluster},
+        {"cluster-migration-barrier", change_cluster},
+        {"cluster-allow-replica-migration", change_cluster},
+        {"cluster-require-full-coverage", change_cluster},
+        {"cluster-replica-no-failover", change_cluster},
+        {"cluster-allow-reads-when-down", change_cluster},
+        {"cluster-allow-pubsubshard-when-down", change_cluster},
     };
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         config_on_change(server->config, changes[i].name, changes[i].function, server);

@@ -7,6 +7,7 @@
 #ifndef TARN_SERVER_OPTIONS_H
 #define TARN_SERVER_OPTIONS_H
 
+#include "server/cluster_options.h"
 #include "store/keyspace.h"
 #include "store/store_options.h"
 #include "worker/worker_options.h"
@@ -120,6 +121,7 @@ struct options {
     struct store_options store;
     struct worker_options worker;
     struct server_options server;
+    struct cluster_options cluster;
 };
 
 #endif

@@ -5,6 +5,7 @@
 #include "io/clock.h"
 #include "io/readiness.h"
 #include "io/signals.h"
+#include "server/cluster.h"
 #include "server/option_changes.h"
 #include "server/persistence.h"
 #include "server/replicator.h"
@@ -343,8 +344,9 @@ int server_start(struct server *server) {
     }
     process_write_pid_file(options);
     logger_set_role('M');
-    log_notice("Running mode=standalone, port=%lld, workers=%u, PID: %d", (long long)options->port,
-               node->worker_count, (int)getpid());
+    log_notice("Running mode=%s, port=%lld, workers=%u, PID: %d",
+               server->options->cluster.enabled ? "cluster" : "standalone",
+               (long long)options->port, node->worker_count, (int)getpid());
     log_notice("Server initialized");
     measure_memory(server);
     code = persistence_prepare(server);
@@ -355,24 +357,37 @@ int server_start(struct server *server) {
     if (code != 0) {
         goto fail_after_persistence;
     }
-    code = start_workers(node);
+    code = cluster_open(server);
     if (code != 0) {
         goto fail_after_replicator;
+    }
+    code = start_workers(node);
+    if (code != 0) {
+        goto fail_after_cluster;
+    }
+    code = cluster_start(server);
+    if (code != 0) {
+        goto fail_after_start;
     }
     code = load(server);
     if (code != 0) {
         goto fail_after_start;
     }
+    cluster_loaded(server);
     stop_visit(node, announce, server);
     readiness_notify(getenv("NOTIFY_SOCKET"),
                      READINESS_STATUS("Ready to accept connections") READINESS_READY);
     return 0;
 
 fail_after_start:
+    cluster_end(server);
     persistence_end_saving(server);
     replicator_end(server->replicator);
     join_workers(node, node->worker_count);
+    cluster_close(server);
     goto fail_after_persistence;
+fail_after_cluster:
+    cluster_close(server);
 fail_after_replicator:
     replicator_end(server->replicator);
 fail_after_persistence:
@@ -437,9 +452,11 @@ void server_wait(struct server *server) {
 int server_stop(struct server *server) {
     struct node *node = &server->node;
     readiness_notify(getenv("NOTIFY_SOCKET"), READINESS_STOPPING);
+    cluster_end(server);
     persistence_end_saving(server);
     replicator_end(server->replicator);
     join_workers(node, node->worker_count);
+    cluster_close(server);
     persistence_stop(server);
     free_replicator(server);
     process_remove_pid_file(&server->options->server);

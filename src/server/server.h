@@ -24,6 +24,7 @@
 #define SERVER_VERSION "0"
 #endif
 
+struct cluster_seat;
 struct persistence;
 struct replicator;
 struct saving;
@@ -46,7 +47,8 @@ struct server {
     struct replication replication;
     struct replica replica;
     struct replicator *replicator;
-    uint64_t loaded_keys; /* from the snapshot's images */
+    struct cluster_seat *seat; /* NULL: the node is in no cluster */
+    uint64_t loaded_keys;      /* from the snapshot's images */
     /* SHUTDOWN: see shutdown.h. */
     atomic_bool is_shutting_down;
     atomic_int shutdown_flags; /* enum shutdown_flag */

@@ -19,6 +19,8 @@ extern const struct command replconf_commands[]; /* REPLCONF */
 extern const struct command psync_commands[];    /* PSYNC, SYNC */
 extern const struct command debug_commands[];    /* DEBUG */
 extern const struct command replica_commands[];  /* REPLICAOF, SLAVEOF, ROLE, FAILOVER */
+extern const struct command cluster_commands[];  /* CLUSTER, READONLY, READWRITE, ASKING */
+extern const struct command function_commands[]; /* FUNCTION */
 
 /* For node.protected_refusal: whether enable-debug-command lets this connection use DEBUG. */
 const char *debug_refusal(const struct node *node, const struct connection *connection,

@@ -36,13 +36,6 @@ static const struct option_word propagation_words[] = {
     {NULL, 0},
 };
 
-static const struct option_word endpoint_words[] = {
-    {"ip", 0},
-    {"hostname", 1},
-    {"unknown-endpoint", 2},
-    {NULL, 0},
-};
-
 static const struct option_word tls_auth_words[] = {
     {"no", 0},
     {"yes", 1},
@@ -67,20 +60,6 @@ static bool settle_oom_values(const struct option *row, void *place, struct buff
             buffer_format(error,
                           "Invalid oom-score-adj-values, elements must be between %d and %d.",
                           -OOM_VALUE_MAX, OOM_VALUE_MAX);
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool settle_host_name(const struct option *row, void *place, struct buffer *error) {
-    (void)row;
-    char *const *name = place;
-    for (const char *byte = *name; *byte != '\0'; byte++) {
-        bool is_letter = (*byte >= 'a' && *byte <= 'z') || (*byte >= 'A' && *byte <= 'Z');
-        if (!is_letter && !(*byte >= '0' && *byte <= '9') && *byte != '-' && *byte != '.') {
-            buffer_append_string(
-                error, "Hostnames may only contain alphanumeric characters, hyphens or dots");
             return false;
         }
     }
@@ -194,44 +173,12 @@ static const struct option rows[] = {
          "A replica loads from the socket."),
     ENUM("propagation-error-behavior", NULL, OPTION_NO_MEANING, "ignore", propagation_words,
          "What to do when a replica cannot apply a change."),
-    BOOL("cluster-enabled", NULL, OPTION_IMMUTABLE | OPTION_UNSUPPORTED, "no",
-         "Takes part in a cluster."),
     STRING("cluster-config-file", NULL, OPTION_NO_MEANING | OPTION_IMMUTABLE, "nodes.conf", NULL,
-           "File that the node keeps about its cluster."),
-    INTEGER("cluster-node-timeout", NULL, OPTION_NO_MEANING, "15000", 0, INT64_MAX,
-            "Milliseconds of silence after which a node is down."),
-    INTEGER("cluster-port", NULL, OPTION_NO_MEANING | OPTION_IMMUTABLE, "0", 0, 65535,
-            "Port for the other nodes."),
+           "File that the node keeps about its cluster; here it is the folder cluster."),
     INTEGER("cluster-replica-validity-factor", "cluster-slave-validity-factor", OPTION_NO_MEANING,
             "10", 0, INT32_MAX, "How far behind a replica may be to take over."),
-    INTEGER("cluster-migration-barrier", NULL, OPTION_NO_MEANING, "1", 0, INT32_MAX,
-            "Replicas that a primary keeps when one moves."),
-    BOOL("cluster-allow-replica-migration", NULL, OPTION_NO_MEANING, "yes",
-         "Replicas move to primaries that have none."),
-    BOOL("cluster-require-full-coverage", NULL, OPTION_NO_MEANING, "yes",
-         "Serves nothing while a slot is not covered."),
-    BOOL("cluster-replica-no-failover", "cluster-slave-no-failover", OPTION_NO_MEANING, "no",
-         "A replica does not take over by itself."),
-    BOOL("cluster-allow-reads-when-down", NULL, OPTION_NO_MEANING, "no",
-         "Answers reads while the cluster is down."),
-    BOOL("cluster-allow-pubsubshard-when-down", NULL, OPTION_NO_MEANING, "yes",
-         "Serves sharded channels while the cluster is down."),
     MEMORY("cluster-link-sendbuf-limit", NULL, OPTION_NO_MEANING, "0", 0, INT64_MAX,
            "Bytes that may wait for another node."),
-    STRING("cluster-announce-hostname", NULL, OPTION_NO_MEANING, "", settle_host_name,
-           "Host name that a node gives of itself."),
-    STRING("cluster-announce-human-nodename", NULL, OPTION_NO_MEANING, "", NULL,
-           "Name for people that a node gives of itself."),
-    STRING("cluster-announce-ip", NULL, OPTION_NO_MEANING, "", NULL,
-           "Address that a node gives of itself."),
-    INTEGER("cluster-announce-port", NULL, OPTION_NO_MEANING, "0", 0, 65535,
-            "Port that a node gives of itself."),
-    INTEGER("cluster-announce-tls-port", NULL, OPTION_NO_MEANING, "0", 0, 65535,
-            "TLS port that a node gives of itself."),
-    INTEGER("cluster-announce-bus-port", NULL, OPTION_NO_MEANING, "0", 0, 65535,
-            "Bus port that a node gives of itself."),
-    ENUM("cluster-preferred-endpoint-type", NULL, OPTION_NO_MEANING, "ip", endpoint_words,
-         "What clients are sent to."),
     INTEGER("tls-port", NULL, OPTION_UNSUPPORTED, "0", 0, 65535, "Port for TLS connections."),
     STRING("tls-cert-file", NULL, OPTION_NO_MEANING, "", NULL, "Certificate."),
     STRING("tls-key-file", NULL, OPTION_NO_MEANING, "", NULL, "Key of the certificate."),

@@ -13,6 +13,7 @@ struct keyspace {
     struct store *stores[KEYSPACE_STORES_MAX];
     uint32_t store_count;
     uint32_t database_count;
+    bool has_one_database; /* a cluster's: commands name no other than the first */
     uint64_t secret;
     uint8_t owners[SLOTS]; /* index of the store that owns the slot */
 };

@@ -19,6 +19,7 @@ static void flags_format(const struct connection *connection, char text[FLAGS_MA
         {(connection->flags & CONNECTION_CLOSE_AFTER_REPLY) != 0, 'c'},
         {connection->closes, 'A'},
         {(connection->flags & CONNECTION_UNIX) != 0, 'U'},
+        {(connection->flags & CONNECTION_READONLY) != 0, 'r'},
         {(connection->flags & CONNECTION_NO_EVICT) != 0, 'e'},
         {(connection->flags & CONNECTION_NO_TOUCH) != 0, 'T'},
     };

@@ -43,6 +43,10 @@ static void select_command(struct session *session) {
                                     "2147483647");
         return;
     }
+    if (session_node(session)->keyspace->has_one_database && database != 0) {
+        reply_error(session->reply, "ERR SELECT is not allowed in cluster mode");
+        return;
+    }
     if (database < 0 || database >= session_node(session)->keyspace->database_count) {
         reply_error(session->reply, "ERR DB index is out of range");
         return;
@@ -159,7 +163,8 @@ static void hello_reply(struct session *session) {
     reply_bulk_string(reply, "id");
     reply_integer(reply, (int64_t)session->connection->id);
     reply_bulk_string(reply, "mode");
-    reply_bulk_string(reply, "standalone");
+    bool is_clustered = session_node(session)->cluster != NULL;
+    reply_bulk_string(reply, is_clustered ? "cluster" : "standalone");
     reply_bulk_string(reply, "role");
     reply_bulk_string(reply, "master");
     reply_bulk_string(reply, "modules");
@@ -208,7 +213,8 @@ static void reset_command(struct session *session) {
     client_text_set(&connection->user, span_of_string(USER_DEFAULT_NAME));
     connection->flags &=
         ~(unsigned)(CONNECTION_AUTHENTICATED | CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP |
-                    CONNECTION_REPLY_SKIP_NEXT | CONNECTION_NO_TOUCH | CONNECTION_NO_EVICT);
+                    CONNECTION_REPLY_SKIP_NEXT | CONNECTION_NO_TOUCH | CONNECTION_NO_EVICT |
+                    CONNECTION_ASKING | CONNECTION_READONLY);
     const struct user user = default_user(session);
     if (!user_needs_password(&user)) {
         connection->flags |= CONNECTION_AUTHENTICATED;

@@ -205,6 +205,15 @@ static struct queued_command command_of(const struct connection *connection,
     };
 }
 
+/* ASKING holds for the next command, which may be MULTI: then up to EXEC. */
+static void end_asking(struct connection *connection) {
+    if (!connection_in_multi(connection) &&
+        (connection->last_command == NULL ||
+         (connection->last_command->command->rules & RULE_ASKS) == 0)) {
+        connection->flags &= ~(unsigned)CONNECTION_ASKING;
+    }
+}
+
 /* CLIENT REPLY OFF and SKIP: what the command wrote is taken back. */
 static void apply_reply_mode(const struct worker *worker, struct connection *connection,
                              struct reply_mark mark) {
@@ -215,6 +224,7 @@ static void apply_reply_mode(const struct worker *worker, struct connection *con
         quorum_gate_mark(worker, connection, false);
     }
     connection->flags &= ~(unsigned)(CONNECTION_REPLY_SKIP | CONNECTION_REPLY_SETTLED);
+    end_asking(connection);
     if ((connection->flags & CONNECTION_REPLY_SKIP_NEXT) != 0) {
         connection->flags &= ~(unsigned)CONNECTION_REPLY_SKIP_NEXT;
         connection->flags |= CONNECTION_REPLY_SKIP;
@@ -275,6 +285,16 @@ static void queue(struct worker *worker, struct connection *connection,
     reply_status(&connection->reply, "QUEUED");
 }
 
+/* EXEC: what its commands want of the cluster's map is settled before they run, so that a stop does
+ * not wait for it. */
+static bool queue_is_ready(struct worker *worker, struct connection *connection) {
+    const struct node *node = worker->node;
+    return node->queue_is_ready == NULL || !connection_in_multi(connection) ||
+           connection->transaction->is_aborted ||
+           !transaction_has_rule(connection, RULE_CHANGES_MAP) ||
+           node->queue_is_ready(worker, connection);
+}
+
 /* What becomes of a request that was admitted. */
 static enum dispatch_outcome proceed(struct worker *worker, struct connection *connection,
                                      const struct request *request, bool is_stopped,
@@ -284,6 +304,10 @@ static enum dispatch_outcome proceed(struct worker *worker, struct connection *c
         (slot->command->rules & RULE_NEVER_QUEUED) == 0) {
         queue(worker, connection, request);
         return DISPATCH_DONE;
+    }
+    if (UNLIKELY((slot->command->rules & RULE_RUNS_QUEUE) != 0) &&
+        !queue_is_ready(worker, connection)) {
+        return DISPATCH_HOLD;
     }
     if (!is_stopped && worker->node->worker_count > 1) {
         switch (route_find(worker, connection, request, route)) {
@@ -305,7 +329,8 @@ static enum dispatch_outcome proceed(struct worker *worker, struct connection *c
 static void end_reply(const struct worker *worker, struct connection *connection,
                       struct reply_mark mark) {
     const unsigned unusual = CONNECTION_REPLY_OFF | CONNECTION_REPLY_SKIP |
-                             CONNECTION_REPLY_SKIP_NEXT | CONNECTION_PUSHED | CONNECTION_QUORUM;
+                             CONNECTION_REPLY_SKIP_NEXT | CONNECTION_PUSHED | CONNECTION_QUORUM |
+                             CONNECTION_ASKING;
     if (UNLIKELY((connection->flags & unusual) != 0)) {
         apply_reply_mode(worker, connection, mark);
     }

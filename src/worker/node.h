@@ -48,8 +48,11 @@ struct node {
     struct stop stop;
     struct server *server;   /* for the server layer's session commands */
     struct cluster *cluster; /* NULL: the node is in none: cluster.h */
-    const char *password;    /* requirepass; "" is none; written under a stop */
-    bool protected_mode;     /* written under a stop */
+    /* With a cluster: a queue has commands with RULE_CHANGES_MAP. False: what they want is not
+     * settled yet, the worker is woken when it is. The server layer's. */
+    bool (*queue_is_ready)(struct worker *worker, struct connection *connection);
+    const char *password; /* requirepass; "" is none; written under a stop */
+    bool protected_mode;  /* written under a stop */
     struct slow_log slow_log;
     struct oplog *log;             /* NULL: nothing reads a log; written under a stop */
     const struct disk *log_memory; /* where the log is if it is in memory, or NULL; likewise */

@@ -49,6 +49,16 @@ bool transaction_has_flag(const struct connection *connection, unsigned flag) {
     return false;
 }
 
+bool transaction_has_rule(const struct connection *connection, unsigned rule) {
+    const struct transaction *transaction = connection->transaction;
+    for (uint32_t i = 0; transaction != NULL && i < transaction->commands_count; i++) {
+        if ((transaction->commands[i].command->command->rules & rule) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- watched keys ---- */
 
 struct unwatch {
@@ -194,11 +204,13 @@ static void exec_command(struct session *session) {
         connection->flags |= CONNECTION_IN_EXEC;
         run_queue(session, transaction);
         connection->flags &= ~(unsigned)CONNECTION_IN_EXEC;
+        connection->ticket = 0;
         session->worker->redacted_args = 0; /* Theirs are not EXEC's. */
         transaction_free(transaction);
         memory_free(transaction);
         return;
     }
+    connection->ticket = 0;
     transaction_drop(session->worker, connection);
 }
 

@@ -13,6 +13,8 @@ void transaction_drop(struct worker *worker, struct connection *connection);
  * them. */
 uint64_t transaction_workers(const struct node *node, const struct connection *connection,
                              bool *needs_home);
+/* True if a queued command has that rule. */
+bool transaction_has_rule(const struct connection *connection, unsigned rule);
 /* True if a queued command writes. */
 bool transaction_has_flag(const struct connection *connection, unsigned flag);
 

@@ -193,7 +193,7 @@ END_TEST
 START_TEST(what_cannot_be_honoured_and_protects_the_server_is_refused) {
     const char *const lines[] = {
         "rename-command CONFIG \"\"", "user default off", "loadmodule /x.so",
-        "aclfile /etc/users.acl",     "tls-port 6380",    "cluster-enabled yes",
+        "aclfile /etc/users.acl",     "tls-port 6380",
     };
     for (size_t i = 0; i < UNIT_COUNT(lines); i++) {
         ck_assert_msg(!loads(lines[i]), "%s", lines[i]);

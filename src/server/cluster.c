@@ -1,0 +1,395 @@
+#include "server/cluster.h"
+
+#include "base/logger.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "io/clock.h"
+#include "io/signals.h"
+#include "server/cluster_alone.h"
+#include "server/cluster_answers.h"
+#include "server/server.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+#include <sysexits.h>
+
+/* How often the part gets a step, whatever happens. */
+#define STEP_PERIOD_MS 1000
+
+/* ---- facts ---- */
+
+static uint16_t port_of(int64_t announced, int64_t own) {
+    return (uint16_t)(announced != 0 ? announced : own);
+}
+
+void cluster_facts(const struct server *server, struct map_facts *facts) {
+    const struct cluster_options *options = &server->options->cluster;
+    int64_t port = server->options->server.port;
+    int64_t bus_port = options->port != 0 ? options->port : port + CLUSTER_BUS_PORT_DISTANCE;
+    *facts = (struct map_facts){
+        .port = port_of(options->announce_port, port),
+        .tls_port = port_of(options->announce_tls_port, 0),
+        .bus_port = port_of(options->announce_bus_port, bus_port),
+    };
+    snprintf(facts->ip, sizeof(facts->ip), "%s", options->announce_ip);
+    snprintf(facts->hostname, sizeof(facts->hostname), "%s", options->announce_hostname);
+    snprintf(facts->human_name, sizeof(facts->human_name), "%s", options->announce_human_nodename);
+    snprintf(facts->zone, sizeof(facts->zone), "%s", options->availability_zone);
+}
+
+/* ---- the node's name ---- */
+
+/* 0, -ENOENT, or another negative errno. */
+static int read_name(const struct disk *disk, unsigned char id[MAP_ID_BYTES]) {
+    int error = 0;
+    struct disk_file *file = disk->open(disk->context, CLUSTER_NAME_FILE, false, &error);
+    if (file == NULL) {
+        return error;
+    }
+    char text[MAP_ID_TEXT_BYTES];
+    int64_t length = disk->read(file, text, sizeof(text), 0);
+    disk->close(file);
+    if (length < 0) {
+        return (int)length;
+    }
+    bool is_name = length == MAP_ID_TEXT_BYTES && text[MAP_ID_TEXT_BYTES - 1] == '\n' &&
+                   map_id_parse(span_of(text, MAP_ID_TEXT_BYTES - 1), id);
+    return is_name ? 0 : -EILSEQ;
+}
+
+static int write_file(const struct disk *disk, struct disk_file *file, const void *bytes,
+                      size_t length) {
+    struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
+    int status = disk->write(file, &part, 1, 0);
+    return status == 0 ? disk->sync(file) : status;
+}
+
+int cluster_save_name(struct cluster_seat *seat, const unsigned char id[MAP_ID_BYTES]) {
+    const struct disk *disk = &seat->disk;
+    char text[MAP_ID_TEXT_BYTES];
+    map_id_format(text, id);
+    text[MAP_ID_TEXT_BYTES - 1] = '\n';
+    disk->remove(disk->context, CLUSTER_NAME_TEMPORARY);
+    int status = 0;
+    struct disk_file *file = disk->open(disk->context, CLUSTER_NAME_TEMPORARY, true, &status);
+    if (file == NULL) {
+        return status;
+    }
+    status = write_file(disk, file, text, sizeof(text));
+    disk->close(file);
+    if (status == 0) {
+        status = disk->rename(disk->context, CLUSTER_NAME_TEMPORARY, CLUSTER_NAME_FILE);
+    }
+    return status == 0 ? disk->sync_names(disk->context) : status;
+}
+
+static int name_find(struct cluster_seat *seat) {
+    int status = read_name(&seat->disk, seat->id);
+    if (status != -ENOENT) {
+        return status;
+    }
+    random_seed_bytes(seat->id, sizeof(seat->id));
+    return cluster_save_name(seat, seat->id);
+}
+
+/* ---- what the workers see ---- */
+
+static void state_settle(struct cluster_seat *seat) {
+    const struct cluster_options *options = &seat->server->options->cluster;
+    struct cluster *face = &seat->face;
+    face->endpoint = (enum map_endpoint)options->preferred_endpoint_type;
+    face->state = (struct redirect_state){
+        .is_ok = map_is_ok(face->map, options->require_full_coverage),
+        .allows_reads_when_down = options->allow_reads_when_down,
+        .allows_pubsub_when_down = options->allow_pubsubshard_when_down,
+    };
+    atomic_fetch_add(&seat->shown_version, 1);
+}
+
+/* What is known of the nodes goes over to the new map's order. */
+static void peers_follow(struct cluster_seat *seat, const struct map *before,
+                         const struct map *map) {
+    struct map_peer *peers = memory_alloc_zeroed(map->nodes_count * sizeof(*peers));
+    pthread_mutex_lock(&seat->mutex);
+    for (uint16_t i = 0; before != NULL && i < before->nodes_count && i < seat->peers_count; i++) {
+        uint16_t place = map_find(map, before->nodes[i].id);
+        if (place != MAP_NOBODY) {
+            peers[place] = seat->peers[i];
+        }
+    }
+    memory_free(seat->peers);
+    seat->peers = peers;
+    seat->peers_count = map->nodes_count;
+    pthread_mutex_unlock(&seat->mutex);
+}
+
+/* Who is in the map no more, is remembered for a while. */
+static void note_forgotten(struct cluster_seat *seat, const struct map *before,
+                           const struct map *map) {
+    for (uint16_t i = 0; before != NULL && i < before->nodes_count; i++) {
+        if (map_find(map, before->nodes[i].id) == MAP_NOBODY) {
+            uint64_t place = seat->forgotten_count++ % CLUSTER_FORGOTTEN_KEPT;
+            memcpy(seat->forgotten[place], before->nodes[i].id, MAP_ID_BYTES);
+        }
+    }
+}
+
+bool cluster_was_forgotten(const struct cluster_seat *seat, struct span id) {
+    unsigned char bytes[MAP_ID_BYTES];
+    if (!map_id_parse(id, bytes)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < seat->forgotten_count && i < CLUSTER_FORGOTTEN_KEPT; i++) {
+        if (memcmp(seat->forgotten[i], bytes, MAP_ID_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct publication {
+    struct cluster_seat *seat;
+    struct map *map;
+    const unsigned char *id;
+};
+
+static void publication_run(void *context) {
+    const struct publication *publication = context;
+    struct cluster_seat *seat = publication->seat;
+    uint16_t myself = map_find(publication->map, publication->id);
+    ASSERT(myself != MAP_NOBODY);
+    bool was_ok = seat->face.state.is_ok;
+    bool is_first = seat->face.map == NULL;
+    peers_follow(seat, seat->face.map, publication->map);
+    note_forgotten(seat, seat->face.map, publication->map);
+    memcpy(seat->id, publication->id, MAP_ID_BYTES);
+    cluster_set_map(&seat->face, publication->map, myself);
+    state_settle(seat);
+    if (!is_first && was_ok != seat->face.state.is_ok) {
+        log_notice("Cluster state changed: %s", seat->face.state.is_ok ? "ok" : "fail");
+    }
+}
+
+void cluster_publish(struct cluster_seat *seat, struct map *map,
+                     const unsigned char id[MAP_ID_BYTES]) {
+    struct publication publication = {.seat = seat, .map = map, .id = id};
+    if (seat->is_running) {
+        stop_visit(&seat->server->node, publication_run, &publication);
+    } else {
+        publication_run(&publication);
+    }
+}
+
+void cluster_set_peers(struct cluster_seat *seat, const struct map_peer *peers, uint32_t count) {
+    pthread_mutex_lock(&seat->mutex);
+    ASSERT(count == seat->peers_count);
+    memcpy(seat->peers, peers, count * sizeof(*peers));
+    pthread_mutex_unlock(&seat->mutex);
+    atomic_fetch_add(&seat->shown_version, 1);
+}
+
+uint64_t cluster_slot_keys(const struct server *server, uint16_t slot) {
+    const struct store *store = keyspace_store(server->node.keyspace, slot);
+    const struct table *table = store_table(store, 0, slot);
+    return table == NULL ? 0 : table->element_count;
+}
+
+/* ---- the thread ---- */
+
+void cluster_post(struct cluster_seat *seat, struct cluster_post *post) {
+    if (mailbox_push(&seat->mailbox, &post->mail)) {
+        loop_wake(seat->loop);
+    }
+}
+
+static void run_posts(struct cluster_seat *seat) {
+    for (struct mailbox_node *node = mailbox_take_all(&seat->mailbox); node != NULL;) {
+        struct cluster_post *post = MAILBOX_ENTRY(node, struct cluster_post, mail);
+        node = node->next;
+        post->run(seat, post);
+    }
+}
+
+static void post_free(struct cluster_seat *seat, struct cluster_post *post) {
+    (void)seat;
+    memory_free(post);
+}
+
+/* A post without more to say. */
+static void post_plain(struct cluster_seat *seat,
+                       void (*run)(struct cluster_seat *seat, struct cluster_post *post)) {
+    struct cluster_post *post = memory_alloc_zeroed(sizeof(*post));
+    post->run = run;
+    cluster_post(seat, post);
+}
+
+/* The step comes behind each iteration. */
+static void timer_is_due(void *context) {
+    (void)context;
+}
+
+static void *thread_main(void *context) {
+    struct cluster_seat *seat = context;
+    prctl(PR_SET_NAME, "cluster");
+    signals_block_all();
+    loop_timer_start(seat->loop, &seat->timer, STEP_PERIOD_MS, STEP_PERIOD_MS, timer_is_due, seat);
+    while (!seat->is_stopping) {
+        loop_run(seat->loop, LOOP_WAIT_FOREVER);
+        seat->now_ms = clock_monotonic_us() / 1000;
+        run_posts(seat);
+        seat->part.step(seat->part.context, seat->now_ms);
+        cluster_questions_step(seat);
+    }
+    loop_timer_stop(seat->loop, &seat->timer);
+    return NULL;
+}
+
+/* ---- lifecycle ---- */
+
+static struct cluster_seat *seat_new(struct server *server) {
+    struct cluster_seat *seat = memory_alloc_aligned(MAILBOX_ALIGNMENT, sizeof(*seat));
+    memset(seat, 0, sizeof(*seat));
+    seat->server = server;
+    seat->now_ms = clock_monotonic_us() / 1000;
+    mailbox_init(&seat->mailbox);
+    list_init(&seat->questions);
+    pthread_mutex_init(&seat->mutex, NULL);
+    return seat;
+}
+
+int cluster_open(struct server *server) {
+    if (!server->options->cluster.enabled) {
+        return 0;
+    }
+    struct cluster_seat *seat = seat_new(server);
+    int code = EX_OSERR;
+    int status = disk_open(&seat->disk, CLUSTER_FOLDER);
+    if (status != 0) {
+        log_warning("Cannot open the folder %s: %s", CLUSTER_FOLDER, strerror(-status));
+        goto fail_after_new;
+    }
+    status = name_find(seat);
+    if (status != 0) {
+        log_warning("Cannot read or write %s/%s: %s", CLUSTER_FOLDER, CLUSTER_NAME_FILE,
+                    status == -EILSEQ ? "it holds no name of a node" : strerror(-status));
+        goto fail_after_disk;
+    }
+    seat->loop = loop_new();
+    if (seat->loop == NULL) {
+        log_warning("Cannot make the event loop of the cluster: %s", strerror(errno));
+        goto fail_after_disk;
+    }
+    code = cluster_alone_open(seat);
+    if (code != 0) {
+        goto fail_after_loop;
+    }
+    server->seat = seat;
+    server->node.cluster = &seat->face;
+    server->node.queue_is_ready = cluster_queue_is_ready;
+    server->node.keyspace->has_one_database = true;
+    char text[MAP_ID_TEXT_BYTES];
+    log_notice("Node in a cluster, I'm %s", map_id_format(text, seat->id));
+    return 0;
+
+fail_after_loop:
+    loop_free(seat->loop);
+fail_after_disk:
+    disk_close(&seat->disk);
+fail_after_new:
+    pthread_mutex_destroy(&seat->mutex);
+    memory_free(seat);
+    return code;
+}
+
+int cluster_start(struct server *server) {
+    struct cluster_seat *seat = server->seat;
+    if (seat == NULL) {
+        return 0;
+    }
+    seat->is_running = true;
+    int error = pthread_create(&seat->thread, NULL, thread_main, seat);
+    if (error != 0) {
+        seat->is_running = false;
+        log_warning("Cannot start the cluster's thread: %s", strerror(error));
+        return EX_OSERR;
+    }
+    return 0;
+}
+
+static void loaded_run(struct cluster_seat *seat, struct cluster_post *post) {
+    seat->part.start(seat->part.context);
+    post_free(seat, post);
+}
+
+void cluster_loaded(struct server *server) {
+    if (server->seat != NULL) {
+        post_plain(server->seat, loaded_run);
+    }
+}
+
+static void end_run(struct cluster_seat *seat, struct cluster_post *post) {
+    seat->is_stopping = true;
+    post_free(seat, post);
+}
+
+void cluster_end(struct server *server) {
+    struct cluster_seat *seat = server->seat;
+    if (seat == NULL || !seat->is_running) {
+        return;
+    }
+    post_plain(seat, end_run);
+    pthread_join(seat->thread, NULL);
+    seat->is_running = false;
+}
+
+void cluster_close(struct server *server) {
+    struct cluster_seat *seat = server->seat;
+    if (seat == NULL) {
+        return;
+    }
+    server->seat = NULL;
+    server->node.cluster = NULL;
+    for (struct mailbox_node *node = mailbox_take_all(&seat->mailbox); node != NULL;) {
+        struct cluster_post *post = MAILBOX_ENTRY(node, struct cluster_post, mail);
+        node = node->next;
+        memory_free(post);
+    }
+    seat->part.close(seat->part.context);
+    cluster_questions_free(seat);
+    cluster_answers_free(seat);
+    map_return(seat->face.map);
+    loop_free(seat->loop);
+    disk_close(&seat->disk);
+    memory_free(seat->peers);
+    pthread_mutex_destroy(&seat->mutex);
+    memory_free(seat);
+}
+
+/* ---- options ---- */
+
+struct options_post {
+    struct cluster_post post;
+    struct map_facts facts;
+};
+
+static void options_run(struct cluster_seat *seat, struct cluster_post *post) {
+    const struct options_post *changed = (struct options_post *)post;
+    seat->part.options_changed(seat->part.context, &changed->facts);
+    memory_free(post);
+}
+
+void cluster_options_changed(struct server *server) {
+    struct cluster_seat *seat = server->seat;
+    if (seat == NULL) {
+        return;
+    }
+    state_settle(seat);
+    struct options_post *post = memory_alloc_zeroed(sizeof(*post));
+    post->post.run = options_run;
+    cluster_facts(server, &post->facts);
+    cluster_post(seat, &post->post);
+}
