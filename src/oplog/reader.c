@@ -60,6 +60,18 @@ static bool room_make(struct oplog_reader *reader, size_t length) {
     return reader->bytes != NULL;
 }
 
+/* How much is read at once for so many bytes: what stands behind the reader's end is of no use
+ * yet. */
+static size_t read_length(const struct oplog_reader *reader, uint64_t offset, size_t length) {
+    uint64_t first = reader->segments.found[reader->index].name.first;
+    uint64_t end = reader->plan.to <= first ? 0 : segment_offset(first, reader->plan.to);
+    size_t wanted = OPLOG_READ_BYTES;
+    if (reader->plan.to != OPLOG_READ_ALL && end < offset + wanted) {
+        wanted = end > offset ? (size_t)(end - offset) : 0;
+    }
+    return length > wanted ? length : wanted;
+}
+
 /* Has `length` bytes of the file at hand, or those that there are: *bytes. Answers how many, or a
  * negative errno. */
 static int64_t fill(struct oplog_reader *reader, uint64_t offset, size_t length,
@@ -70,7 +82,7 @@ static int64_t fill(struct oplog_reader *reader, uint64_t offset, size_t length,
         if (!room_make(reader, length)) {
             return -ENOMEM;
         }
-        size_t wanted = length > OPLOG_READ_BYTES ? length : OPLOG_READ_BYTES;
+        size_t wanted = read_length(reader, offset, length);
         int64_t got = reader->plan.disk->read(reader->file, reader->bytes, wanted, offset);
         reader->length = got < 0 ? 0 : (size_t)got;
         reader->offset = offset;
@@ -554,10 +566,21 @@ void oplog_reader_close(struct oplog_reader *reader) {
     }
 }
 
-/* What was read ahead may have been half written then. */
+/* What was read from behind the former end may have been half written then. */
 void oplog_reader_set_end(struct oplog_reader *reader, uint64_t to) {
+    uint64_t former = reader->plan.to;
     reader->plan.to = to;
-    forget_bytes(reader);
+    if (reader->file == NULL || former == OPLOG_READ_ALL) {
+        forget_bytes(reader);
+        return;
+    }
+    uint64_t first = segment_at(reader, reader->index)->name.first;
+    uint64_t end = former <= first ? 0 : segment_offset(first, former);
+    if (end < reader->offset) {
+        forget_bytes(reader);
+    } else if (end - reader->offset < reader->length) {
+        reader->length = (size_t)(end - reader->offset);
+    }
 }
 
 uint64_t oplog_reader_position(const struct oplog_reader *reader) {

@@ -126,7 +126,6 @@ static void *load_main(void *context) {
     while (!atomic_load(&load->ends)) {
         load_one(client, &seed);
         atomic_fetch_add(&load->writes, 1);
-        server_sleep_ms(1); /* The machine is for the servers, too. */
     }
     redisFree(client);
     return NULL;

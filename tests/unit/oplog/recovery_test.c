@@ -281,6 +281,54 @@ START_TEST(reader_follows_a_log_that_is_appended_to) {
 }
 END_TEST
 
+static struct {
+    const struct disk *disk;
+    uint64_t bytes;
+} counted;
+
+static int64_t counted_read(struct disk_file *file, void *bytes, size_t length, uint64_t offset) {
+    int64_t got = counted.disk->read(file, bytes, length, offset);
+    counted.bytes += got < 0 ? 0 : (uint64_t)got;
+    return got;
+}
+
+/* A link looks for the end before each frame: what it has read remains. */
+START_TEST(reader_reads_a_log_once_however_often_its_end_is_set) {
+    struct log_place place;
+    place_open(&place);
+    struct oplog *oplog = place_log_open(&place, (struct place_log){0});
+    counted.disk = &place.disk;
+    struct disk disk = place.disk;
+    disk.read = counted_read;
+    struct buffer report = BUFFER_EMPTY;
+    struct oplog_reader_plan plan = {.disk = &disk, .report = &report};
+    struct oplog_reader *reader = NULL;
+    ck_assert_int_eq(oplog_reader_open(&plan, &reader), OPLOG_READ_END);
+    counted.bytes = 0;
+    uint64_t end = 0;
+    struct oplog_frame frame;
+    for (int i = 0; i < 200; i++) {
+        int frames = i % 2 == 0 ? 1 : 20;
+        for (int k = 0; k < frames; k++) {
+            end = place_append(&place, oplog, "some content of a frame");
+        }
+        oplog_step_write(oplog);
+        for (int k = 0; k < frames; k++) {
+            oplog_reader_set_end(reader, end);
+            ck_assert_int_eq(oplog_reader_next(reader, &frame), OPLOG_READ_FRAME);
+            ck_assert(span_equal(frame.content, span_of_string("some content of a frame")));
+        }
+        ck_assert_int_eq(oplog_reader_next(reader, &frame), OPLOG_READ_END);
+    }
+    ck_assert_uint_eq(frame.end, end);
+    /* Some of it are headers of segments. */
+    ck_assert_uint_lt(counted.bytes, end * 2);
+    oplog_reader_close(reader);
+    ck_assert_int_eq(oplog_close(oplog), 0);
+    place_close(&place);
+}
+END_TEST
+
 START_TEST(log_that_ends_before_what_was_wanted_is_damaged) {
     struct log_place place;
     place_open(&place);
@@ -332,6 +380,7 @@ int main(void) {
         snapshot_of_another_history_is_refused,
         snapshot_newer_than_the_log_replaces_it,
         reader_follows_a_log_that_is_appended_to,
+        reader_reads_a_log_once_however_often_its_end_is_set,
         log_that_ends_before_what_was_wanted_is_damaged,
         frame_larger_than_the_read_buffer_is_read,
     };
