@@ -128,7 +128,7 @@ static void enter(void *context) {
         struct history_origin origin = oplog_fork(redis->node->log);
         replication_lineage_turn(&server->replication, &origin.history, origin.begin);
     }
-    slot_set_clear(&redis->replica->slots.missing);
+    slot_set_clear(&redis->replica->slots->missing);
     redis->replica->is_complete = true;
     redis->replica->needs_base = false;
     redis->replica->images_end = 0;

@@ -42,6 +42,7 @@ void replica_configure(struct replica *replica) {
 }
 
 void replica_destroy(struct replica *replica) {
+    memory_free(replica->slots);
     identity_clear(&replica->identity);
     saving_change_clear(&replica->change);
     pthread_mutex_destroy(&replica->mutex);
@@ -81,7 +82,10 @@ static void begin(struct replica *replica) {
     replication_set_role(&server->replication, REPLICATION_REPLICA);
     applying_forget_images(node->applying);
     applying_begin(node->applying, node->log == NULL ? 0 : oplog_end_position(node->log));
-    memset(&replica->slots, 0, sizeof(replica->slots));
+    if (replica->slots == NULL) {
+        replica->slots = memory_alloc(sizeof(*replica->slots));
+    }
+    memset(replica->slots, 0, sizeof(*replica->slots));
     replica->images_end = 0;
     replica->is_complete = node->log != NULL;
     replica->complete = 0;
@@ -117,7 +121,7 @@ static void promote(struct replica *replica) {
     applying_flush(node->applying);
     applying_drain(node);
     applying_reap(node->applying);
-    uint32_t missing = slot_set_count(&replica->slots.missing);
+    uint32_t missing = slot_set_count(&replica->slots->missing);
     if (missing > 0) {
         log_warning("Promoted while %u slots were missing: what they held is not here.", missing);
     }
@@ -130,7 +134,7 @@ static void promote(struct replica *replica) {
     node->follows_redis = false;
     replica->redis_stand.id[0] = '\0';
     replication_set_role(&server->replication, REPLICATION_PRIMARY);
-    slot_set_clear(&replica->slots.missing);
+    slot_set_clear(&replica->slots->missing);
     atomic_store(&node->is_incomplete, false);
     atomic_store(&node->is_cut_off, false);
     replica->state = REPLICA_OFF;
@@ -162,7 +166,7 @@ bool replica_is_on(struct replica *replica) {
 
 static bool is_whole(const struct replica *replica, uint64_t applied) {
     return replica->state == REPLICA_OFF ||
-           (replica->is_complete && slot_set_is_empty(&replica->slots.missing) &&
+           (replica->is_complete && slot_set_is_empty(&replica->slots->missing) &&
             applied >= replica->images_end && !replica->is_changing &&
             applying_has_passed(replica->server->node.applying, replica->complete));
 }
@@ -259,7 +263,7 @@ void replica_log_changed(struct replica *replica) {
     replica->is_changing = false;
     count_divergence(replica);
     /* Known also where the link has gone meanwhile. */
-    slot_set_add_all(&replica->slots.missing, &replica->change.touched);
+    slot_set_add_all(&replica->slots->missing, &replica->change.touched);
     if (replica->change.is_done) {
         replica->needs_base = replica->change.needs_base;
         applying_begin(server->node.applying, replica->change.plan->position);

@@ -68,10 +68,10 @@ struct replica {
 
     struct replica_identity identity;
     struct redis_stand redis_stand; /* where the stream of a redis-server stands */
-    struct replica_slots slots;
-    uint64_t images_end; /* no image is of a later position */
-    bool is_complete;    /* of the last sync, all images came ... */
-    uint64_t complete;   /* ... before this mark of applying.h */
+    struct replica_slots *slots;    /* NULL until the node copies another one for the first time */
+    uint64_t images_end;            /* no image is of a later position */
+    bool is_complete;               /* of the last sync, all images came ... */
+    uint64_t complete;              /* ... before this mark of applying.h */
     bool needs_base;
     uint64_t base_job; /* number of the snapshot that will be the base, 0: none */
     int64_t base_retry_ms;

@@ -231,7 +231,7 @@ static void stream_begin(struct replica_link *link, struct span nonce) {
     const struct server *server = link->replicator->server;
     struct follower_plan plan = {
         .target = replica_target,
-        .slots = &link->replica->slots,
+        .slots = link->replica->slots,
         .seed = handshake_seed(span_of_string(link->nonce), nonce),
         .now_ms = link->replicator->now_ms,
     };
@@ -383,7 +383,7 @@ static bool tell_change(struct replica_link *link) {
 static bool check_applied(struct replica_link *link) {
     struct buffer report = BUFFER_EMPTY;
     bool has_failed = applying_take_failure(link->replicator->server->node.applying,
-                                            &link->replica->slots.missing, &report);
+                                            &link->replica->slots->missing, &report);
     if (has_failed) {
         fail(link, "%.*s", (int)report.length, report.bytes);
     }
@@ -595,7 +595,7 @@ static void step(struct replica_link *link) {
         /* What a change of the log brings to an end is no business of a new link. */
         if (link->replicator->now_ms >= link->retry_at_ms && applying_is_idle(applying) &&
             !replica->is_changing && atomic_load(&link->replicator->server->saving) != NULL) {
-            applying_take_failure(applying, &replica->slots.missing, &link->input);
+            applying_take_failure(applying, &replica->slots->missing, &link->input);
             buffer_free(&link->input);
             connect_now(link);
         }

@@ -23,7 +23,7 @@ static void collect_replica(struct replica *replica, struct replication_figures 
     figures->down_seconds = (now_ms() - replica->down_since_ms) / 1000;
     figures->heard_ms = has_link ? now_ms() - replica->figures.heard_ms : -1;
     figures->heard_seconds = has_link ? figures->heard_ms / 1000 : -1;
-    figures->slots_missing = slot_set_count(&replica->slots.missing);
+    figures->slots_missing = slot_set_count(&replica->slots->missing);
     figures->image_bytes = replica->figures.image_bytes;
     figures->full_syncs = replica->full_syncs;
     figures->partial_syncs = replica->partial_syncs;
