@@ -158,6 +158,14 @@ struct redis_links *primary_links_redis(struct primary_links *links) {
     return links->redis;
 }
 
+bool primary_links_are_on(const struct primary_links *links) {
+    return links->count > 0;
+}
+
+bool primary_links_want_time(const struct primary_links *links) {
+    return links->count > 0 || links->has_backlog || links->cutter.cutting != NULL;
+}
+
 bool primary_links_take_number(struct primary_links *links, uint32_t *number) {
     if (links->count == REPLICATION_LINKS_MAX) {
         return false;
@@ -483,7 +491,7 @@ static void close_ended(struct primary_links *links) {
 }
 
 bool primary_links_step(struct primary_links *links) {
-    if (links->count == 0 && !links->has_backlog && links->cutter.cutting == NULL) {
+    if (!primary_links_want_time(links)) {
         return false;
     }
     bool has_more = false;

@@ -35,6 +35,10 @@ void primary_links_free(struct primary_links *links);
 
 /* The log that is on from now on, or none: all links end. */
 void primary_links_set_log(struct primary_links *links, const struct replicator_log *log);
+/* There are any, of either kind: somebody reads the log. */
+bool primary_links_are_on(const struct primary_links *links);
+/* primary_links_step() has something to do from time to time. */
+bool primary_links_want_time(const struct primary_links *links);
 /* What is ready and due. True: there is more to do at once. */
 bool primary_links_step(struct primary_links *links);
 /* Ends all links: this node is to be no primary for them any more. */

@@ -210,6 +210,7 @@ void replica_settle(struct replica *replica, uint64_t applied, int64_t now_ms) {
     if (atomic_load(&node->is_incomplete)) {
         atomic_store(&node->is_incomplete, false);
         log_notice("MASTER <-> REPLICA sync: Finished with success");
+        applied_further(replica->server);
     }
     if (replica->needs_base) {
         take_base(replica, now_ms);

@@ -31,7 +31,7 @@ enum replica_state {
     REPLICA_OFF,        /* the node is a primary */
     REPLICA_WAITING,    /* to connect, again */
     REPLICA_CONNECTING, /* until the handshake is through */
-    REPLICA_SYNCING,    /* images are missing, or the log is being changed */
+    REPLICA_SYNCING,    /* images are missing or not applied yet, or the log is being changed */
     REPLICA_CONNECTED,
 };
 

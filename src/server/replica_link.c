@@ -26,6 +26,7 @@ struct replica_link {
     struct replicator *replicator;
     struct replica *replica;
     enum link_stage stage;
+    bool has_primary;    /* there is one to be connected to */
     uint64_t generation; /* of the replica, when the link was begun */
     int fd;
     struct loop_watch watch;
@@ -402,9 +403,12 @@ static void note_stage(struct replica_link *link) {
             log_notice("MASTER <-> REPLICA sync: the log goes on where it ended");
         }
     }
-    if (stage == FOLLOWER_LOG && replica->state == REPLICA_SYNCING) {
+    /* Who reads of a link that is up may ask for data at once. */
+    struct node *node = &link->replicator->server->node;
+    if (stage == FOLLOWER_LOG && replica->state == REPLICA_SYNCING &&
+        !atomic_load(&node->is_incomplete)) {
         replica->state = REPLICA_CONNECTED;
-        atomic_store(&link->replicator->server->node.is_cut_off, false);
+        atomic_store(&node->is_cut_off, false);
     }
 }
 
@@ -584,7 +588,8 @@ static void step(struct replica_link *link) {
     struct replica *replica = link->replica;
     struct applying *applying = link->replicator->server->node.applying;
     check_generation(link);
-    if (replica->state == REPLICA_OFF) {
+    link->has_primary = replica->state != REPLICA_OFF;
+    if (!link->has_primary) {
         return;
     }
     /* What a link that broke had brought counts, too. */
@@ -618,6 +623,14 @@ static void step(struct replica_link *link) {
     }
     check_silence(link);
     replica_settle(replica, applying_reap(applying), link->replicator->now_ms);
+}
+
+bool replica_link_is_on(const struct replica_link *link) {
+    return link->stage != LINK_WAITING;
+}
+
+bool replica_link_wants_time(const struct replica_link *link) {
+    return link->has_primary;
 }
 
 void replica_link_step(struct replica_link *link) {

@@ -26,6 +26,10 @@
 
 struct replica_link *replica_link_new(struct replicator *replicator);
 void replica_link_free(struct replica_link *link);
+/* There is a connection, or one is on its way. */
+bool replica_link_is_on(const struct replica_link *link);
+/* There is a primary, so replica_link_step() has something to do from time to time. */
+bool replica_link_wants_time(const struct replica_link *link);
 /* In each iteration of the replicator's loop. */
 void replica_link_step(struct replica_link *link);
 

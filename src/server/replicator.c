@@ -81,27 +81,51 @@ static void timer_is_due(void *context) {
     (void)context;
 }
 
+/* A node without links is not woken. */
+static void watch_time(struct replicator *replicator) {
+    bool wants = primary_links_want_time(replicator->primary_links) ||
+                 replica_link_wants_time(replicator->replica_link);
+    if (wants == replicator->watches_time) {
+        return;
+    }
+    replicator->watches_time = wants;
+    if (wants) {
+        loop_timer_start(replicator->loop, &replicator->timer, REPLICATOR_PERIOD_MS,
+                         REPLICATOR_PERIOD_MS, timer_is_due, replicator);
+    } else {
+        loop_timer_stop(replicator->loop, &replicator->timer);
+    }
+}
+
+/* What is appended from here on is told, even if the step does not see it. */
+static void await_log(struct replicator *replicator) {
+    if (primary_links_are_on(replicator->primary_links) ||
+        replica_link_is_on(replicator->replica_link)) {
+        atomic_store(&replicator->server->node.log_is_awaited, true);
+    }
+}
+
 static void *thread_main(void *context) {
     struct replicator *replicator = context;
     prctl(PR_SET_NAME, "replicator");
     signals_block_all();
-    loop_timer_start(replicator->loop, &replicator->timer, REPLICATOR_PERIOD_MS,
-                     REPLICATOR_PERIOD_MS, timer_is_due, replicator);
-    bool has_more = false;
+    bool has_more = true; /* Whom to follow may have been said before. */
     while (!replicator->is_stopping) {
         loop_run(replicator->loop, has_more ? 0 : LOOP_WAIT_FOREVER);
         replicator->now_ms = clock_monotonic_us() / 1000;
         run_posts(replicator);
-        /* What is appended from here on is told, even if the step does not see it. */
-        atomic_store(&replicator->server->node.log_is_awaited, true);
+        await_log(replicator);
         replica_link_step(replicator->replica_link);
         has_more = primary_links_step(replicator->primary_links);
+        watch_time(replicator);
     }
     primary_links_free(replicator->primary_links);
     replicator->primary_links = NULL;
     replica_link_free(replicator->replica_link);
     replicator->replica_link = NULL;
-    loop_timer_stop(replicator->loop, &replicator->timer);
+    if (replicator->watches_time) {
+        loop_timer_stop(replicator->loop, &replicator->timer);
+    }
     return NULL;
 }
 

@@ -35,6 +35,7 @@ struct replicator {
     struct loop *loop;
     pthread_t thread;
     struct loop_timer timer;
+    bool watches_time;                   /* the timer runs */
     int64_t now_ms;                      /* monotonic, of this iteration */
     struct primary_links *primary_links; /* NULL: the thread has ended */
     struct replica_link *replica_link;

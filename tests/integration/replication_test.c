@@ -3,6 +3,7 @@
 
 #include "tests/integration/server.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -174,6 +175,69 @@ START_TEST(a_replica_takes_all_slots_under_load_and_follows) {
 END_TEST
 
 /* Its log is on disk: it goes on where it was. */
+START_TEST(a_link_that_is_up_serves_all_that_was_copied) {
+    struct server primary = start(server_worker_options[_i]);
+    struct server replica = start(server_worker_options[_i]);
+    redisContext *client = server_connect(&primary);
+    redisContext *other = server_connect(&replica);
+    EXPECT(client, "+OK", "DEBUG POPULATE 100000 key 100");
+    follow(other, primary.port);
+    for (int i = 0; !link_is_up(other); i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 1000);
+        server_sleep_ms(1);
+    }
+    EXPECT(other, ":100000", "DBSIZE");
+    redisFree(client);
+    redisFree(other);
+    server_stop(&primary);
+    server_stop(&replica);
+}
+END_TEST
+
+/* How often the server's thread of that name has slept so far. */
+static long sleeps(const struct server *server, const char *name) {
+    char path[128];
+    char line[256];
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)server->pid);
+    DIR *tasks = opendir(path);
+    ck_assert_ptr_nonnull(tasks);
+    long count = -1;
+    for (struct dirent *task; count < 0 && (task = readdir(tasks)) != NULL;) {
+        snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", (int)server->pid, task->d_name);
+        FILE *status = fopen(path, "r");
+        bool is_it = false;
+        while (status != NULL && fgets(line, sizeof(line), status) != NULL) {
+            is_it = is_it || (strncmp(line, "Name:\t", 6) == 0 &&
+                              strncmp(line + 6, name, strlen(name)) == 0);
+            if (is_it && sscanf(line, "voluntary_ctxt_switches: %ld", &count) == 1) {
+                break;
+            }
+        }
+        if (status != NULL) {
+            fclose(status);
+        }
+    }
+    closedir(tasks);
+    return count;
+}
+
+START_TEST(a_node_without_links_does_not_wake_the_replicator) {
+    struct server server = start(server_worker_options[_i]);
+    redisContext *client = server_connect(&server);
+    EXPECT(client, "+OK", "SET key value");
+    server_sleep_ms(100);
+    long before = sleeps(&server, "replicator");
+    ck_assert_int_ge(before, 0);
+    for (int i = 0; i < 10; i++) {
+        EXPECT(client, "+OK", "SET key value");
+        server_sleep_ms(10);
+    }
+    ck_assert_int_le(sleeps(&server, "replicator"), before + 1);
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(a_replica_that_is_killed_again_and_again_never_begins_anew) {
     struct server primary = start(_i == 0 ? "--workers 1"
                                           : "--workers 3 --appendonly no "
@@ -476,6 +540,8 @@ int main(void) {
                         (int)UNIT_COUNT(pairings));
     suite_add_tcase(suite, pairs);
     const TTest *tests[] = {
+        a_link_that_is_up_serves_all_that_was_copied,
+        a_node_without_links_does_not_wake_the_replicator,
         a_replica_that_is_killed_again_and_again_never_begins_anew,
         what_a_primary_wrote_alone_is_kept_aside_when_it_becomes_a_replica,
         replicas_of_a_replica_hold_the_same,
