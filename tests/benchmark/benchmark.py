@@ -17,6 +17,7 @@ import tempfile
 
 import memory
 import persistence
+import replication
 import tick
 from rows import ROWS, TARGETS, TWO_WORKERS_TARGET
 from server import bare_start, store_start
@@ -27,6 +28,7 @@ SERVER_CORE = 0
 LOAD_CORE = 1
 TWO_WORKERS_CORES = {0, 1}
 LOAD_SECONDS_MAX = 600
+PARTS = persistence.PARTS | replication.PARTS
 
 
 class Bench:
@@ -38,6 +40,7 @@ class Bench:
         self.seconds = options.seconds or (0.5 if options.quick else 1.0)
         self.quick = options.quick
         self.rounds = options.rounds or (3 if options.quick else 5)
+        self.keys = options.keys
         self.directory = directory
         self.profile = options.profile
         self.judged = []
@@ -250,19 +253,20 @@ def main():
         epilog="CPU rows: " + " ".join(ROWS) + ". TARN_SERVER and REDIS_SERVER name the two "
         "programs; REDIS_SERVER may also be another tarn-server to compare with.")
     parser.add_argument("what", nargs="*", default=["all"],
-                        help="all, cpu, targets, workers, memory, tick, log, snapshot, restart, or names of CPU rows")
+                        help=f"all, cpu, targets, workers, memory, tick, {', '.join(PARTS)}, or names of CPU rows")
     parser.add_argument("--quick", action="store_true",
                         help="only what has a target, with shorter and fewer rounds")
     parser.add_argument("--rounds", type=int, help="rounds of every row")
     parser.add_argument("--seconds", type=float, help="measured time of one run")
+    parser.add_argument("--keys", type=int, help=f"how many keys {', '.join(PARTS)} fill servers with")
     parser.add_argument("--profile", metavar="FILE",
                         help="record Tarn with perf during the first run of the first row, and end")
     options = parser.parse_args()
     what = options.what
     if options.quick and what == ["all"]:
-        what = ["targets", "workers", "memory", "tick", "log", "snapshot", "restart"]
+        what = ["targets", "workers", "memory", "tick", *PARTS]
 
-    special = ("workers", "memory", "tick", *persistence.PARTS)
+    special = ("workers", "memory", "tick", *PARTS)
     rows = rows_find([name for name in what if name not in special])
     for name in what:
         if name not in special and not rows_find([name]):
@@ -282,7 +286,7 @@ def main():
             memory.run(bench)
         if "tick" in what or "all" in what:
             tick.run(bench)
-        for name, run in persistence.PARTS.items():
+        for name, run in PARTS.items():
             if name in what or "all" in what:
                 run(bench)
         summary(bench)

@@ -41,7 +41,7 @@ RESTART_TARGET = 0.5
 
 
 def keys_count(bench):
-    return KEYS_QUICK if bench.quick else KEYS
+    return bench.keys or (KEYS_QUICK if bench.quick else KEYS)
 
 
 def set_words(bench, values):
