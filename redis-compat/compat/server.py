@@ -22,10 +22,16 @@ class StartError(Exception):
     """The server did not come up; the text holds the end of its log."""
 
 
+# A node of a cluster speaks to others 10000 above its port.
+PORT_MAX = 55535
+
+
 def port_pick():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            if probe.getsockname()[1] <= PORT_MAX:
+                return probe.getsockname()[1]
 
 
 def die_with_parent():

@@ -6,11 +6,11 @@ static uint16_t client_port(const struct map_view *view, const struct map_facts 
     return view->is_tls && facts->tls_port != 0 ? facts->tls_port : facts->port;
 }
 
-/* What clients are to connect to; NULL: the address that they asked at. */
+/* What clients are to connect to; NULL or "": the address that they asked at. */
 static const char *preferred_endpoint(const struct map_view *view, const struct map_facts *facts) {
     switch (view->endpoint) {
     case MAP_ENDPOINT_IP:
-        return facts->ip[0] == '\0' ? NULL : facts->ip;
+        return facts->ip;
     case MAP_ENDPOINT_HOSTNAME:
         return facts->hostname[0] == '\0' ? "?" : facts->hostname;
     default:

@@ -265,6 +265,13 @@ int cluster_open(struct server *server) {
     if (!server->options->cluster.enabled) {
         return 0;
     }
+    int64_t port = server->options->server.port;
+    if (server->options->cluster.port == 0 && port + CLUSTER_BUS_PORT_DISTANCE > UINT16_MAX) {
+        log_warning("The port %lld is too high: other nodes speak on the port %d above it, or on "
+                    "cluster-port.",
+                    (long long)port, CLUSTER_BUS_PORT_DISTANCE);
+        return EX_CONFIG;
+    }
     struct cluster_seat *seat = seat_new(server);
     int code = EX_OSERR;
     int status = disk_open(&seat->disk, CLUSTER_FOLDER);

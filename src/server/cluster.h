@@ -198,7 +198,8 @@ void cluster_questions_step(struct cluster_seat *seat);
 void cluster_questions_free(struct cluster_seat *seat);
 /* For node->queue_is_ready. */
 bool cluster_queue_is_ready(struct worker *worker, struct connection *connection);
-/* Of a row of the command table; NULL: it changes no map (cluster_commands.c). */
-cluster_planner cluster_planner_of(const struct command *command);
+/* Of a row of the command table, with so many arguments; NULL: it asks for nothing
+ * (cluster_commands.c). */
+cluster_planner cluster_planner_of(const struct command *command, uint32_t args_count);
 
 #endif

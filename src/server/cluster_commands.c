@@ -23,50 +23,52 @@ static struct cluster_seat *seat_of(struct session *session) {
 static const struct {
     const char *name;
     cluster_planner planner;
+    uint32_t args_max; /* 0: the row's arity says enough */
 } planners[] = {
-    {"addslots", plan_add_slots},
-    {"addslotsrange", plan_add_ranges},
-    {"bumpepoch", plan_bump_epoch},
-    {"delslots", plan_delete_slots},
-    {"delslotsrange", plan_delete_ranges},
-    {"failover", plan_failover},
-    {"flushslots", plan_flush_slots},
-    {"forget", plan_forget},
-    {"meet", plan_meet},
-    {"replicate", plan_replicate},
-    {"reset", plan_reset},
-    {"set-config-epoch", plan_set_epoch},
-    {"setslot", plan_set_slot},
+    {"addslots", plan_add_slots, 0},
+    {"addslotsrange", plan_add_ranges, 0},
+    {"bumpepoch", plan_bump_epoch, 0},
+    {"delslots", plan_delete_slots, 0},
+    {"delslotsrange", plan_delete_ranges, 0},
+    {"failover", plan_failover, 3},
+    {"flushslots", plan_flush_slots, 0},
+    {"forget", plan_forget, 0},
+    {"meet", plan_meet, 5},
+    {"replicate", plan_replicate, 0},
+    {"reset", plan_reset, 3},
+    {"set-config-epoch", plan_set_epoch, 0},
+    {"setslot", plan_set_slot, 0},
 };
 
-static void change_command(struct session *session) {
-    if (seat_of(session) != NULL) {
-        cluster_run(session, cluster_planner_of(session->command->command));
-    }
-}
-
-cluster_planner cluster_planner_of(const struct command *command) {
-    if (command->session != change_command) {
-        return NULL;
-    }
+/* Of a row; its session function is change_command(). */
+static size_t planner_index(const struct command *command) {
     size_t i = 0;
     while (strcmp(planners[i].name, command->name) != 0) {
         i++;
         ASSERT(i < sizeof(planners) / sizeof(planners[0]));
     }
-    return planners[i].planner;
+    return i;
 }
 
-/* MEET takes four or five words. */
-static void meet_command(struct session *session) {
+static void change_command(struct session *session) {
+    size_t i = planner_index(session->command->command);
     if (seat_of(session) == NULL) {
         return;
     }
-    if (session->args_count > 5) {
+    if (planners[i].args_max != 0 && session->args_count > planners[i].args_max) {
         session_reply_usage_error(session);
         return;
     }
-    cluster_run(session, plan_meet);
+    cluster_run(session, planners[i].planner);
+}
+
+cluster_planner cluster_planner_of(const struct command *command, uint32_t args_count) {
+    if (command->session != change_command) {
+        return NULL;
+    }
+    size_t i = planner_index(command);
+    return planners[i].args_max != 0 && args_count > planners[i].args_max ? NULL
+                                                                          : planners[i].planner;
 }
 
 /* ---- the map ---- */
@@ -418,7 +420,7 @@ static const struct command cluster_subcommands[] = {
      .flags = COMMAND_STALE, .complexity = BY_NODES, .tips = changing_tips},
     {CHANGE("meet", -4, "ip port [cluster_bus_port]@4.0.0", "3.0.0",
             "Joins this node's cluster and another's."),
-     .flags = CHANGE_FLAGS, .session = meet_command, .complexity = "O(1)"},
+     .flags = CHANGE_FLAGS, .session = change_command, .complexity = "O(1)"},
     {QUESTION("myid", 2, myid_command, "", "3.0.0", "Answers the node's name."),
      .flags = COMMAND_STALE, .complexity = "O(1)"},
     {QUESTION("myshardid", 2, myshardid_command, "", "7.2.0", "Answers the name of its shard."),

@@ -144,7 +144,8 @@ bool cluster_queue_is_ready(struct worker *worker, struct connection *connection
         struct cluster_question *question = question_new(transaction->commands_count);
         for (uint32_t i = 0; i < transaction->commands_count; i++) {
             const struct queued_command *queued = &transaction->commands[i];
-            cluster_planner planner = cluster_planner_of(queued->command->command);
+            cluster_planner planner =
+                cluster_planner_of(queued->command->command, queued->args_count);
             if (planner != NULL) {
                 question_add(question, planner, queued->args, queued->args_count);
             }
@@ -196,6 +197,11 @@ static void planning_run(void *context) {
         };
         size_t from = question->entry.length;
         step->planner(&plan, step->args, step->args_count);
+        if (question->count > 1 && question->wish.kind != CLUSTER_WISH_NOTHING) {
+            question->wish.kind = CLUSTER_WISH_NOTHING;
+            buffer_append_string(&step->error, "ERR Not in a transaction with other changes of the "
+                                               "cluster");
+        }
         if (step->error.length > 0) {
             question->entry.length = from;
         } else if (question->entry.length > from) {

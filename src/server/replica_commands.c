@@ -65,6 +65,10 @@ static void become_replica(struct session *session) {
 }
 
 static void replicaof_command(struct session *session) {
+    if (session_node(session)->cluster != NULL) {
+        reply_error(session->reply, "ERR REPLICAOF not allowed in cluster mode.");
+        return;
+    }
     if (is_no_one(session->args + 1)) {
         become_primary(session);
     } else {

@@ -21,7 +21,7 @@ struct inquiry {
     const struct connection *connection;
     const struct request *request;
     uint32_t names; /* keys and sharded channels */
-    uint16_t slot;  /* of all of them */
+    uint16_t slot;  /* of the first, and of all unless it crosses slots */
     bool crosses_slots;
     bool is_counting;
     struct redirect_keys keys; /* if is_counting */
@@ -44,9 +44,10 @@ static void look_at_name(struct inquiry *inquiry, struct span name) {
         return;
     }
     uint16_t slot = slot_of_key(name);
-    inquiry->crosses_slots |= inquiry->names > 0 && slot != inquiry->slot;
-    inquiry->slot = slot;
-    inquiry->names++;
+    if (inquiry->names++ == 0) {
+        inquiry->slot = slot;
+    }
+    inquiry->crosses_slots |= slot != inquiry->slot;
 }
 
 /* Channels of sharded publish/subscribe have slots, too. */
@@ -160,7 +161,8 @@ enum cluster_admission cluster_admit(struct worker *worker, const struct connect
     if (inquiry.names == 0) {
         return CLUSTER_SERVED;
     }
-    if (inquiry.crosses_slots) {
+    /* As in Redis, that nobody serves the first key comes before what the others are. */
+    if (inquiry.crosses_slots && map_slot_owner(cluster->map, inquiry.slot) != MAP_NOBODY) {
         buffer_append_string(error, REDIRECT_CROSSSLOT);
         return CLUSTER_REFUSED;
     }

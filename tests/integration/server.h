@@ -50,15 +50,22 @@ static inline void server_sleep_ms(long ms) {
     nanosleep(&time, NULL);
 }
 
+/* A node of a cluster has another port, 10000 above that of its clients. */
+#define SERVER_PORT_MAX 55535
+
 static inline int server_free_port(void) {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    socklen_t length = sizeof(address);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, length), 0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    close(fd);
-    return ntohs(address.sin_port);
+    for (;;) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+        socklen_t length = sizeof(address);
+        ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, length), 0);
+        ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+        close(fd);
+        if (ntohs(address.sin_port) <= SERVER_PORT_MAX) {
+            return ntohs(address.sin_port);
+        }
+    }
 }
 
 static inline redisContext *server_try_connect(const struct server *server) {
@@ -202,9 +209,9 @@ static inline void server_expect_log(const struct server *server, const char *pa
 
 /* What a server is known to leave behind. */
 static inline void server_remove_folder(const char *folder) {
-    static const char *const patterns[] = {"log/*",         "log",          "log.old/*",
-                                           "log.old",       "server.log",   "socket",
-                                           "dump.snapshot", "divergence/*", "divergence"};
+    static const char *const patterns[] = {
+        "log/*",         "log",          "log.old/*",  "log.old",   "server.log", "socket",
+        "dump.snapshot", "divergence/*", "divergence", "cluster/*", "cluster"};
     char path[128];
     for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", folder, patterns[i]);
