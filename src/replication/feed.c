@@ -21,6 +21,7 @@ struct feed {
     struct slot_set wanted;
     struct slot_set differing; /* to be imaged, too, when has_differing */
     bool has_differing;
+    uint64_t images_end;   /* no image is of a later position */
     bool heals;            /* what is wanted differs, and the replica has not been told */
     bool has_images;       /* images_begin() said yes, images_end() is due */
     struct buffer message; /* the plan, until it is sent */
@@ -297,6 +298,10 @@ static bool images_step(struct feed *feed, struct buffer *out) {
     case FEED_IMAGE_SLOTS:
         message_write_slots(out, feed->plan.seed, slots, count);
         feed->figures.images += count;
+        for (size_t i = 0; i < count; i++) {
+            feed->images_end =
+                slots[i].position > feed->images_end ? slots[i].position : feed->images_end;
+        }
         return true;
     case FEED_IMAGE_END:
         images_end(feed);
@@ -338,17 +343,33 @@ static bool send_turn(struct feed *feed, struct buffer *out) {
     return true;
 }
 
-/* The log waits: images are of its end or later, so all that was sent before is before them. */
+static uint16_t first_differing(const struct feed *feed) {
+    uint16_t slot = 0;
+    while (!slot_set_has(&feed->differing, slot)) {
+        slot++;
+    }
+    return slot;
+}
+
+/* The log waits: images are of its end or later, so all that was sent before is before them. One
+ * slot at a time, and the next when the log has come to where the last one was taken: a replica
+ * keeps one image until then. */
 static bool heal_begin(struct feed *feed) {
     const struct feed_source *source = &feed->plan.source;
-    if (!feed->has_differing || !source->images_begin(source->context, &feed->differing)) {
+    if (!feed->has_differing || feed->figures.sent < feed->images_end) {
+        return false;
+    }
+    struct slot_set wanted = {{0}};
+    uint16_t slot = first_differing(feed);
+    slot_set_add(&wanted, slot);
+    if (!source->images_begin(source->context, &wanted)) {
         return false;
     }
     feed->has_images = true;
-    feed->wanted = feed->differing;
+    feed->wanted = wanted;
     feed->heals = true;
-    slot_set_clear(&feed->differing);
-    feed->has_differing = false;
+    slot_set_remove(&feed->differing, slot);
+    feed->has_differing = !slot_set_is_empty(&feed->differing);
     feed->stage = FEED_IMAGES;
     return true;
 }

@@ -77,8 +77,8 @@ bool feed_receive(struct feed *feed, struct span bytes, int64_t now_ms);
  * False: the link is to be closed once what is there has been sent. */
 bool feed_fill(struct feed *feed, struct buffer *out, size_t room, int64_t now_ms);
 
-/* These slots of the replica differ from what they should be: their images are sent, once the log
- * has come to where they are taken. */
+/* These slots of the replica differ from what they should be: their images are sent between frames
+ * of the log, a slot at a time. */
 void feed_heal(struct feed *feed, const struct slot_set *slots);
 
 enum feed_stage feed_stage(const struct feed *feed);

@@ -27,6 +27,7 @@ struct follower {
     struct message_plan *change; /* the plan, while it is carried out elsewhere */
     uint64_t end;                /* of the log, as the stream tells */
     struct history primary;      /* in which the images are taken */
+    struct slot_set healing;     /* whose images the target keeps until they are whole */
     bool must_report;
     int64_t reported_ms;
     int64_t beat_ms; /* of the primary's clock */
@@ -208,16 +209,21 @@ static bool slots_came(struct follower *follower, struct span body) {
     struct replica_slots *slots = follower->plan.slots;
     struct message_slot slot;
     while (message_read_slot(&body, &slot)) {
-        if (!slot_set_has(&slots->missing, slot.slot) || slot.position < follower->end) {
+        bool is_missing = slot_set_has(&slots->missing, slot.slot);
+        if ((!is_missing && !slot_set_has(&follower->healing, slot.slot)) ||
+            slot.position < follower->end) {
             return fail(follower, "the primary sent slot %u, which was not wanted", slot.slot);
         }
-        slots->images[slot.slot] =
-            (struct lineage_part){.history = follower->primary, .position = slot.position};
+        if (is_missing) {
+            slots->images[slot.slot] =
+                (struct lineage_part){.history = follower->primary, .position = slot.position};
+        }
         struct buffer report = BUFFER_EMPTY;
         if (!target_done(follower, target->slot(target->context, &slot, &report), &report)) {
             return false;
         }
         slot_set_remove(&slots->missing, slot.slot);
+        slot_set_remove(&follower->healing, slot.slot);
         follower->figures.images++;
     }
     return body.length == 0 || fail(follower, "the primary sent a list of slots that is none");
@@ -225,7 +231,8 @@ static bool slots_came(struct follower *follower, struct span body) {
 
 static bool complete_came(struct follower *follower) {
     const struct follower_target *target = &follower->plan.target;
-    uint32_t missing = slot_set_count(&follower->plan.slots->missing);
+    uint32_t missing =
+        slot_set_count(&follower->plan.slots->missing) + slot_set_count(&follower->healing);
     if (missing > 0) {
         return fail(follower, "the primary says that all images were sent, %u are missing",
                     missing);
@@ -265,8 +272,12 @@ static bool heal_came(struct follower *follower, struct span body) {
     if (!message_read_heal(body, &heal)) {
         return fail(follower, "the primary sent a set of slots to be healed that is none");
     }
-    slot_set_add_all(&follower->plan.slots->missing, &heal.slots);
-    target->clear(target->context, &heal.slots);
+    if (target->heal != NULL && target->heal(target->context, &heal.slots)) {
+        slot_set_add_all(&follower->healing, &heal.slots);
+    } else {
+        slot_set_add_all(&follower->plan.slots->missing, &heal.slots);
+        target->clear(target->context, &heal.slots);
+    }
     follower->primary = heal.history;
     follower->figures.healed += slot_set_count(&heal.slots);
     follower->stage = FOLLOWER_IMAGES;

@@ -58,6 +58,10 @@ struct follower_target {
                                   struct buffer *report);
     /* These slots are about to be imaged: what they hold goes. */
     void (*clear)(void *context, const struct slot_set *slots);
+    /* What these slots hold is found to differ, and images of them come. True: the target keeps
+     * them until they are whole, and what the slots hold serves until then; if the link ends
+     * before, nothing has changed. False, or NULL: the slots are missing until then. */
+    bool (*heal)(void *context, const struct slot_set *slots);
     /* A chunk of image records. */
     bool (*image)(void *context, struct span chunk, struct buffer *report);
     /* The slot's image is whole. */

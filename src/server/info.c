@@ -327,6 +327,13 @@ static const struct field replication_fields[] = {
     FIELD("tarn_divergence_bytes", FORM_UNSIGNED, replication.divergence.bytes),
     FIELD("tarn_divergence_slots", FORM_UNSIGNED, replication.divergence.slots),
     FIELD("tarn_divergences_unlisted", FORM_UNSIGNED, replication.divergence.unlisted),
+    FIELD("tarn_digest_rounds", FORM_UNSIGNED, digests.rounds),
+    FIELD("tarn_digests_compared", FORM_UNSIGNED, digests.compared),
+    FIELD("tarn_digests_skipped", FORM_UNSIGNED, digests.skipped),
+    FIELD("tarn_digest_differences", FORM_UNSIGNED, digests.differences),
+    FIELD("tarn_digest_keys", FORM_UNSIGNED, digests.keys),
+    FIELD("tarn_digest_slots_healed", FORM_UNSIGNED, replication.healed),
+    REPLICA_FIELD("tarn_slots_healed", FORM_UNSIGNED, slots_healed),
     {0},
 };
 

@@ -158,6 +158,7 @@ void info_figures_read(struct server *server, struct info_figures *figures) {
     collect_cpu(figures);
     persistence_figures_read(server, &figures->persistence);
     replication_figures_read(server, &figures->replication);
+    figures->digests = replication_digests(&server->replication);
     for (uint32_t i = 0; i < node->worker_count; i++) {
         collect_worker(node->workers[i], figures);
     }

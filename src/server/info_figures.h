@@ -12,6 +12,7 @@ struct info_figures {
     char os[256];
     uint64_t process_id;
     const char *supervised;
+    struct digest_figures digests;
     const char *run_id;
     uint64_t tcp_port;
     int64_t server_time_us;

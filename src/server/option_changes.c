@@ -79,6 +79,7 @@ void replication_configure(struct server *server) {
         .memory_bytes_max = limit->hard_bytes == 0 ? UINT64_MAX : (uint64_t)limit->hard_bytes,
         .timeout_ms = options->repl_timeout * 1000,
         .ping_ms = options->repl_ping_period * 1000,
+        .digest_period_ms = options->digest_check_period * 1000,
         .is_delayed = options->repl_disable_tcp_nodelay,
     };
     replication_settings_set(&server->replication, &settings);
@@ -151,6 +152,7 @@ void option_changes_register(struct server *server) {
         {"repl-absent-log-seconds", change_replication},
         {"repl-timeout", change_replication},
         {"repl-ping-replica-period", change_replication},
+        {"digest-check-period", change_replication},
         {"repl-disable-tcp-nodelay", change_replication},
         {"client-output-buffer-limit", change_replication},
         {"proc-title-template", change_title},

@@ -591,6 +591,16 @@ static const struct option rows[] = {
         .help = "How old what is kept for them may be.",
     },
     {
+        .name = "digest-check-period",
+        .type = OPTION_INTEGER,
+        .offset = offsetof(struct server_options, digest_check_period),
+        .min = 0,
+        .max = INT32_MAX,
+        .default_text = "86400",
+        .help = "Seconds in which all slots of replicas are compared with the primary's, by "
+                "digests; what differs is told in the log and healed. 0 compares nothing.",
+    },
+    {
         .name = "repl-timeout",
         .type = OPTION_INTEGER,
         .offset = offsetof(struct server_options, repl_timeout),

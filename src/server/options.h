@@ -107,8 +107,9 @@ struct server_options {
     int64_t repl_backlog_ttl;     /* seconds; 0: for ever */
     int64_t repl_absent_log_size; /* bytes */
     int64_t repl_absent_log_seconds;
-    int64_t repl_timeout;     /* seconds */
-    int64_t repl_ping_period; /* seconds */
+    int64_t digest_check_period; /* seconds; 0: off */
+    int64_t repl_timeout;        /* seconds */
+    int64_t repl_ping_period;    /* seconds */
     bool repl_disable_tcp_nodelay;
 };
 

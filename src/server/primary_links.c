@@ -3,6 +3,7 @@
 #include "base/logger.h"
 #include "base/memory.h"
 #include "io/clock.h"
+#include "server/anti_entropy.h"
 #include "server/image_cutter.h"
 #include "server/redis_links.h"
 #include "server/saving.h"
@@ -52,6 +53,7 @@ struct primary_links {
     int64_t deserted_ms; /* when the last one left */
     uint64_t trim_end;   /* of the log, when it was last trimmed */
     int64_t trim_ms;
+    uint64_t healed; /* slots, by links that have ended */
     char *input;
 };
 
@@ -118,6 +120,13 @@ static void source_images_end(void *context) {
     image_queue_end(&((struct link *)context)->images);
 }
 
+static void source_digest(void *context, const struct message_digest *digest) {
+    const struct link *link = context;
+    struct feed_figures figures;
+    feed_figures_read(link->feed, &figures);
+    anti_entropy_report(link->links->replicator->anti_entropy, figures.node_id, digest);
+}
+
 static void feed_begin(struct link *link) {
     struct primary_links *links = link->links;
     struct feed_plan plan = {
@@ -129,7 +138,8 @@ static void feed_begin(struct link *link) {
                    .changed = source_changed,
                    .images_begin = source_images_begin,
                    .images_next = source_images_next,
-                   .images_end = source_images_end},
+                   .images_end = source_images_end,
+                   .digest = source_digest},
         .seed = link->seed,
         .now_ms = links->replicator->now_ms,
         .compresses = !network_peer_is_local(link->fd),
@@ -191,16 +201,20 @@ static void report(const struct link *link, const struct quorum_member *member) 
     quorum_report(&link->links->node->quorum, link->number, member);
 }
 
-/* What it needs of the log is kept for a while. */
+/* What it needs of the log is kept for a while. Tools that read the log are nobody, and do not come
+ * back. */
 static void remember(const struct link *link) {
+    static const unsigned char nobody[MESSAGE_NODE_ID_BYTES];
     struct feed_figures figures;
     feed_figures_read(link->feed, &figures);
+    link->links->healed += figures.healed;
     struct replication_absent absent = {
         .position = feed_needs(link->feed),
         .since_ms = clock_wall_ms(),
     };
     memcpy(absent.node_id, figures.node_id, sizeof(absent.node_id));
-    if (link->is_known && absent.position != UINT64_MAX) {
+    if (link->is_known && absent.position != UINT64_MAX &&
+        memcmp(absent.node_id, nobody, sizeof(nobody)) != 0) {
         replication_absent_add(&link->links->server->replication, &absent);
     }
 }
@@ -506,6 +520,47 @@ bool primary_links_step(struct primary_links *links) {
     publish(links);
     keep_log(links);
     return has_more;
+}
+
+uint64_t primary_links_healed(const struct primary_links *links) {
+    uint64_t healed = links->healed;
+    LIST_FOR_EACH(at, &links->links) {
+        const struct link *link = LIST_ENTRY(at, struct link, list);
+        struct feed_figures figures = {.healed = 0};
+        if (link->feed != NULL) {
+            feed_figures_read(link->feed, &figures);
+        }
+        healed += figures.healed;
+    }
+    return healed;
+}
+
+uint32_t primary_links_following(const struct primary_links *links) {
+    uint32_t count = 0;
+    LIST_FOR_EACH(at, &links->links) {
+        const struct link *link = LIST_ENTRY(at, struct link, list);
+        struct feed_figures figures = {.follows = false};
+        if (link->feed != NULL) {
+            feed_figures_read(link->feed, &figures);
+        }
+        count += figures.follows;
+    }
+    return count;
+}
+
+void primary_links_heal(struct primary_links *links, const unsigned char *node_id,
+                        const struct slot_set *slots) {
+    LIST_FOR_EACH(at, &links->links) {
+        struct link *link = LIST_ENTRY(at, struct link, list);
+        struct feed_figures figures;
+        if (link->feed == NULL) {
+            continue;
+        }
+        feed_figures_read(link->feed, &figures);
+        if (node_id == NULL || memcmp(figures.node_id, node_id, MESSAGE_NODE_ID_BYTES) == 0) {
+            feed_heal(link->feed, slots);
+        }
+    }
 }
 
 void primary_links_close_all(struct primary_links *links, const char *reason) {

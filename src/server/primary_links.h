@@ -41,6 +41,13 @@ bool primary_links_are_on(const struct primary_links *links);
 bool primary_links_want_time(const struct primary_links *links);
 /* What is ready and due. True: there is more to do at once. */
 bool primary_links_step(struct primary_links *links);
+/* Replicas of this node that follow the log. */
+uint32_t primary_links_following(const struct primary_links *links);
+/* Slots of replicas that were healed by an image, so far. */
+uint64_t primary_links_healed(const struct primary_links *links);
+/* These slots of the replica with this id differ from this node's; NULL: of all replicas. */
+void primary_links_heal(struct primary_links *links, const unsigned char *node_id,
+                        const struct slot_set *slots);
 /* Ends all links: this node is to be no primary for them any more. */
 void primary_links_close_all(struct primary_links *links, const char *reason);
 

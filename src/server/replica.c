@@ -212,6 +212,7 @@ void replica_settle(struct replica *replica, uint64_t applied, int64_t now_ms) {
         log_notice("MASTER <-> REPLICA sync: Finished with success");
         applied_further(replica->server);
     }
+    replica_heal_settle(replica);
     if (replica->needs_base) {
         take_base(replica, now_ms);
     }

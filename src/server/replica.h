@@ -19,6 +19,7 @@
 
 #include "replication/follower.h"
 #include "replication/redis_follower.h"
+#include "server/replica_heal.h"
 #include "server/saving_change.h"
 
 #include <pthread.h>
@@ -72,6 +73,7 @@ struct replica {
     uint64_t images_end;            /* no image is of a later position */
     bool is_complete;               /* of the last sync, all images came ... */
     uint64_t complete;              /* ... before this mark of applying.h */
+    struct replica_heal heal;
     bool needs_base;
     uint64_t base_job; /* number of the snapshot that will be the base, 0: none */
     int64_t base_retry_ms;

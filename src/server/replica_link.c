@@ -6,6 +6,7 @@
 #include "io/network.h"
 #include "protocol/reply.h"
 #include "replication/handshake.h"
+#include "server/anti_entropy.h"
 #include "server/redis_replica.h"
 #include "server/replica.h"
 #include "worker/applying.h"
@@ -67,6 +68,7 @@ static void drop(struct replica_link *link) {
     }
     follower_free(link->follower);
     link->follower = NULL;
+    replica_heal_end(link->replica);
     redis_replica_end(link->redis);
     link->is_of_redis = false;
     buffer_free(&link->input);
@@ -637,5 +639,20 @@ void replica_link_step(struct replica_link *link) {
     struct replica *replica = link->replica;
     pthread_mutex_lock(&replica->mutex);
     step(link);
+    bool is_in_stream = link->stage == LINK_STREAM;
+    pthread_mutex_unlock(&replica->mutex);
+    if (is_in_stream) {
+        /* Before anything of the stream is read; whoever holds the workers still for it may want
+         * the mutex. */
+        anti_entropy_attach(link->replicator->anti_entropy);
+    }
+}
+
+void replica_link_digest(struct replica_link *link, const struct message_digest *digest) {
+    struct replica *replica = link->replica;
+    pthread_mutex_lock(&replica->mutex);
+    if (link->stage == LINK_STREAM && link->generation == replica->generation) {
+        follower_digest(link->follower, digest);
+    }
     pthread_mutex_unlock(&replica->mutex);
 }

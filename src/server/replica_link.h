@@ -32,5 +32,7 @@ bool replica_link_is_on(const struct replica_link *link);
 bool replica_link_wants_time(const struct replica_link *link);
 /* In each iteration of the replicator's loop. */
 void replica_link_step(struct replica_link *link);
+/* This node's digest of a slot, for the primary. */
+void replica_link_digest(struct replica_link *link, const struct message_digest *digest);
 
 #endif

@@ -69,15 +69,36 @@ static void target_clear(void *context, const struct slot_set *slots) {
     applying_clear(node_of(context)->applying, slots);
 }
 
+static bool target_heal(void *context, const struct slot_set *slots) {
+    return replica_heal_begin(context, slots);
+}
+
 static bool target_image(void *context, struct span chunk, struct buffer *report) {
     (void)report;
-    applying_image(node_of(context)->applying, chunk);
+    struct replica *replica = context;
+    if (replica_heal_awaits(replica) && !replica_heal_keep(replica, chunk)) {
+        /* Too much to be kept: the slot is missing until all of it is here. */
+        struct slot_set slots = {{0}};
+        struct buffer kept = BUFFER_EMPTY;
+        slot_set_add(&slots, replica_heal_give_up(replica, &kept));
+        slot_set_add_all(&replica->slots->missing, &slots);
+        target_clear(replica, &slots);
+        applying_image(node_of(context)->applying, buffer_span(&kept));
+        buffer_free(&kept);
+    }
+    if (!replica_heal_awaits(replica)) {
+        applying_image(node_of(context)->applying, chunk);
+    }
     return true;
 }
 
 static bool target_slot(void *context, const struct message_slot *slot, struct buffer *report) {
     (void)report;
     struct replica *replica = context;
+    if (replica_heal_awaits(replica)) {
+        replica_heal_whole(replica, slot);
+        return true;
+    }
     if (replica->images_end < slot->position) {
         replica->images_end = slot->position;
     }
@@ -88,6 +109,10 @@ static bool target_slot(void *context, const struct message_slot *slot, struct b
 static bool target_complete(void *context, struct buffer *report) {
     (void)report;
     struct replica *replica = context;
+    if (replica_heal_is_on(replica)) {
+        replica_heal_step(replica, oplog_end_position(node_of(context)->log));
+        return true;
+    }
     replica->is_complete = true;
     replica->complete = applying_mark(node_of(context)->applying);
     return true;
@@ -122,6 +147,7 @@ static bool target_frame(void *context, const struct message_frame *frame, struc
     enum oplog_received answer = oplog_append_frame(node->log, &received, &batch);
     ASSERT(answer == OPLOG_RECEIVED);
     oplog_batch_free(&batch);
+    replica_heal_step(context, oplog_end_position(node->log));
     return true;
 }
 
@@ -130,6 +156,7 @@ const struct follower_target replica_target = {
     .cut = target_cut,
     .reset = target_reset,
     .clear = target_clear,
+    .heal = target_heal,
     .image = target_image,
     .slot = target_slot,
     .complete = target_complete,

@@ -95,6 +95,23 @@ struct history replication_history(struct replication *replication) {
     return history;
 }
 
+/* ---- digests ---- */
+
+void replication_digests_publish(struct replication *replication,
+                                 const struct digest_figures *figures, uint64_t healed) {
+    pthread_mutex_lock(&replication->mutex);
+    replication->digests = *figures;
+    replication->healed = healed;
+    pthread_mutex_unlock(&replication->mutex);
+}
+
+struct digest_figures replication_digests(struct replication *replication) {
+    pthread_mutex_lock(&replication->mutex);
+    struct digest_figures figures = replication->digests;
+    pthread_mutex_unlock(&replication->mutex);
+    return figures;
+}
+
 /* ---- settings ---- */
 
 void replication_settings_set(struct replication *replication,

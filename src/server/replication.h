@@ -12,6 +12,7 @@
 
 #include "io/network.h"
 #include "oplog/retention.h"
+#include "replication/digest_rounds.h"
 #include "replication/feed.h"
 #include "replication/quorum.h"
 
@@ -44,8 +45,9 @@ struct replication_settings {
     int64_t absent_ms;
     uint64_t memory_bytes_max; /* of a log in memory, while it is more than the backlog */
     int64_t timeout_ms;
-    int64_t ping_ms; /* of replicas that are redis-servers */
-    bool is_delayed; /* the sockets: Nagle's algorithm */
+    int64_t ping_ms;          /* of replicas that are redis-servers */
+    int64_t digest_period_ms; /* 0: off */
+    bool is_delayed;          /* the sockets: Nagle's algorithm */
 };
 
 /* A replica that was here: the log is kept for it for a while. */
@@ -61,6 +63,8 @@ struct replication {
     struct lineage lineage;
     uint64_t lineage_changes; /* so far */
     struct replication_settings settings;
+    struct digest_figures digests;
+    uint64_t healed; /* slots of replicas, by an image */
     /* Replicas. */
     struct replication_link links[REPLICATION_LINKS_MAX];
     uint32_t links_count;
@@ -99,6 +103,11 @@ void replication_lineage_begin(struct replication *replication, const struct his
 void replication_lineage_cut(struct replication *replication, const struct history *history);
 /* The history that holds now; none before the first. */
 struct history replication_history(struct replication *replication);
+
+/* What was found by comparing the copies of slots. */
+void replication_digests_publish(struct replication *replication,
+                                 const struct digest_figures *figures, uint64_t healed);
+struct digest_figures replication_digests(struct replication *replication);
 
 void replication_settings_set(struct replication *replication,
                               const struct replication_settings *settings);

@@ -28,6 +28,7 @@ static void collect_replica(struct replica *replica, struct replication_figures 
     figures->full_syncs = replica->full_syncs;
     figures->partial_syncs = replica->partial_syncs;
     figures->divergence = replica->divergence;
+    figures->slots_healed = replica->heal.count;
     uint64_t end = log == NULL ? 0 : oplog_end_position(log);
     if (replica->figures.primary_end > end) {
         figures->lag_bytes = replica->figures.primary_end - end;
@@ -80,6 +81,7 @@ static void collect_links(struct server *server, struct replication_figures *fig
     figures->syncs_full = replication->full_syncs;
     figures->syncs_partial = replication->partial_syncs;
     figures->syncs_refused = replication->partial_syncs_refused;
+    figures->healed = replication->healed;
     pthread_mutex_unlock(&replication->mutex);
 }
 

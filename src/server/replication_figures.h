@@ -26,6 +26,8 @@ struct replication_figures {
     uint64_t full_syncs; /* that this node took, since it started */
     uint64_t partial_syncs;
     struct replica_divergence divergence;
+    uint64_t slots_healed; /* of this node, and ... */
+    uint64_t healed;       /* of its replicas */
 
     uint64_t replicas;
     struct buffer replica_lines; /* "slave0:...\r\n" */

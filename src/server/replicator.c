@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "io/clock.h"
 #include "io/signals.h"
+#include "server/anti_entropy.h"
 #include "server/primary_links.h"
 #include "server/replica_link.h"
 
@@ -117,12 +118,16 @@ static void *thread_main(void *context) {
         await_log(replicator);
         replica_link_step(replicator->replica_link);
         has_more = primary_links_step(replicator->primary_links);
+        anti_entropy_step(replicator->anti_entropy,
+                          primary_links_following(replicator->primary_links));
         watch_time(replicator);
     }
     primary_links_free(replicator->primary_links);
     replicator->primary_links = NULL;
     replica_link_free(replicator->replica_link);
     replicator->replica_link = NULL;
+    anti_entropy_free(replicator->anti_entropy);
+    replicator->anti_entropy = NULL;
     if (replicator->watches_time) {
         loop_timer_stop(replicator->loop, &replicator->timer);
     }
@@ -144,10 +149,12 @@ struct replicator *replicator_new(struct server *server) {
     }
     replicator->primary_links = primary_links_new(replicator);
     replicator->replica_link = replica_link_new(replicator);
+    replicator->anti_entropy = anti_entropy_new(replicator);
     int error = pthread_create(&replicator->thread, NULL, thread_main, replicator);
     if (error != 0) {
         primary_links_free(replicator->primary_links);
         replica_link_free(replicator->replica_link);
+        anti_entropy_free(replicator->anti_entropy);
         loop_free(replicator->loop);
         memory_free(replicator);
         errno = error;

@@ -19,6 +19,7 @@
 /* How often what depends on time is looked at, while there are links. */
 #define REPLICATOR_PERIOD_MS 50
 
+struct anti_entropy;
 struct primary_links;
 struct replica_link;
 
@@ -39,6 +40,7 @@ struct replicator {
     int64_t now_ms;                      /* monotonic, of this iteration */
     struct primary_links *primary_links; /* NULL: the thread has ended */
     struct replica_link *replica_link;
+    struct anti_entropy *anti_entropy; /* likewise */
     bool is_stopping;
 };
 

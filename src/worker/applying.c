@@ -11,7 +11,7 @@
 #define FRAME_HEAD_BYTES 16
 #define LANE_PARTS (APPLYING_PARTS_MAX + APPLYING_RESERVE_PARTS)
 
-enum part_kind { PART_FRAMES, PART_IMAGE, PART_SLOTS, PART_CLEAR };
+enum part_kind { PART_FRAMES, PART_IMAGE, PART_SLOTS, PART_CLEAR, PART_REPLACE };
 
 struct part {
     struct list link;
@@ -20,7 +20,8 @@ struct part {
     atomic_uint remaining; /* workers that have not taken it yet */
     uint64_t workers;      /* bits: whom it concerns */
     uint64_t end;          /* position behind its frames */
-    struct buffer bytes;   /* frames, an image chunk, a set of slots, or message_slots */
+    struct buffer bytes;   /* frames, an image chunk, a set of slots, message_slots, or one
+                            * and its image */
 };
 
 /* One worker's parts, oldest first: the link's thread puts, the worker takes, or who executes a
@@ -260,6 +261,15 @@ void applying_slot(struct applying *applying, uint16_t slot, uint64_t position) 
     buffer_append(&applying->open->bytes, &row, sizeof(row));
 }
 
+void applying_replace(struct applying *applying, const struct message_slot *slot,
+                      struct span image) {
+    applying_flush(applying);
+    struct part *part = part_new(PART_REPLACE, bit_of(applying->node, slot->slot));
+    buffer_append(&part->bytes, slot, sizeof(*slot));
+    buffer_append_span(&part->bytes, image);
+    hand_over(applying, part);
+}
+
 /* Whom a frame concerns, and whether a group in it concerns several. False: it is damaged. */
 static bool frame_workers(const struct node *node, struct span content, struct part *part) {
     if (node->worker_count == 1) {
@@ -423,6 +433,24 @@ static void take_slots(struct lane *lane, const struct part *part) {
     }
 }
 
+static void take_replace(struct applying *applying, struct lane *lane, const struct part *part) {
+    struct node *node = lane->worker->node;
+    struct buffer report = BUFFER_EMPTY;
+    struct message_slot row;
+    struct slot_set slots = {{0}};
+    memcpy(&row, part->bytes.bytes, sizeof(row));
+    struct span image = span_of(part->bytes.bytes + sizeof(row), part->bytes.length - sizeof(row));
+    slot_set_add(&slots, row.slot);
+    applier_clear(lane->applier, &slots);
+    if (UNLIKELY(!applier_image(lane->applier, image, &report))) {
+        suspect(applying, &slots, &report);
+    }
+    /* Who copies this node's changed slots is to have this one. */
+    node->slot_changed[row.slot] = row.position;
+    lane->worker->executor.changes++;
+    buffer_free(&report);
+}
+
 /* For its worker, which is this thread's or stands still. */
 static void take(struct applying *applying, struct lane *lane, struct part *part) {
     switch (part->kind) {
@@ -434,6 +462,9 @@ static void take(struct applying *applying, struct lane *lane, struct part *part
         break;
     case PART_SLOTS:
         take_slots(lane, part);
+        break;
+    case PART_REPLACE:
+        take_replace(applying, lane, part);
         break;
     case PART_CLEAR: {
         struct slot_set slots;

@@ -52,6 +52,10 @@ void applying_clear(struct applying *applying, const struct slot_set *slots);
 void applying_image(struct applying *applying, struct span chunk);
 /* The slot's image is whole: it holds what the log does before the position. */
 void applying_slot(struct applying *applying, uint16_t slot, uint64_t position);
+/* What the slot holds is replaced by its whole image at once, in one tick. The image holds what the
+ * log does before the position, which is the end of the frames so far. */
+void applying_replace(struct applying *applying, const struct message_slot *slot,
+                      struct span image);
 /* False: the content is no effects; a sentence is appended to the report. */
 bool applying_frame(struct applying *applying, const struct message_frame *frame,
                     struct buffer *report);
