@@ -305,6 +305,9 @@ static bool refuse_for_state(struct worker *worker, struct connection *connectio
  * EXEC's whole answer. */
 static bool is_ours(struct worker *worker, struct connection *connection,
                     const struct request *request) {
+    if (LIKELY(cluster_serves(worker->node->cluster, request))) {
+        return true;
+    }
     struct buffer error = BUFFER_EMPTY;
     if (LIKELY(cluster_admit(worker, connection, request, &error) == CLUSTER_SERVED)) {
         return true;

@@ -10,6 +10,13 @@ void cluster_set_map(struct cluster *cluster, struct map *map, uint16_t myself) 
     struct map *before = cluster->map;
     cluster->map = map_borrow(map);
     cluster->myself = myself;
+    slot_set_clear(&cluster->plain);
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        if (map_slot_owner(map, (uint16_t)slot) == myself &&
+            map->slots[slot].migrating_to == MAP_NOBODY) {
+            slot_set_add(&cluster->plain, (uint16_t)slot);
+        }
+    }
     map_return(before);
 }
 

@@ -8,11 +8,14 @@
 #define TARN_WORKER_CLUSTER_H
 
 #include "cluster/redirect.h"
+#include "worker/route.h"
 #include "worker/worker.h"
 
 struct cluster {
     struct map *map; /* borrowed */
     uint16_t myself; /* in it */
+    struct slot_set plain; /* slots that it serves to anybody while state.is_ok: see
+                              cluster_serves() */
     struct redirect_state state;
     enum map_endpoint endpoint; /* cluster-preferred-endpoint-type */
 };
@@ -29,6 +32,13 @@ static inline struct map_view cluster_view(const struct cluster *cluster,
         .peers = peers,
         .endpoint = cluster->endpoint,
     };
+}
+
+/* The common case, at little cost: one key, in a slot that is this node's and stays here. False:
+ * cluster_admit() tells. */
+static inline bool cluster_serves(const struct cluster *cluster, const struct request *request) {
+    return request_has_one_key(request) && cluster->state.is_ok &&
+           slot_set_has(&cluster->plain, request->first_slot);
 }
 
 enum cluster_admission {
