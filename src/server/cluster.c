@@ -8,6 +8,7 @@
 #include "server/cluster_alone.h"
 #include "server/cluster_answers.h"
 #include "server/server.h"
+#include "worker/pubsub.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -151,6 +152,19 @@ bool cluster_was_forgotten(const struct cluster_seat *seat, struct span id) {
     return false;
 }
 
+static bool is_our_slot(const void *context, uint16_t slot) {
+    const struct cluster *face = context;
+    return face->map->slots[slot].owner == face->map->nodes[face->myself].shard;
+}
+
+/* Who listens to a shard channel whose slot went is told. */
+static void listeners_follow(const struct cluster_seat *seat) {
+    const struct node *node = &seat->server->node;
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        pubsub_leave_slots(node->workers[i], is_our_slot, &seat->face);
+    }
+}
+
 struct publication {
     struct cluster_seat *seat;
     struct map *map;
@@ -169,6 +183,7 @@ static void publication_run(void *context) {
     memcpy(seat->id, publication->id, MAP_ID_BYTES);
     cluster_set_map(&seat->face, publication->map, myself);
     state_settle(seat);
+    listeners_follow(seat);
     if (!is_first && was_ok != seat->face.state.is_ok) {
         log_notice("Cluster state changed: %s", seat->face.state.is_ok ? "ok" : "fail");
     }

@@ -12,8 +12,8 @@
 #include "worker/worker.h"
 
 struct cluster {
-    struct map *map; /* borrowed */
-    uint16_t myself; /* in it */
+    struct map *map;       /* borrowed */
+    uint16_t myself;       /* in it */
     struct slot_set plain; /* slots that it serves to anybody while state.is_ok: see
                               cluster_serves() */
     struct redirect_state state;

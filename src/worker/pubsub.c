@@ -387,6 +387,41 @@ void pubsub_each_topic(const struct node *node, enum pubsub_kind kind,
     }
 }
 
+/* ---- slots that have gone ---- */
+
+static void push_left(struct connection *connection, const struct topic *topic) {
+    if (!connection_takes_pushes(connection)) {
+        return;
+    }
+    struct reply *reply = connection_push_reply(connection);
+    reply_push(reply, 3);
+    reply_bulk_string(reply, "sunsubscribe");
+    reply_bulk(reply, span_of(topic->name, topic->length));
+    reply_integer(reply, (int64_t)pubsub_count(connection, PUBSUB_SHARD_CHANNEL) - 1);
+    connection_pushed(connection);
+}
+
+static void leave_all(struct pubsub *pubsub, struct topic *topic) {
+    for (uint32_t left = topic->subscriptions_count; left > 0; left--) {
+        struct connection *connection =
+            LIST_ENTRY(topic->subscriptions.next, struct subscription, topic_link)->connection;
+        push_left(connection, topic);
+        leave(pubsub, topic, connection, subscription_cell(pubsub, topic, connection));
+    }
+}
+
+void pubsub_leave_slots(struct worker *worker, bool (*is_ours)(const void *context, uint16_t slot),
+                        const void *context) {
+    struct list *topics = &worker->pubsub->lists[PUBSUB_SHARD_CHANNEL];
+    for (struct list *link = topics->next; link != topics;) {
+        struct topic *topic = LIST_ENTRY(link, struct topic, link);
+        link = link->next;
+        if (!is_ours(context, slot_of_key(span_of(topic->name, topic->length)))) {
+            leave_all(worker->pubsub, topic);
+        }
+    }
+}
+
 static void count_one(void *context, struct span name) {
     (void)name;
     ++*(size_t *)context;

@@ -56,6 +56,10 @@ size_t pubsub_deliver(struct worker *worker, enum pubsub_kind kind, struct span 
                       struct span text);
 /* Sends a message to the subscribers of all workers, without waiting. Run on `worker`. */
 void pubsub_publish(struct worker *worker, struct span channel, struct span text);
+/* Shard channels of slots that are not ours any more: this worker's subscribers are told that they
+ * listen to them no longer. As redis-server does. */
+void pubsub_leave_slots(struct worker *worker, bool (*is_ours)(const void *context, uint16_t slot),
+                        const void *context);
 /* A keyspace event was lost: closes this worker's connections that may listen to such. */
 void pubsub_close_event_listeners(struct worker *worker);
 /* The first worker from `from` on that has subscribers, or worker_count. */
