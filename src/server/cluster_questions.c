@@ -112,6 +112,7 @@ static void reply_next(struct cluster_seat *seat, struct session *session) {
     if (question == NULL) {
         reply_error(session->reply, "ERR The answer came, and was not fetched in time");
     } else if (!question->is_answered) {
+        ASSERT((connection->flags & CONNECTION_IN_EXEC) == 0);
         session->waits = true;
     } else {
         step_reply(&question->steps[question->fetched++], session->reply);

@@ -31,6 +31,7 @@ static void reword_exec(struct worker *worker, struct connection *connection, si
 /* Counts the refusal, and spoils the open transaction. The error is in the reply already. */
 static void count_refusal(struct worker *worker, struct connection *connection,
                           const struct command_slot *command, size_t reply_at) {
+    connection->ticket = 0; /* What it may have waited for is nobody's. */
     if (connection_in_multi(connection)) {
         connection->transaction->is_aborted = true;
     }
@@ -306,6 +307,10 @@ static bool refuse_for_state(struct worker *worker, struct connection *connectio
 static bool is_ours(struct worker *worker, struct connection *connection,
                     const struct request *request) {
     if (LIKELY(cluster_serves(worker->node->cluster, request))) {
+        return true;
+    }
+    /* EXEC was let through before its own commands changed the map. */
+    if (connection->ticket != 0 && (request->command->command->rules & RULE_RUNS_QUEUE) != 0) {
         return true;
     }
     struct buffer error = BUFFER_EMPTY;
