@@ -270,12 +270,13 @@ void applying_replace(struct applying *applying, const struct message_slot *slot
     hand_over(applying, part);
 }
 
-/* Whom a frame concerns, and whether a group in it concerns several. False: it is damaged. */
-static bool frame_workers(const struct node *node, struct span content, struct part *part) {
-    if (node->worker_count == 1) {
-        part->workers = 1;
-        return true;
-    }
+struct concern {
+    uint64_t workers; /* bits */
+    bool is_joint;    /* a group concerns several */
+};
+
+/* Whom a frame concerns. False: it is damaged. */
+static bool frame_concerns(const struct node *node, struct span content, struct concern *concern) {
     struct effect_record record;
     enum effect_read_status status;
     uint64_t group = 0;
@@ -283,25 +284,28 @@ static bool frame_workers(const struct node *node, struct span content, struct p
         bool is_of_all = record.slot == EFFECT_NODE_SLOT;
         uint64_t bits = is_of_all ? all_workers(node) : bit_of(node, record.slot);
         group = record.is_joined ? group | bits : bits;
-        part->workers |= bits;
-        part->is_joint = part->is_joint || (group & (group - 1)) != 0;
+        concern->workers |= bits;
+        concern->is_joint = concern->is_joint || (group & (group - 1)) != 0;
     }
     return status == EFFECT_READ_END;
 }
 
 bool applying_frame(struct applying *applying, const struct message_frame *frame,
                     struct buffer *report) {
+    struct concern concern = {0};
+    if (!frame_concerns(applying->node, frame->part, &concern)) {
+        buffer_format(report, "the frame at position %llu holds bytes that are no effects",
+                      (unsigned long long)frame->position);
+        return false;
+    }
     struct part *part = applying->open;
     if (part == NULL || part->kind != PART_FRAMES || part->bytes.length >= APPLYING_JOINED_BYTES) {
         applying_flush(applying);
         part = part_new(PART_FRAMES, 0);
         applying->open = part;
     }
-    if (!frame_workers(applying->node, frame->part, part)) {
-        buffer_format(report, "the frame at position %llu holds bytes that are no effects",
-                      (unsigned long long)frame->position);
-        return false;
-    }
+    part->workers |= concern.workers;
+    part->is_joint = part->is_joint || concern.is_joint;
     char *head = buffer_reserve(&part->bytes, FRAME_HEAD_BYTES);
     bytes_store_u64(head, frame->position);
     bytes_store_u64(head + 8, frame->part.length);

@@ -249,11 +249,32 @@ START_TEST(what_does_not_fit_makes_its_slots_suspect_once) {
     ck_assert_uint_le(slot_set_count(&slots), 2);
     ck_assert_uint_gt(report.length, 0);
     ck_assert(!applying_take_failure(bench.applying, &slots, &report));
-    buffer_append_string(&bench.content, "no effects");
-    ck_assert(!hand_over(&bench));
     buffer_free(&report);
     settle(&bench);
     bench_free(&bench);
+}
+END_TEST
+
+START_TEST(a_frame_that_is_no_effects_is_refused_as_if_it_had_not_come) {
+    for (uint32_t count = 1; count <= WORKERS; count += WORKERS - 1) {
+        struct bench bench;
+        bench_new(&bench, count);
+        bench_start(&bench);
+        add_number(&bench, "a", 1, false);
+        ck_assert(hand_over(&bench));
+        settle(&bench);
+        uint64_t end = bench.end;
+        add_number(&bench, "a", 2, false);
+        buffer_append_string(&bench.content, "no effects");
+        ck_assert(!hand_over(&bench));
+        settle(&bench);
+        ck_assert_uint_eq(applying_reap(bench.applying), end);
+        bench_stop(&bench);
+        uint16_t owner = bench.workers->node.keyspace->owners[slot_of_key(span_of_string("a"))];
+        ck_assert_uint_eq(applying_position(workers_at(bench.workers, owner)), end);
+        ck_assert_int_eq(number_of(&bench, "a"), 1);
+        bench_free(&bench);
+    }
 }
 END_TEST
 
@@ -324,6 +345,7 @@ int main(void) {
         a_flush_of_a_database_takes_place_between_what_stands_before_and_behind_it,
         what_an_image_holds_is_left_out_of_frames,
         what_does_not_fit_makes_its_slots_suspect_once,
+        a_frame_that_is_no_effects_is_refused_as_if_it_had_not_come,
         no_more_is_under_way_than_there_is_room_for,
         a_stop_finds_all_that_was_handed_over_in_the_data,
     };
