@@ -5,7 +5,7 @@
 
 #define HEAD_BYTES 44
 #define NODE_TAIL_BYTES (2 + 1 + MAP_ID_BYTES)
-#define SHARD_BYTES (MAP_ID_BYTES + 2 + 8 + 8)
+#define SHARD_BYTES (MAP_ID_BYTES + 2 + 8 + 8 + 2 + MAP_ID_BYTES)
 #define RUN_BYTES 10
 #define FLAG_IN_SYNC 1
 #define FLAG_FAILED 2
@@ -62,6 +62,15 @@ uint16_t map_find(const struct map *map, const unsigned char id[MAP_ID_BYTES]) {
 uint16_t map_find_text(const struct map *map, struct span text) {
     unsigned char id[MAP_ID_BYTES];
     return map_id_parse(text, id) ? map_find(map, id) : MAP_NOBODY;
+}
+
+bool map_was_removed(const struct map *map, const unsigned char id[MAP_ID_BYTES]) {
+    for (uint16_t i = 0; i < map->removed_count; i++) {
+        if (memcmp(map->removed[i], id, MAP_ID_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 uint32_t map_shard_nodes(const struct map *map, uint16_t shard) {
@@ -222,8 +231,12 @@ void map_write(const struct map *map, struct buffer *out) {
             put_u16(out, shard->primary);
             put_u64(out, shard->epoch);
             put_u64(out, shard->config_epoch);
+            put_u16(out, shard->quorum);
+            buffer_append(out, shard->granted, MAP_ID_BYTES);
         }
     }
+    put_u16(out, map->removed_count);
+    buffer_append(out, map->removed, map->removed_count * (size_t)MAP_ID_BYTES);
     write_slots(map, out);
 }
 
@@ -301,12 +314,27 @@ static bool read_shards(struct map *map, struct span *bytes) {
         shard->primary = bytes_load_u16(front + MAP_ID_BYTES);
         shard->epoch = bytes_load_u64(front + MAP_ID_BYTES + 2);
         shard->config_epoch = bytes_load_u64(front + MAP_ID_BYTES + 10);
-        if (shard->epoch == 0 || shard->epoch > map->index || shard->primary >= map->nodes_count ||
-            map->nodes[shard->primary].shard != i || !map->nodes[shard->primary].is_in_sync) {
+        shard->quorum = bytes_load_u16(front + MAP_ID_BYTES + 18);
+        memcpy(shard->granted, front + MAP_ID_BYTES + 20, MAP_ID_BYTES);
+        if (shard->quorum == 0 || shard->epoch == 0 || shard->epoch > map->index ||
+            shard->primary >= map->nodes_count || map->nodes[shard->primary].shard != i ||
+            !map->nodes[shard->primary].is_in_sync) {
             return false;
         }
     }
     return true;
+}
+
+static bool read_removed(struct map *map, struct span *bytes) {
+    if (!take_u16(bytes, &map->removed_count) || map->removed_count > MAP_REMOVED_MAX) {
+        return false;
+    }
+    size_t length = map->removed_count * (size_t)MAP_ID_BYTES;
+    const char *front = take(bytes, length);
+    if (front != NULL) {
+        memcpy(map->removed, front, length);
+    }
+    return front != NULL;
 }
 
 static bool is_node(const struct map *map, uint16_t node) {
@@ -366,7 +394,7 @@ struct map *map_read(struct span bytes) {
         map->shards = memory_alloc_zeroed(nodes * sizeof(map->shards[0]));
     }
     if (!is_read || !read_nodes(map, &bytes) || !read_shards(map, &bytes) ||
-        !read_slots(map, &bytes)) {
+        !read_removed(map, &bytes) || !read_slots(map, &bytes)) {
         map_return(map);
         return NULL;
     }

@@ -29,9 +29,10 @@
 #define MAP_ID_BYTES 20
 #define MAP_ID_TEXT_BYTES (2 * MAP_ID_BYTES + 1)
 #define MAP_NODES_MAX 1024
-#define MAP_IP_BYTES 46       /* the longest IPv6 address, with its zero */
-#define MAP_NAME_BYTES 256    /* of a host, or a node's name for people; with its zero */
-#define MAP_ZONE_BYTES 64     /* with its zero */
+#define MAP_IP_BYTES 46    /* the longest IPv6 address, with its zero */
+#define MAP_NAME_BYTES 256 /* of a host, or a node's name for people; with its zero */
+#define MAP_ZONE_BYTES 64  /* with its zero */
+#define MAP_REMOVED_MAX 32
 #define MAP_NOBODY UINT16_MAX /* no node, no shard */
 
 /* What a node says of itself. */
@@ -59,6 +60,9 @@ struct map_shard {
     uint64_t epoch;        /* index of the entry that made it primary; 0: the shard is not used */
     uint64_t config_epoch; /* what CLUSTER NODES shows: as Redis' tools set it, else as `epoch` */
     uint32_t slots;        /* that it owns */
+    uint16_t quorum;       /* members that hold what it has acknowledged */
+    /* The start of the primary's process that the epoch was given to; zero: none was. */
+    unsigned char granted[MAP_ID_BYTES];
 };
 
 struct map_slot {
@@ -78,6 +82,9 @@ struct map {
     uint32_t slots_owned;
     struct map_node *nodes;   /* nodes_count, in the order in which they joined */
     struct map_shard *shards; /* nodes_count places; those with epoch 0 are free */
+    /* Nodes that were removed last, so that removing them again is no error. */
+    unsigned char removed[MAP_REMOVED_MAX][MAP_ID_BYTES];
+    uint16_t removed_count;
     struct map_slot slots[SLOTS];
 };
 
@@ -93,6 +100,8 @@ void map_return(struct map *map); /* NULL is allowed */
 uint16_t map_find(const struct map *map, const unsigned char id[MAP_ID_BYTES]);
 /* The same by the 40 hex digits that clients know, in either case. */
 uint16_t map_find_text(const struct map *map, struct span text);
+/* It was removed, and has not come back. */
+bool map_was_removed(const struct map *map, const unsigned char id[MAP_ID_BYTES]);
 
 static inline bool map_is_primary(const struct map *map, uint16_t node) {
     return map->shards[map->nodes[node].shard].primary == node;
@@ -134,7 +143,8 @@ bool map_id_parse(struct span text, unsigned char id[MAP_ID_BYTES]);
  *   42      2     count of shards
  *   44      ...   nodes, in order: facts (map_facts_write()), shard 2 (its place in the list that
  *                 follows), flags 1 (1: in sync, 2: failed), id 20
- *   ...     ...   shards: id 20, primary 2 (a node), epoch 8, config epoch 8
+ *   ...     ...   shards: id 20, primary 2 (a node), epoch 8, config epoch 8, quorum 2, granted 20
+ *   ...     ...   count of removed nodes 2, their ids
  *   ...     ...   runs of slots, until all 16384 are told: count 2, owner 2, migrating to 2,
  *                 importing from 2, importer 2
  * Numbers are little endian; 0xffff is nobody.

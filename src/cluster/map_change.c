@@ -33,6 +33,8 @@ static const unsigned char fields_of[] = {
     [MAP_IN_SYNC] = FIELD_NODE | FIELD_EPOCH | FIELD_FLAG,
     [MAP_CONFIG_EPOCH] = FIELD_NODE | FIELD_EPOCH | FIELD_FLAG,
     [MAP_EPOCH_BUMP] = FIELD_NODE,
+    [MAP_QUORUM] = FIELD_NODE | FIELD_EPOCH | FIELD_SLOT,
+    [MAP_SUCCEED] = FIELD_NODE | FIELD_PEER | FIELD_EPOCH | FIELD_FLAG,
 };
 
 #define KINDS (sizeof(fields_of) / sizeof(fields_of[0]))
@@ -160,6 +162,7 @@ static void set_primary(struct application *apply, uint16_t shard, uint16_t node
     struct map *map = apply->map;
     map->shards[shard].primary = node;
     map->shards[shard].epoch = map->index;
+    memset(map->shards[shard].granted, 0, MAP_ID_BYTES);
     map->nodes[node].is_in_sync = true;
 }
 
@@ -204,6 +207,25 @@ static bool apply_node_facts(struct application *apply) {
     return true;
 }
 
+/* The list of those that were removed; the oldest makes room. */
+static void removed_add(struct map *map, const unsigned char id[MAP_ID_BYTES]) {
+    if (map->removed_count == MAP_REMOVED_MAX) {
+        map->removed_count--;
+        memmove(map->removed, map->removed + 1, map->removed_count * (size_t)MAP_ID_BYTES);
+    }
+    memcpy(map->removed[map->removed_count++], id, MAP_ID_BYTES);
+}
+
+static void removed_take(struct map *map, const unsigned char id[MAP_ID_BYTES]) {
+    for (uint16_t i = 0; i < map->removed_count; i++) {
+        if (memcmp(map->removed[i], id, MAP_ID_BYTES) == 0) {
+            map->removed_count--;
+            memmove(map->removed + i, map->removed + i + 1,
+                    (size_t)(map->removed_count - i) * MAP_ID_BYTES);
+        }
+    }
+}
+
 static bool apply_node_add(struct application *apply) {
     struct map *map = apply->map;
     if (apply->node != MAP_NOBODY) {
@@ -213,6 +235,7 @@ static bool apply_node_add(struct application *apply) {
         return refuse(apply, "ERR The cluster has %d nodes already, which is the most",
                       MAP_NODES_MAX);
     }
+    removed_take(map, apply->change->node);
     uint16_t node = map->nodes_count++;
     map->nodes = memory_realloc(map->nodes, map->nodes_count * sizeof(map->nodes[0]));
     map->shards = memory_realloc(map->shards, map->nodes_count * sizeof(map->shards[0]));
@@ -223,7 +246,7 @@ static bool apply_node_add(struct application *apply) {
     }
     map->nodes[node] = (struct map_node){.facts = apply->change->facts, .shard = shard};
     memcpy(map->nodes[node].id, apply->change->node, MAP_ID_BYTES);
-    map->shards[shard] = (struct map_shard){.slots = 0};
+    map->shards[shard] = (struct map_shard){.quorum = 1};
     memcpy(map->shards[shard].id, apply->change->peer, MAP_ID_BYTES);
     map->shards_count++;
     set_primary(apply, shard, node);
@@ -282,7 +305,8 @@ static bool apply_node_remove(struct application *apply) {
     struct map *map = apply->map;
     uint16_t node = apply->node;
     if (node == MAP_NOBODY) {
-        return refuse_unknown(apply, apply->change->node);
+        return map_was_removed(map, apply->change->node) ||
+               refuse_unknown(apply, apply->change->node);
     }
     uint16_t shard = map->nodes[node].shard;
     if (map->shards[shard].primary == node) {
@@ -292,6 +316,7 @@ static bool apply_node_remove(struct application *apply) {
         }
         shard_free(map, shard);
     }
+    removed_add(map, map->nodes[node].id);
     marks_move(map, node, MAP_NOBODY);
     map->nodes_count--;
     memmove(&map->nodes[node], &map->nodes[node + 1],
@@ -510,6 +535,37 @@ static bool apply_promote(struct application *apply) {
     return true;
 }
 
+static bool apply_succeed(struct application *apply) {
+    struct map *map = apply->map;
+    if (apply->node == MAP_NOBODY) {
+        return refuse_unknown(apply, apply->change->node);
+    }
+    struct map_shard *shard = shard_of(apply, apply->node);
+    if (shard->epoch != apply->change->epoch) {
+        return refuse_epoch(apply);
+    }
+    if (!map->nodes[apply->node].is_in_sync) {
+        return refuse(apply, "ERR The node may lack what its primary has acknowledged");
+    }
+    map->nodes[shard->primary].is_in_sync = apply->change->flag;
+    set_primary(apply, map->nodes[apply->node].shard, apply->node);
+    memcpy(shard->granted, apply->change->peer, MAP_ID_BYTES);
+    map->nodes[apply->node].has_failed = false;
+    set_epoch(map, shard, map->current_epoch + 1);
+    return true;
+}
+
+static bool apply_quorum(struct application *apply) {
+    if (apply->node == MAP_NOBODY) {
+        return refuse_unknown(apply, apply->change->node);
+    }
+    if (shard_of(apply, apply->node)->epoch != apply->change->epoch) {
+        return refuse_epoch(apply);
+    }
+    shard_of(apply, apply->node)->quorum = apply->change->slot == 0 ? 1 : apply->change->slot;
+    return true;
+}
+
 static bool apply_in_sync(struct application *apply) {
     if (apply->node == MAP_NOBODY) {
         return refuse_unknown(apply, apply->change->node);
@@ -565,7 +621,8 @@ static bool (*const appliers[KINDS])(struct application *apply) = {
     [MAP_STABLE] = apply_stable,           [MAP_SLOT_OWNER] = apply_slot_owner,
     [MAP_REPLICATE] = apply_replicate,     [MAP_PROMOTE] = apply_promote,
     [MAP_IN_SYNC] = apply_in_sync,         [MAP_CONFIG_EPOCH] = apply_config_epoch,
-    [MAP_EPOCH_BUMP] = apply_epoch_bump,
+    [MAP_EPOCH_BUMP] = apply_epoch_bump,   [MAP_QUORUM] = apply_quorum,
+    [MAP_SUCCEED] = apply_succeed,
 };
 
 struct map *map_change_apply(const struct map *map, uint64_t index, struct span entry,

@@ -30,6 +30,9 @@
  *   13    in_sync       node, epoch (as above), flag: it is in the set
  *   14    config_epoch  node, epoch, flag: even if it has one
  *   15    epoch_bump    node
+ *   16    quorum        node (a primary), epoch (as above), slot: the number of members
+ *   17    succeed       node, peer (the start of its process), epoch (as above), flag: who was the
+ *                       primary stays in sync. The node is in the set already
  *
  * Every change answers NULL, or Redis' error for whoever asked. Kind numbers are permanent; 32 to
  * 47 are set aside for moves of slots that the cluster carries out by itself.
@@ -58,6 +61,8 @@ enum map_change_kind {
     MAP_IN_SYNC = 13,
     MAP_CONFIG_EPOCH = 14,
     MAP_EPOCH_BUMP = 15,
+    MAP_QUORUM = 16,
+    MAP_SUCCEED = 17,
 };
 
 struct map_change {

@@ -172,6 +172,7 @@ struct member_follower {
 struct member_replication {
     bool is_loaded;         /* recovery is over: what follows is true */
     bool is_whole;          /* no image is missing, so it could become a primary */
+    bool is_paused;         /* writes wait, as its role says: position does not grow */
     bool is_stopped;        /* follows nobody: what it holds does not grow. True within a role
                                that waits once the link is closed and all of it applied */
     uint64_t role_epoch;    /* of the role that it has taken last */

@@ -7,7 +7,7 @@
 #include "base/buffer.h"
 #include "base/random.h"
 
-#define NETWORK_NODES_MAX 9
+#define NETWORK_NODES_MAX 104
 
 struct packet {
     uint64_t due_ms;

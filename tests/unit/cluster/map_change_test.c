@@ -1,3 +1,4 @@
+#include "cluster/map_merge.h"
 #include "tests/unit/cluster/maps.h"
 
 #include "base/random.h"
@@ -147,6 +148,66 @@ START_TEST(a_primary_of_others_is_not_forgotten) {
 }
 END_TEST
 
+START_TEST(a_node_that_is_forgotten_twice_is_no_error) {
+    maps_fill();
+    maps_expect_error(maps_change(MAP_NODE_REMOVE, 'x'),
+                      "ERR Unknown node 7878787878787878787878787878787878787878");
+    ck_assert(maps_apply(maps_change(MAP_NODE_REMOVE, 'c')));
+    ck_assert(maps_apply(maps_change(MAP_NODE_REMOVE, 'c')));
+    ck_assert(maps_apply(maps_node_add('c')));
+    ck_assert(maps_apply(maps_change(MAP_NODE_REMOVE, 'c')));
+    ck_assert_uint_eq(maps.map->removed_count, 1);
+}
+END_TEST
+
+START_TEST(a_successor_is_in_sync_and_its_process_is_known) {
+    maps_fill();
+    struct map_change succeed = maps_pair(MAP_SUCCEED, 'c', 'P', 0);
+    succeed.epoch = maps_epoch('a') + 1;
+    ck_assert(!maps_apply(succeed));
+    succeed.epoch = maps_epoch('a');
+    ck_assert(maps_apply(succeed));
+    const struct map_shard *shard = &maps.map->shards[maps.map->nodes[maps_find('c')].shard];
+    ck_assert_uint_eq(shard->primary, maps_find('c'));
+    ck_assert_uint_eq(shard->epoch, maps.index);
+    ck_assert_uint_eq(shard->granted[0], 'P');
+    ck_assert(!maps.map->nodes[maps_find('a')].is_in_sync);
+    succeed = maps_pair(MAP_SUCCEED, 'a', 'Q', 0);
+    succeed.epoch = maps_epoch('a');
+    maps_expect_error(succeed, "ERR The node may lack what its primary has acknowledged");
+}
+END_TEST
+
+START_TEST(maps_merge_unless_both_own_a_slot) {
+    maps_fill();
+    struct map *first = map_borrow(maps.map);
+    struct map *alone = map_new(maps.map->group);
+    map_return(maps.map);
+    maps.map = alone;
+    ck_assert(maps_apply(maps_node_add('d')));
+    ck_assert(maps_apply(maps_node_add('e')));
+    struct map_change replicate = maps_pair(MAP_REPLICATE, 'e', 'd', 0);
+    replicate.flag = true;
+    ck_assert(maps_apply(replicate));
+    struct map *merged = map_merge(first, 50, maps.map, &maps.report);
+    ck_assert_ptr_nonnull(merged);
+    ck_assert_uint_eq(merged->nodes_count, 5);
+    ck_assert_uint_eq(merged->shards_count, 3);
+    map_check(merged);
+    struct map *again = map_merge(merged, 51, maps.map, &maps.report);
+    ck_assert_ptr_nonnull(again);
+    ck_assert_uint_eq(again->nodes_count, 5);
+    buffer_clear(&maps.report);
+    ck_assert(maps_apply(maps_slots(MAP_SLOTS_ADD, 'd', 7, 7)));
+    buffer_clear(&maps.report);
+    ck_assert_ptr_null(map_merge(first, 52, maps.map, &maps.report));
+    ck_assert(span_equal(buffer_span(&maps.report), span_of_string("ERR Slot 7 is already busy")));
+    map_return(merged);
+    map_return(again);
+    map_return(first);
+}
+END_TEST
+
 START_TEST(config_epochs_are_set_once_and_alone) {
     ck_assert(maps_apply(maps_node_add('a')));
     struct map_change set = maps_change(MAP_CONFIG_EPOCH, 'a');
@@ -167,7 +228,7 @@ START_TEST(config_epochs_are_set_once_and_alone) {
 END_TEST
 
 static bool apply_random(struct random *random) {
-    static const enum map_change_kind last = MAP_EPOCH_BUMP;
+    static const enum map_change_kind last = MAP_SUCCEED;
     struct map_change change = maps_node_add((char)('a' + random_below(random, 12)));
     change.kind = (enum map_change_kind)(1 + random_below(random, last));
     if (change.kind != MAP_NODE_ADD) {
@@ -259,6 +320,9 @@ int main(void) {
         a_promotion_by_who_knew_an_older_epoch_changes_nothing,
         only_who_is_in_sync_is_promoted_unless_told_so,
         a_primary_of_others_is_not_forgotten,
+        a_node_that_is_forgotten_twice_is_no_error,
+        a_successor_is_in_sync_and_its_process_is_known,
+        maps_merge_unless_both_own_a_slot,
         config_epochs_are_set_once_and_alone,
         any_changes_keep_the_invariants_and_survive_as_bytes,
         cut_and_changed_bytes_are_no_map_or_another_one,
