@@ -274,6 +274,8 @@ static void offer_arrives(struct replicator *replicator, struct replicator_post 
     struct primary_links *links = replicator->primary_links;
     uint32_t number;
     if (links == NULL || !primary_links_take_number(links, &number)) {
+        log_warning("Replica %s:%u comes when there is no link for it", offer->address,
+                    offer->port);
         network_close(offer->fd);
     } else {
         link_begin(links, offer, number);

@@ -57,6 +57,11 @@ static void begin_link(struct session *session) {
         reply_error(session->reply, "LOADING Redis is loading the dataset in memory");
         return;
     }
+    if (!replication_has_room(&server->replication)) {
+        reply_error_format(session->reply, "ERR all %d links to replicas are taken",
+                           REPLICATION_LINKS_MAX);
+        return;
+    }
     char nonce[HANDSHAKE_NONCE_BYTES];
     handshake_nonce_draw(nonce);
     struct buffer answer = BUFFER_EMPTY;

@@ -527,14 +527,38 @@ static void redis_begin(struct replica_link *link) {
 
 /* ---- from one link to the next ---- */
 
+/* A name may take long to be resolved: whoever asks for the replica's state does not wait for it.
+ * -1: errno says why. */
+static int connect_to_host(struct replica *replica) {
+    char *host = memory_copy_string(replica->host);
+    char *source = memory_copy_string(replica->identity.source_address);
+    uint16_t port = replica->port;
+    pthread_mutex_unlock(&replica->mutex);
+    int fd = network_connect_start(&(struct network_connect_options){
+        .host = host,
+        .port = port,
+        .source_host = source,
+    });
+    int error = errno;
+    memory_free(host);
+    memory_free(source);
+    pthread_mutex_lock(&replica->mutex);
+    errno = error;
+    return fd;
+}
+
 static void connect_now(struct replica_link *link) {
     struct replica *replica = link->replica;
     log_notice("Connecting to MASTER %s:%u", replica->host, replica->port);
-    link->fd = network_connect_start(&(struct network_connect_options){
-        .host = replica->host,
-        .port = replica->port,
-        .source_host = replica->identity.source_address,
-    });
+    link->fd = connect_to_host(replica);
+    if (link->generation != replica->generation) {
+        /* Its next step begins with whom to follow now. */
+        if (link->fd >= 0) {
+            network_close(link->fd);
+            link->fd = -1;
+        }
+        return;
+    }
     if (link->fd < 0) {
         fail(link, "%s", strerror(errno));
         return;

@@ -151,6 +151,13 @@ uint32_t replication_links_read(struct replication *replication,
     return count;
 }
 
+bool replication_has_room(struct replication *replication) {
+    pthread_mutex_lock(&replication->mutex);
+    bool has_room = replication->links_count < REPLICATION_LINKS_MAX;
+    pthread_mutex_unlock(&replication->mutex);
+    return has_room;
+}
+
 /* With the mutex. */
 static void absent_take_out(struct replication *replication, uint32_t at) {
     replication->absent_count--;

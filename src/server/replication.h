@@ -123,6 +123,9 @@ void replication_links_publish(struct replication *replication,
 uint32_t replication_links_read(struct replication *replication,
                                 struct replication_link links[REPLICATION_LINKS_MAX]);
 
+/* Whether one more replica may come, as of the last time that they were published. */
+bool replication_has_room(struct replication *replication);
+
 /* A replica has left, and needs the log from there on. */
 void replication_absent_add(struct replication *replication,
                             const struct replication_absent *absent);

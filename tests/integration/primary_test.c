@@ -402,6 +402,30 @@ START_TEST(handshake_is_refused_unless_it_is_as_it_should_be) {
 }
 END_TEST
 
+/* Whether more are let in is told by what was published last: one or two may be. */
+START_TEST(replicas_that_are_too_many_are_told_so) {
+    enum { CLIENTS_MAX = 64 };
+    struct server server = server_start("--appendonly no", NULL);
+    redisContext *clients[CLIENTS_MAX];
+    int count = 0;
+    struct reply_text answer;
+    do {
+        ck_assert_int_lt(count, CLIENTS_MAX);
+        clients[count] = server_connect(&server);
+        answer = client_ask(clients[count++],
+                            "REPLCONF " HANDSHAKE_WORD " 1 00112233445566778899aabbccddeeff");
+        server_sleep_ms(1);
+    } while (answer.bytes[0] == '+');
+    ck_assert_str_eq(answer.bytes, "-ERR all 32 links to replicas are taken");
+    ck_assert_int_gt(count, 32);
+    EXPECT(clients[count - 1], "+PONG", "PING");
+    while (count > 0) {
+        redisFree(clients[--count]);
+    }
+    server_stop(&server);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         replica_is_synced_under_write_load_with_one_worker,
@@ -420,6 +444,7 @@ int main(void) {
         link_of_a_silent_replica_ends,
         bytes_that_are_no_message_end_the_link,
         handshake_is_refused_unless_it_is_as_it_should_be,
+        replicas_that_are_too_many_are_told_so,
     };
     return unit_run(unit_suite("primary", tests, UNIT_COUNT(tests)));
 }
