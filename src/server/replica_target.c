@@ -110,7 +110,8 @@ static bool target_complete(void *context, struct buffer *report) {
     (void)report;
     struct replica *replica = context;
     if (replica_heal_is_on(replica)) {
-        replica_heal_step(replica, oplog_end_position(node_of(context)->log));
+        const struct oplog *log = node_of(context)->log;
+        replica_heal_step(replica, log == NULL ? 0 : oplog_end_position(log));
         return true;
     }
     replica->is_complete = true;

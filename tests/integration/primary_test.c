@@ -229,6 +229,28 @@ START_TEST(log_is_kept_for_a_replica_that_is_away) {
 }
 END_TEST
 
+START_TEST(log_is_not_kept_for_a_tool_that_read_it) {
+    struct server server =
+        server_start(DEBUGGABLE, "--appendonly yes", "--log-segment-size 1mb", NULL);
+    redisContext *client = server_connect(&server);
+    struct replica *tool = replica_new(0);
+    replica_connect(tool, &server);
+    replica_catch_up(tool, client);
+    replica_disconnect(tool);
+    for (int i = 0; i < 8; i++) {
+        write_some(client, i, 1000, 1000);
+    }
+    EXPECT(client, "+OK", "SAVE");
+    for (int i = 0; info_number(client, "persistence", "tarn_log_segments") > 3; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 20);
+        server_sleep_ms(50);
+    }
+    replica_free(tool);
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
 /* ---- memory ---- */
 
 START_TEST(replica_that_reads_nothing_takes_no_memory) {
@@ -436,6 +458,7 @@ int main(void) {
         sync_that_breaks_goes_on_without_a_disk_too,
         replica_that_is_too_far_behind_takes_the_slots_that_have_changed,
         log_is_kept_for_a_replica_that_is_away,
+        log_is_not_kept_for_a_tool_that_read_it,
         replica_that_reads_nothing_takes_no_memory,
         log_in_memory_has_a_bound,
         snapshot_and_sync_are_taken_at_the_same_time,
