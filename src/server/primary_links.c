@@ -22,8 +22,10 @@ struct link {
     char address[NETWORK_ADDRESS_BYTES];
     uint16_t port;
     struct loop_watch watch;
+    unsigned events; /* that it looks for */
     bool is_readable;
     bool is_full;      /* the socket takes nothing for now */
+    int64_t read_ms;   /* when it was last looked whether something can be read */
     struct feed *feed; /* NULL: waits for a log */
     struct image_queue images;
     struct buffer out;
@@ -146,7 +148,6 @@ static void feed_begin(struct link *link) {
     };
     memcpy(plan.node_id, links->server->replication.node_id, sizeof(plan.node_id));
     link->feed = feed_new(&plan);
-    loop_watch_change(links->replicator->loop, &link->watch, LOOP_READ);
 }
 
 /* ---- begin and end ---- */
@@ -157,10 +158,7 @@ static void socket_is_ready(void *context, unsigned events) {
         link->reason = "the system cannot watch its socket";
         return;
     }
-    if ((events & LOOP_WRITE) != 0) {
-        link->is_full = false;
-        loop_watch_change(link->links->replicator->loop, &link->watch, LOOP_READ);
-    }
+    link->is_full = link->is_full && (events & LOOP_WRITE) == 0;
     link->is_readable = link->is_readable || (events & LOOP_READ) != 0;
 }
 
@@ -340,8 +338,31 @@ static void heard(struct link *link) {
                  });
 }
 
+/* What a replica reports is of no use at once, unless somebody waits for it: to be woken for each
+ * report would cost as much as sending the log does. */
+static bool link_listens(const struct link *link) {
+    return !link->has_followed || quorum_is_awaited(&link->links->node->quorum);
+}
+
+static void link_watch(struct link *link) {
+    unsigned events = 0;
+    events |= link_listens(link) ? (unsigned)LOOP_READ : 0U;
+    events |= link->is_full ? (unsigned)LOOP_WRITE : 0U;
+    if (events != link->events) {
+        link->events = events;
+        loop_watch_change(link->links->replicator->loop, &link->watch, events);
+    }
+}
+
 static void link_read(struct link *link) {
     struct primary_links *links = link->links;
+    if ((link->events & LOOP_READ) == 0 &&
+        links->replicator->now_ms - link->read_ms >= REPLICATOR_PERIOD_MS) {
+        link->is_readable = true;
+    }
+    if (link->is_readable) {
+        link->read_ms = links->replicator->now_ms;
+    }
     size_t budget = LINK_READ_BYTES_MAX;
     while (link->is_readable && link->reason == NULL && budget > 0) {
         struct network_result result = network_read(link->fd, links->input, READ_BYTES);
@@ -377,7 +398,6 @@ static bool link_send(struct link *link) {
             link->reason = "the replica has left";
         } else {
             link->is_full = true;
-            loop_watch_change(links->replicator->loop, &link->watch, LOOP_READ | LOOP_WRITE);
         }
         return false;
     }
@@ -435,6 +455,7 @@ static bool link_step(struct link *link) {
     bool has_more = link_write(link);
     if (link->reason == NULL) {
         link_check(link);
+        link_watch(link);
     }
     return has_more;
 }

@@ -11,6 +11,9 @@
  * no images for LINK_STALL_MS while workers wait for room, and when the log in memory has no room
  * for what it has not been sent.
  *
+ * What replicas report is read at once only while somebody may wait for it (gate_await_begin()),
+ * else with each period.
+ *
  * Thread: the replicator's, but for primary_links_offer().
  */
 #ifndef TARN_SERVER_PRIMARY_LINKS_H

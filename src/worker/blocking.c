@@ -4,6 +4,7 @@
 #include "io/clock.h"
 #include "worker/deadlines.h"
 #include "worker/dispatch.h"
+#include "worker/gate.h"
 
 bool blocking_is_possible(const struct session *session) {
     return (session->connection->flags & CONNECTION_IN_EXEC) == 0;
@@ -22,7 +23,7 @@ void blocking_begin(struct session *session, const struct blocked *wanted) {
     }
     if (wanted->kind->is_there != NULL) {
         session->worker->blocked_lookers++;
-        quorum_await_begin(&node->quorum);
+        gate_await_begin(node);
     }
     deadlines_add(session->worker, wanted->due_us);
 }
@@ -39,7 +40,7 @@ void blocking_forget(struct connection *connection) {
     }
     if (blocked->kind->is_there != NULL) {
         connection->home->blocked_lookers--;
-        quorum_await_end(&node->quorum);
+        gate_await_end(node);
     }
     memory_free(blocked);
     connection->blocked = NULL;

@@ -86,6 +86,17 @@ void gate_append(struct worker *worker) {
     tell_reader(node);
 }
 
+void gate_await_begin(struct node *node) {
+    quorum_await_begin(&node->quorum);
+    if (node->log_grew != NULL) {
+        node->log_grew(node);
+    }
+}
+
+void gate_await_end(struct node *node) {
+    quorum_await_end(&node->quorum);
+}
+
 static bool may_leave(const struct worker *worker, const struct connection *connection) {
     const struct oplog *log = worker->node->log;
     return LIKELY(oplog_safe_position(log) >= connection->gate) ||

@@ -33,6 +33,10 @@ static inline void gate_begin_group(struct worker *worker) {
 
 /* Appends what was recorded. */
 void gate_append(struct worker *worker);
+/* Somebody may wait for what replicas report, until gate_await_end(). Their links listen at once
+ * from now on. */
+void gate_await_begin(struct node *node);
+void gate_await_end(struct node *node);
 
 /* Others may have appended what this worker's replies show from here on. */
 static inline void gate_follow(struct worker *worker) {

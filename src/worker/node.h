@@ -79,7 +79,8 @@ struct node {
      * answer; NULL allows all. Called by any worker, at any time. */
     const char *(*protected_refusal)(const struct node *node, const struct connection *connection,
                                      const struct command *command);
-    /* The log has grown, or more of it is written, and log_is_awaited was set: for who reads it. By
+    /* The log has grown, or more of it is written, and log_is_awaited was set: for who reads it; or
+     * somebody begins to wait for what replicas report. By
      * any worker or thread of the log, must not wait; NULL: nobody does. Written before the workers
      * start. */
     void (*log_grew)(struct node *node);

@@ -54,6 +54,7 @@ static struct quorum_gate *gate_of(struct connection *connection) {
         list_init(&gate->link);
         list_init(&gate->outputs);
         connection->quorum = gate;
+        gate_await_begin(connection->home->node);
     }
     return gate;
 }
@@ -119,6 +120,7 @@ void quorum_gate_free(struct connection *connection) {
     memory_free(gate->marks);
     memory_free(gate);
     connection->quorum = NULL;
+    gate_await_end(connection->home->node);
 }
 
 /* ---- marks ---- */

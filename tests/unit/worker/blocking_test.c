@@ -12,10 +12,15 @@ static void report(const struct logged *logged, uint32_t member, uint64_t writte
     quorum_report(&logged->workers->node.quorum, member, &state);
 }
 
-static void expect_blocked(const struct logged *logged, uint32_t count, uint32_t with_timeout) {
+static void expect_counts(const struct logged *logged, uint32_t count, uint32_t with_timeout) {
     const struct node *node = &logged->workers->node;
     ck_assert_uint_eq(atomic_load(&node->blocked_clients), count);
     ck_assert_uint_eq(atomic_load(&node->blocked_with_timeout), with_timeout);
+}
+
+static void expect_blocked(const struct logged *logged, uint32_t count, uint32_t with_timeout) {
+    const struct node *node = &logged->workers->node;
+    expect_counts(logged, count, with_timeout);
     ck_assert(quorum_is_awaited(&node->quorum) == (count > 0));
 }
 
@@ -221,13 +226,38 @@ START_TEST(a_wait_behind_a_held_reply_is_answered_behind_it) {
     uint64_t end = oplog_end_position(logged.oplog);
     report(&logged, 0, end, 0);
     settle(&logged);
-    expect_blocked(&logged, 0, 0);
+    expect_counts(&logged, 0, 0);
     peer_expect(&peer, "+OK\r\n");
     report(&logged, 1, end, 0);
     settle(&logged);
     peer_expect(&peer, "+OK\r\n:1\r\n");
     logged_free(&logged);
     close(peer.fd);
+}
+END_TEST
+
+static void links_woken(struct node *node) {
+    node->log_grew = NULL;
+}
+
+START_TEST(links_listen_while_a_connection_may_wait_for_a_quorum) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct peer peer = peer_new(logged.workers, 0);
+    struct node *node = &logged.workers->node;
+    node->log_grew = links_woken;
+    peer_say(&peer, "PING\r\n");
+    settle(&logged);
+    ck_assert(!quorum_is_awaited(&node->quorum));
+    ck_assert(node->log_grew != NULL);
+    peer_say(&peer, "CLIENT QUORUM WRITE 2\r\n");
+    settle(&logged);
+    ck_assert(quorum_is_awaited(&node->quorum));
+    ck_assert(node->log_grew == NULL);
+    close(peer.fd);
+    settle(&logged);
+    ck_assert(!quorum_is_awaited(&node->quorum));
+    logged_free(&logged);
 }
 END_TEST
 
@@ -307,6 +337,7 @@ int main(void) {
         a_blocked_connection_says_so_and_is_not_idle,
         who_leaves_while_it_is_blocked_is_forgotten,
         a_wait_behind_a_held_reply_is_answered_behind_it,
+        links_listen_while_a_connection_may_wait_for_a_quorum,
         what_another_worker_changed_for_it_is_waited_for,
         writes_need_as_many_replicas_as_the_options_say,
     };
