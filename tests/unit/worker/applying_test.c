@@ -51,8 +51,8 @@ static void bench_stop(struct bench *bench) {
 static void bench_free(struct bench *bench) {
     bench_stop(bench);
     buffer_free(&bench->content);
-    workers_free(bench->workers);
     applying_free(bench->applying);
+    workers_free(bench->workers);
 }
 
 /* Until all that was handed over is done. */
