@@ -20,7 +20,9 @@ void member_lease_asked(struct member *member, struct member_node *node,
         return;
     }
     struct member_message message = {.kind = MEMBER_PULSE};
-    if (member->refused_epoch != shard->epoch) {
+    /* Who is to take over by force promises nothing more, so that its promise ends. */
+    bool is_forcing = member->fail_over.is_active && member->fail_over_how != MEMBER_HAND_OVER;
+    if (member->refused_epoch != shard->epoch && !is_forcing) {
         uint64_t until = member->now_ms + pulse->lease_ms + pulse->lease_ms / DRIFT_PART;
         member->promised_until_ms =
             until > member->promised_until_ms ? until : member->promised_until_ms;

@@ -1,0 +1,265 @@
+/* One behaviour of a node's part in the cluster each, in a cluster without faults but those that a
+ * test makes (tests/simulation/cluster_world.h). */
+#include "tests/simulation/cluster_world.h"
+#include "tests/unit/unit.h"
+
+#define NODES 4
+#define TICKET 1
+#define LIMIT_MS 30000
+
+static struct world *world;
+
+static void begin(size_t count, uint16_t quorum) {
+    world = world_new(7, count);
+    world->quorum = quorum;
+    world->voters = 3;
+    for (size_t i = 0; i < count; i++) {
+        world_start(&world->nodes[i]);
+    }
+}
+
+static void end(void) {
+    ck_assert_msg(world->broken == NULL, "%s", world->broken);
+    world_free(world);
+}
+
+static void pass_ms(uint64_t ms) {
+    for (uint64_t until = world->now_ms + ms; world->now_ms < until;) {
+        world_turn(world);
+    }
+}
+
+/* "": it was done. */
+static const char *await(void) {
+    uint64_t until = world->now_ms + LIMIT_MS;
+    while (!world->answers[TICKET].is_there && world->now_ms < until) {
+        world_turn(world);
+    }
+    ck_assert(world->answers[TICKET].is_there);
+    world->answers[TICKET].is_there = false;
+    return world->answers[TICKET].error;
+}
+
+#define AWAIT(condition)                                                                           \
+    do {                                                                                           \
+        uint64_t await_until = world->now_ms + LIMIT_MS;                                           \
+        while (!(condition) && world->now_ms < await_until) {                                      \
+            world_turn(world);                                                                     \
+        }                                                                                          \
+        ck_assert(condition);                                                                      \
+    } while (0)
+
+static const char *give_slot(struct node *node, uint16_t slot) {
+    struct map_change change = {.kind = MAP_SLOTS_ADD};
+    memcpy(change.node, node->id.bytes, MAP_ID_BYTES);
+    slot_set_add(&change.slots, slot);
+    world_propose(node, &change, 1, TICKET);
+    return await();
+}
+
+static void replicate(struct node *node, const struct node *primary) {
+    struct map_change change = {.kind = MAP_REPLICATE};
+    memcpy(change.node, node->id.bytes, MAP_ID_BYTES);
+    memcpy(change.peer, primary->id.bytes, MAP_ID_BYTES);
+    world_propose(node, &change, 1, TICKET);
+    ck_assert_str_eq(await(), "");
+}
+
+static bool in_sync(const struct node *at, const struct node *node) {
+    uint16_t place = at->map == NULL ? MAP_NOBODY : map_find(at->map, node->id.bytes);
+    return place != MAP_NOBODY && at->map->nodes[place].is_in_sync;
+}
+
+static size_t nodes_of(const struct node *node) {
+    return node->map == NULL ? 0 : node->map->nodes_count;
+}
+
+static bool all_know(size_t count) {
+    for (size_t i = 0; i < world->count; i++) {
+        if (nodes_of(&world->nodes[i]) != count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void meet_all(void) {
+    for (size_t i = 1; i < world->count; i++) {
+        world_meet(&world->nodes[i], &world->nodes[0], TICKET);
+        ck_assert_str_eq(await(), "");
+    }
+    AWAIT(all_know(world->count));
+}
+
+/* Node 0 with all others as its replicas, in sync. */
+static void form_shard(size_t count, uint16_t quorum) {
+    begin(count, quorum);
+    meet_all();
+    ck_assert_str_eq(give_slot(&world->nodes[0], 0), "");
+    for (size_t i = 1; i < count; i++) {
+        replicate(&world->nodes[i], &world->nodes[0]);
+    }
+    for (size_t i = 1; i < count; i++) {
+        AWAIT(in_sync(&world->nodes[i], &world->nodes[i]));
+    }
+    AWAIT(world_may_serve(&world->nodes[0]));
+}
+
+START_TEST(two_clusters_that_own_one_slot_do_not_merge) {
+    begin(2, 1);
+    ck_assert_str_eq(give_slot(&world->nodes[0], 7), "");
+    ck_assert_str_eq(give_slot(&world->nodes[1], 7), "");
+    for (size_t i = 0; i < 2; i++) {
+        world_meet(&world->nodes[i], &world->nodes[1 - i], TICKET);
+        ck_assert_str_eq(await(), "ERR Slot 7 is already busy: the two clusters cannot be merged");
+    }
+    ck_assert_uint_eq(nodes_of(&world->nodes[0]), 1);
+    ck_assert_str_eq(give_slot(&world->nodes[0], 8), ""); /* neither stands still */
+    ck_assert_str_eq(give_slot(&world->nodes[1], 9), "");
+    end();
+}
+END_TEST
+
+START_TEST(a_primary_that_dies_is_replaced_by_a_replica_in_sync) {
+    form_shard(3, 2);
+    uint64_t epoch = world->nodes[0].epoch;
+    world_stop(&world->nodes[0], false);
+    AWAIT(world_may_serve(&world->nodes[1]) || world_may_serve(&world->nodes[2]));
+    world_start(&world->nodes[0]);
+    AWAIT(world->nodes[0].role == MEMBER_REPLICA && world->nodes[0].epoch > epoch);
+    end();
+}
+END_TEST
+
+START_TEST(a_replica_that_is_told_to_takes_over_and_the_primary_follows) {
+    form_shard(3, 1);
+    member_fail_over(world->nodes[2].member, TICKET, MEMBER_HAND_OVER,
+                     world_clock(&world->nodes[2]));
+    ck_assert_str_eq(await(), "");
+    AWAIT(world_may_serve(&world->nodes[2]) && world->nodes[0].role == MEMBER_REPLICA);
+    ck_assert(in_sync(&world->nodes[2], &world->nodes[0]));
+    member_fail_over(world->nodes[2].member, TICKET, MEMBER_HAND_OVER,
+                     world_clock(&world->nodes[2]));
+    ck_assert_str_eq(await(), "ERR You should send CLUSTER FAILOVER to a replica");
+    end();
+}
+END_TEST
+
+START_TEST(a_node_that_is_to_stop_gives_its_shard_and_its_leadership_away) {
+    form_shard(3, 1);
+    member_leave(world->nodes[0].member, TICKET, 5000, world_clock(&world->nodes[0]));
+    ck_assert_str_eq(await(), "");
+    ck_assert_int_eq(world->nodes[0].role, MEMBER_REPLICA);
+    struct member_status status;
+    member_status_read(world->nodes[0].member, &status);
+    ck_assert(!status.is_leader);
+    end();
+}
+END_TEST
+
+START_TEST(a_takeover_needs_no_replica_in_sync) {
+    form_shard(3, 1);
+    struct node *late = &world->nodes[2];
+    for (size_t i = 0; i < 2; i++) {
+        world->network.is_cut[i][2] = true;
+        world->network.is_cut[2][i] = true;
+    }
+    AWAIT(!in_sync(&world->nodes[0], late));
+    AWAIT(!in_sync(&world->nodes[1], late));
+    member_fail_over(world->nodes[1].member, TICKET, MEMBER_FORCE, world_clock(&world->nodes[1]));
+    ck_assert_str_eq(await(), "");
+    network_heal(&world->network);
+    AWAIT(late->epoch == world->nodes[1].epoch);
+    member_fail_over(late->member, TICKET, MEMBER_TAKEOVER, world_clock(late));
+    ck_assert_str_eq(await(), "");
+    AWAIT(world_may_serve(late));
+    end();
+}
+END_TEST
+
+START_TEST(who_is_forgotten_is_alone_and_may_come_back) {
+    begin(NODES, 1);
+    meet_all();
+    struct map_change change = {.kind = MAP_NODE_REMOVE};
+    memcpy(change.node, world->nodes[3].id.bytes, MAP_ID_BYTES);
+    world_propose(&world->nodes[1], &change, 1, TICKET);
+    ck_assert_str_eq(await(), "");
+    AWAIT(nodes_of(&world->nodes[3]) == 1 && nodes_of(&world->nodes[0]) == NODES - 1);
+    world_meet(&world->nodes[0], &world->nodes[3], TICKET);
+    ck_assert_str_eq(await(), "");
+    AWAIT(all_know(NODES));
+    end();
+}
+END_TEST
+
+START_TEST(a_reset_leaves_the_cluster_and_a_hard_one_the_name) {
+    begin(NODES, 1);
+    meet_all();
+    struct raft_id id = world->nodes[2].id;
+    member_reset(world->nodes[2].member, TICKET, false, world_clock(&world->nodes[2]));
+    ck_assert_str_eq(await(), "");
+    ck_assert_uint_eq(nodes_of(&world->nodes[2]), 1);
+    pass_ms(100);
+    ck_assert(raft_id_equal(&world->nodes[2].id, &id));
+    member_reset(world->nodes[2].member, TICKET, true, world_clock(&world->nodes[2]));
+    ck_assert_str_eq(await(), "");
+    pass_ms(100);
+    ck_assert(!raft_id_equal(&world->nodes[2].id, &id));
+    AWAIT(nodes_of(&world->nodes[0]) == NODES - 1);
+    end();
+}
+END_TEST
+
+START_TEST(survivors_form_a_new_cluster_when_the_voters_are_lost) {
+    form_shard(3, 1);
+    member_override(world->nodes[1].member, TICKET, world_clock(&world->nodes[1]));
+    ck_assert_str_eq(await(), "ERR The cluster has a leader: nothing is to be overridden");
+    world_stop(&world->nodes[0], false);
+    world_stop(&world->nodes[2], false);
+    pass_ms(3000);
+    member_override(world->nodes[1].member, TICKET, world_clock(&world->nodes[1]));
+    ck_assert_str_eq(await(), "");
+    AWAIT(world_may_serve(&world->nodes[1]));
+    world_start(&world->nodes[2]);
+    AWAIT(world->nodes[2].role == MEMBER_REPLICA && in_sync(&world->nodes[2], &world->nodes[2]));
+    end();
+}
+END_TEST
+
+START_TEST(a_primary_without_replicas_is_given_a_spare_one) {
+    begin(5, 1);
+    world->migrates_replicas = true;
+    for (size_t i = 0; i < 5; i++) {
+        world_stop(&world->nodes[i], false);
+        world_start(&world->nodes[i]);
+    }
+    AWAIT(world_may_serve(&world->nodes[0]));
+    meet_all();
+    ck_assert_str_eq(give_slot(&world->nodes[0], 0), "");
+    ck_assert_str_eq(give_slot(&world->nodes[1], 1), "");
+    replicate(&world->nodes[2], &world->nodes[0]);
+    replicate(&world->nodes[3], &world->nodes[0]);
+    replicate(&world->nodes[4], &world->nodes[1]);
+    AWAIT(in_sync(&world->nodes[1], &world->nodes[4]));
+    world_stop(&world->nodes[4], false);
+    uint16_t to = MAP_NOBODY;
+    AWAIT((to = map_find(world->nodes[1].map, world->nodes[1].id.bytes)) != MAP_NOBODY &&
+          map_shard_nodes(world->nodes[1].map, world->nodes[1].map->nodes[to].shard) == 3);
+    end();
+}
+END_TEST
+
+int main(void) {
+    const TTest *tests[] = {
+        two_clusters_that_own_one_slot_do_not_merge,
+        a_primary_that_dies_is_replaced_by_a_replica_in_sync,
+        a_replica_that_is_told_to_takes_over_and_the_primary_follows,
+        a_node_that_is_to_stop_gives_its_shard_and_its_leadership_away,
+        a_takeover_needs_no_replica_in_sync,
+        who_is_forgotten_is_alone_and_may_come_back,
+        a_reset_leaves_the_cluster_and_a_hard_one_the_name,
+        survivors_form_a_new_cluster_when_the_voters_are_lost,
+        a_primary_without_replicas_is_given_a_spare_one,
+    };
+    return unit_run(unit_suite("member", tests, UNIT_COUNT(tests)));
+}
