@@ -310,7 +310,7 @@ static const struct field replication_fields[] = {
     {.name = "slave",
      .form = FORM_LINES,
      .offset = offsetof(struct info_figures, replication.replica_lines.bytes)},
-    FIXED("master_failover_state", "no-failover"),
+    FIELD("master_failover_state", FORM_TEXT, replication.failover_state),
     FIELD("master_replid", FORM_ARRAY, replication.id),
     FIELD("master_replid2", FORM_ARRAY, replication.second_id),
     FIELD("master_repl_offset", FORM_SIGNED, replication.offset),

@@ -24,9 +24,10 @@ struct link {
     struct loop_watch watch;
     unsigned events; /* that it looks for */
     bool is_readable;
-    bool is_full;      /* the socket takes nothing for now */
-    int64_t read_ms;   /* when it was last looked whether something can be read */
-    struct feed *feed; /* NULL: waits for a log */
+    bool is_full;                        /* the socket takes nothing for now */
+    int64_t read_ms;                     /* when it was last looked whether something can be read */
+    struct feed *feed;                   /* NULL: waits for a log */
+    char takes_over[HISTORY_TEXT_BYTES]; /* still to be done; empty: nothing is */
     struct image_queue images;
     struct buffer out;
     size_t sent; /* of out */
@@ -244,6 +245,7 @@ struct offer {
     int fd;
     uint16_t port;
     char address[NETWORK_ADDRESS_BYTES];
+    char takes_over[HISTORY_TEXT_BYTES];
 };
 
 static void link_begin(struct primary_links *links, const struct offer *offer, uint32_t number) {
@@ -254,6 +256,7 @@ static void link_begin(struct primary_links *links, const struct offer *offer, u
     link->seed = offer->seed;
     memcpy(link->address, offer->address, sizeof(link->address));
     link->port = offer->port;
+    memcpy(link->takes_over, offer->takes_over, sizeof(link->takes_over));
     link->began_ms = links->replicator->now_ms;
     link->moved_ms = link->began_ms;
     image_queue_init(&link->images, &links->cutter);
@@ -263,7 +266,9 @@ static void link_begin(struct primary_links *links, const struct offer *offer, u
     }
     loop_watch_start(links->replicator->loop, &link->watch, link->fd, LOOP_READ, socket_is_ready,
                      link);
-    loop_watch_change(links->replicator->loop, &link->watch, 0); /* Until there is a feed. */
+    if (link->takes_over[0] == '\0') {
+        loop_watch_change(links->replicator->loop, &link->watch, 0); /* Until there is a feed. */
+    }
     log_notice("Replica %s:%u begins its link", link->address, link->port);
 }
 
@@ -300,6 +305,8 @@ struct detachment *primary_links_offer(struct replicator *replicator,
     offer->post.run = offer_arrives;
     offer->replicator = replicator;
     offer->seed = offered->seed;
+    ASSERT(offered->takes_over.length < sizeof(offer->takes_over));
+    memcpy(offer->takes_over, offered->takes_over.bytes, offered->takes_over.length);
     network_peer_host(connection->fd, offer->address, &offer->port);
     if (words != NULL && words->address[0] != '\0') {
         memcpy(offer->address, words->address, sizeof(offer->address));
@@ -442,8 +449,31 @@ static void link_check(struct link *link) {
     }
 }
 
+/* The primary of before has begun the link. It is taken over from once it has gone on with it:
+ * until then it may have thought better of it, long ago perhaps. */
+static void take_over(struct link *link) {
+    struct primary_links *links = link->links;
+    if (network_peer_has_left(link->fd)) {
+        link->reason = "the primary of before has left";
+    } else if (link->is_readable) {
+        link->reason = failover_refusal(links->server, span_of_string(link->takes_over));
+        link->takes_over[0] = '\0';
+        if (link->reason == NULL) {
+            failover_take_over(links->server);
+        }
+    } else if (links->replicator->now_ms - link->began_ms > links->settings.timeout_ms) {
+        link->reason = "the primary of before is silent";
+    }
+}
+
 static bool link_step(struct link *link) {
     struct primary_links *links = link->links;
+    if (link->takes_over[0] != '\0') {
+        take_over(link);
+    }
+    if (link->takes_over[0] != '\0' || link->reason != NULL) {
+        return false;
+    }
     if (link->feed == NULL &&
         (links->log.log == NULL || !replica_is_whole(&links->server->replica))) {
         return false;

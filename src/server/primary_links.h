@@ -64,6 +64,7 @@ void primary_links_return_number(struct primary_links *links, uint32_t number);
 struct link_offer {
     uint64_t seed; /* of the link's checksums */
     const struct connection *connection;
+    struct span takes_over; /* whose history is to be taken over (failover.h); empty: nobody's */
 };
 /* For connection_detach(). On the connection's home. */
 struct detachment *primary_links_offer(struct replicator *replicator,

@@ -468,6 +468,7 @@ static struct replication_link published_of(const struct link *link) {
     struct replication_link published = {
         .port = link->port,
         .waits = link->feed == NULL,
+        .is_redis = true,
         .stage = FEED_IMAGES,
         .began_ms = link->began_ms,
         .sent_bytes = link->sent_bytes,

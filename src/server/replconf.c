@@ -38,7 +38,7 @@ static bool ip_address(struct session *session, uint32_t i) {
     return true;
 }
 
-/* REPLCONF tarn-link VERSION NONCE: from the answer on this is a link. */
+/* REPLCONF tarn-link VERSION NONCE [FAILOVER HISTORY]: from the answer on this is a link. */
 static void begin_link(struct session *session) {
     struct server *server = session_server(session);
     int64_t version = 0;
@@ -62,6 +62,12 @@ static void begin_link(struct session *session) {
                            REPLICATION_LINKS_MAX);
         return;
     }
+    bool takes_over = session->args_count == 6;
+    const char *refusal = takes_over ? failover_refusal(server, session->args[5]) : NULL;
+    if (refusal != NULL) {
+        reply_error(session->reply, refusal);
+        return;
+    }
     char nonce[HANDSHAKE_NONCE_BYTES];
     handshake_nonce_draw(nonce);
     struct buffer answer = BUFFER_EMPTY;
@@ -72,6 +78,7 @@ static void begin_link(struct session *session) {
     struct link_offer offer = {
         .seed = handshake_seed(session->args[3], span_of_string(nonce)),
         .connection = session->connection,
+        .takes_over = takes_over ? session->args[5] : span_of_string(""),
     };
     connection_detach(session->connection, primary_links_offer(server->replicator, &offer));
 }
@@ -121,8 +128,15 @@ static bool take_word(struct session *session, uint32_t i) {
     return false;
 }
 
+static bool is_link(const struct session *session) {
+    const struct span *args = session->args;
+    uint32_t count = session->args_count;
+    return (count == 4 || (count == 6 && span_is(args[4], FAILOVER_WORD))) &&
+           span_is(args[1], HANDSHAKE_WORD);
+}
+
 static void replconf_command(struct session *session) {
-    if (session->args_count == 4 && span_is(session->args[1], HANDSHAKE_WORD)) {
+    if (is_link(session)) {
         begin_link(session);
         return;
     }

@@ -105,6 +105,7 @@ void replica_follow(struct replica *replica, const char *host, uint16_t port) {
     replica->port = port;
     replica->generation++;
     replica->promotes = false;
+    replica->hand_over = HAND_OVER_NONE;
     replica->state = REPLICA_WAITING;
     replica->down_since_ms = clock_monotonic_us() / 1000;
     memset(&replica->figures, 0, sizeof(replica->figures));
@@ -112,6 +113,20 @@ void replica_follow(struct replica *replica, const char *host, uint16_t port) {
     pthread_mutex_unlock(&replica->mutex);
     logger_set_role('S');
     applied_further(replica->server);
+}
+
+void replica_hand_over(struct replica *replica, const char *host, uint16_t port) {
+    replica_follow(replica, host, port);
+    pthread_mutex_lock(&replica->mutex);
+    replica->hand_over = HAND_OVER_ASKED;
+    pthread_mutex_unlock(&replica->mutex);
+}
+
+enum replica_hand_over replica_hand_over_answer(struct replica *replica) {
+    pthread_mutex_lock(&replica->mutex);
+    enum replica_hand_over answer = replica->hand_over;
+    pthread_mutex_unlock(&replica->mutex);
+    return answer;
 }
 
 /* With the mutex. */
@@ -139,6 +154,7 @@ static void promote(struct replica *replica) {
     atomic_store(&node->is_cut_off, false);
     replica->state = REPLICA_OFF;
     replica->promotes = false;
+    replica->hand_over = HAND_OVER_NONE;
     replica->generation++;
     configure_workers(node);
     logger_set_role('M');

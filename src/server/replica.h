@@ -46,6 +46,14 @@ struct replica_divergence {
     uint64_t unlisted; /* logs of which it could not be told what of them was lost */
 };
 
+/* Of a primary that becomes the replica of one of its own (failover.h). */
+enum replica_hand_over {
+    HAND_OVER_NONE,
+    HAND_OVER_ASKED, /* the link is to say so, until it is answered */
+    HAND_OVER_DONE,
+    HAND_OVER_REFUSED,
+};
+
 /* What the options say of the node as a replica, for a thread that does not stand still while they
  * change. */
 struct replica_identity {
@@ -66,6 +74,7 @@ struct replica {
     char host[REPLICA_HOST_BYTES];
     uint16_t port;
     bool promotes; /* as soon as the log has been changed */
+    enum replica_hand_over hand_over;
 
     struct replica_identity identity;
     struct redis_stand redis_stand; /* where the stream of a redis-server stands */
@@ -97,8 +106,15 @@ void replica_destroy(struct replica *replica);
 void replica_configure(struct replica *replica);
 /* From here on the node copies that one. Under a stop of all workers, or before they serve. */
 void replica_follow(struct replica *replica, const char *host, uint16_t port);
-/* The node is a primary from here on. Likewise. */
+/* Likewise, and that one is to be the primary in this node's place. */
+void replica_hand_over(struct replica *replica, const char *host, uint16_t port);
+/* What came of it. */
+enum replica_hand_over replica_hand_over_answer(struct replica *replica);
+/* The node is a primary from here on. As replica_follow(). */
 void replica_promote(struct replica *replica);
+/* The option replicaof, as CONFIG GET shows it and CONFIG REWRITE keeps it: host and port, or "no"
+ * and "one". Under a stop of all workers. */
+void replica_set_option(struct server *server, const struct span words[2]);
 
 bool replica_is_on(struct replica *replica);
 /* The data is whole: it may be copied and saved. True of a primary. */

@@ -15,8 +15,7 @@ static const struct option *find_option(const char *name) {
     return NULL;
 }
 
-/* What CONFIG GET shows, and CONFIG REWRITE keeps. */
-static void set_option(struct server *server, const struct span *words) {
+void replica_set_option(struct server *server, const struct span words[2]) {
     const struct option *row = find_option("replicaof");
     struct buffer error = BUFFER_EMPTY;
     bool is_set = option_parse(row, option_place(row, &server->options->server), words, 2, &error);
@@ -32,7 +31,7 @@ static void become_primary(struct session *session) {
     struct server *server = session_server(session);
     if (replica_is_on(&server->replica)) {
         log_notice("MASTER MODE enabled (user request from '%s')", session->connection->peer);
-        set_option(server, session->args + 1);
+        replica_set_option(server, session->args + 1);
         replica_promote(&server->replica);
     }
     reply_ok(session->reply);
@@ -57,7 +56,7 @@ static void become_replica(struct session *session) {
         reply_status(session->reply, "OK Already connected to specified master");
         return;
     }
-    set_option(server, words);
+    replica_set_option(server, words);
     log_notice("REPLICAOF %s:%lld enabled (user request from '%s')", current->items[0],
                (long long)port, session->connection->peer);
     replica_follow(&server->replica, current->items[0], (uint16_t)port);
@@ -69,7 +68,9 @@ static void replicaof_command(struct session *session) {
         reply_error(session->reply, "ERR REPLICAOF not allowed in cluster mode.");
         return;
     }
-    if (is_no_one(session->args + 1)) {
+    if (failover_state(&session_server(session)->failover) != FAILOVER_NONE) {
+        reply_error(session->reply, "ERR REPLICAOF not allowed while failing over.");
+    } else if (is_no_one(session->args + 1)) {
         become_primary(session);
     } else {
         become_replica(session);

@@ -224,10 +224,14 @@ static void shake(struct replica_link *link) {
         5);
     handshake_nonce_draw(link->nonce);
     snprintf(version, sizeof(version), "%d", MESSAGE_VERSION);
+    struct history history = replication_history(&link->replicator->server->replication);
+    char name[HISTORY_TEXT_BYTES];
     say(link, WORD_LINK,
         (struct span[]){span_of_string("REPLCONF"), span_of_string(HANDSHAKE_WORD),
-                        span_of_string(version), span_of_string(link->nonce)},
-        4);
+                        span_of_string(version), span_of_string(link->nonce),
+                        span_of_string(FAILOVER_WORD),
+                        span_of_string(history_format(name, &history))},
+        link->replica->hand_over == HAND_OVER_ASKED ? 6 : 4);
 }
 
 static void stream_begin(struct replica_link *link, struct span nonce) {
@@ -269,6 +273,11 @@ static bool answered(struct replica_link *link, struct span line) {
         }
         return !is_error;
     case WORD_LINK:
+        if (is_error && link->replica->hand_over == HAND_OVER_ASKED) {
+            link->replica->hand_over = HAND_OVER_REFUSED;
+            fail(link, "it does not take over: %.*s", (int)text.length, text.bytes);
+            return false;
+        }
         if (is_error && is_unknown_word(text)) {
             link->is_of_redis = true;
             return true;
@@ -399,6 +408,9 @@ static void note_stage(struct replica_link *link) {
     enum follower_stage stage = follower_stage(link->follower);
     if (!link->was_in_log && stage == FOLLOWER_IMAGES) {
         link->was_in_log = true;
+        if (replica->hand_over == HAND_OVER_ASKED) {
+            replica->hand_over = HAND_OVER_DONE;
+        }
         link->retry_ms = REPLICA_LINK_RETRY_MS;
         if (replica->figures.mode == PLAN_GO_ON || replica->figures.mode == PLAN_CUT) {
             replica->partial_syncs++;

@@ -29,7 +29,8 @@ enum replication_role { REPLICATION_PRIMARY, REPLICATION_REPLICA };
 struct replication_link {
     char address[NETWORK_ADDRESS_BYTES]; /* where clients find the replica, as it says itself */
     uint16_t port;
-    bool waits; /* for a log to begin */
+    bool waits;    /* for a log to begin */
+    bool is_redis; /* the replica is a redis-server */
     enum feed_stage stage;
     struct feed_figures figures;
     int64_t began_ms;    /* by clock_monotonic_us() / 1000, as figures.heard_ms */

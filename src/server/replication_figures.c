@@ -139,6 +139,7 @@ void replication_figures_read(struct server *server, struct replication_figures 
         .is_read_only = options->worker.replica_read_only,
         .is_announced = options->server.replica_announced,
         .is_replica = node_is_led(&server->node),
+        .failover_state = failover_state_name(failover_state(&server->failover)),
     };
     if (figures->is_replica) {
         figures->role = "slave";

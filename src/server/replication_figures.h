@@ -29,6 +29,7 @@ struct replication_figures {
     uint64_t slots_healed; /* of this node, and ... */
     uint64_t healed;       /* of its replicas */
 
+    const char *failover_state;
     uint64_t replicas;
     struct buffer replica_lines; /* "slave0:...\r\n" */
     uint64_t syncs_full;         /* that this node's replicas took */

@@ -118,6 +118,7 @@ static void *thread_main(void *context) {
         await_log(replicator);
         replica_link_step(replicator->replica_link);
         has_more = primary_links_step(replicator->primary_links);
+        failover_step(replicator->server);
         anti_entropy_step(replicator->anti_entropy,
                           primary_links_following(replicator->primary_links));
         watch_time(replicator);

@@ -98,6 +98,8 @@ struct server *server_new(struct config *config, struct options *options,
     latency_init(&server->latency);
     replication_init(&server->replication);
     replica_init(&server->replica, server);
+    failover_init(&server->failover);
+    server->write_pause.node = &server->node;
     node_init(server);
     option_changes_register(server);
     replication_configure(server);
@@ -107,6 +109,7 @@ struct server *server_new(struct config *config, struct options *options,
 
 void server_free(struct server *server) {
     latency_free(&server->latency);
+    failover_destroy(&server->failover);
     replica_destroy(&server->replica);
     replication_destroy(&server->replication);
     applying_free(server->node.applying);

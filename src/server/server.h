@@ -8,11 +8,13 @@
 #define TARN_SERVER_SERVER_H
 
 #include "server/config.h"
+#include "server/failover.h"
 #include "server/figures.h"
 #include "server/latency.h"
 #include "server/process.h"
 #include "server/replica.h"
 #include "server/replication.h"
+#include "server/write_pause.h"
 #include "worker/node.h"
 
 #include <stdatomic.h>
@@ -46,6 +48,8 @@ struct server {
     _Atomic(struct saving *) saving; /* NULL until all is loaded */
     struct replication replication;
     struct replica replica;
+    struct failover failover;
+    struct write_pause write_pause;
     struct replicator *replicator;
     struct cluster_seat *seat; /* NULL: the node is in no cluster */
     uint64_t loaded_keys;      /* from the snapshot's images */

@@ -18,7 +18,8 @@ extern const struct command saving_commands[];   /* SAVE, BGSAVE, BGREWRITEAOF, 
 extern const struct command replconf_commands[]; /* REPLCONF */
 extern const struct command psync_commands[];    /* PSYNC, SYNC */
 extern const struct command debug_commands[];    /* DEBUG */
-extern const struct command replica_commands[];  /* REPLICAOF, SLAVEOF, ROLE, FAILOVER */
+extern const struct command replica_commands[];  /* REPLICAOF, SLAVEOF, ROLE */
+extern const struct command failover_commands[]; /* FAILOVER */
 extern const struct command cluster_commands[];  /* CLUSTER, READONLY, READWRITE, ASKING */
 extern const struct command function_commands[]; /* FUNCTION */
 

@@ -19,41 +19,6 @@ bool shutdown_is_refused(const struct server *server, uint64_t number) {
     return atomic_load(&server->shutdowns_refused) >= number;
 }
 
-/* ---- writes are held ---- */
-
-struct pause {
-    struct node *node;
-    int mode; /* what was there before */
-    int64_t until_ms;
-};
-
-static void pause_begin(void *context) {
-    struct pause *pause = context;
-    struct node *node = pause->node;
-    pause->mode = atomic_load(&node->pause_mode);
-    pause->until_ms = atomic_load(&node->pause_until_ms);
-    if (pause->mode == PAUSE_NONE) {
-        atomic_store(&node->pause_mode, PAUSE_WRITE);
-    }
-    atomic_store(&node->pause_until_ms, INT64_MAX);
-    for (uint32_t i = 0; i < node->worker_count; i++) {
-        node->workers[i]->is_paused = true;
-    }
-}
-
-/* A CLIENT PAUSE goes on, if it was on: each worker sees when its time is over. */
-static void pause_end(void *context) {
-    const struct pause *pause = context;
-    struct node *node = pause->node;
-    atomic_store(&node->pause_mode, pause->mode);
-    atomic_store(&node->pause_until_ms, pause->until_ms);
-    for (uint32_t i = 0; i < node->worker_count; i++) {
-        worker_end_pause(node->workers[i]);
-        node->workers[i]->is_paused = pause->mode != PAUSE_NONE;
-        loop_wake(node->workers[i]->loop);
-    }
-}
-
 /* ---- the decision ---- */
 
 /* As Redis does: when there are save rules, or SHUTDOWN says so. */
@@ -73,12 +38,20 @@ static int announce(struct server *server, int signal_number) {
     return is_sigterm ? options->shutdown_on_sigterm : options->shutdown_on_sigint;
 }
 
-static void refuse(struct server *server, struct pause *pause, uint64_t asked) {
+static void begin_pause(void *context) {
+    write_pause_begin(&((struct server *)context)->write_pause);
+}
+
+static void end_pause(void *context) {
+    write_pause_end(&((struct server *)context)->write_pause);
+}
+
+static void refuse(struct server *server, uint64_t asked) {
     if (!atomic_exchange(&server->is_shutting_down, false)) {
         log_warning("The signal to end is without effect: see the errors above.");
     }
     atomic_store(&server->shutdowns_refused, asked);
-    stop_visit(&server->node, pause_end, pause);
+    stop_visit(&server->node, end_pause, server);
 }
 
 bool shutdown_prepare(struct server *server, int signal_number) {
@@ -87,8 +60,7 @@ bool shutdown_prepare(struct server *server, int signal_number) {
     if (!must_save(server, flags)) {
         return true;
     }
-    struct pause pause = {.node = &server->node};
-    stop_visit(&server->node, pause_begin, &pause);
+    stop_visit(&server->node, begin_pause, server);
     log_notice("Saving the final snapshot before exiting.");
     if (persistence_save_last(server)) {
         return true;
@@ -98,6 +70,6 @@ bool shutdown_prepare(struct server *server, int signal_number) {
         return true;
     }
     log_warning("Error trying to save the DB, can't exit.");
-    refuse(server, &pause, asked);
+    refuse(server, asked);
     return false;
 }
