@@ -106,6 +106,7 @@ static void histories_list(struct oplog_recovery *recovery, const struct segment
                 history_add(recovery, &found->header.parent, 0);
             }
             history_add(recovery, &found->header.history, found->header.begin);
+            memcpy(recovery->node_id, found->header.node_id, sizeof(recovery->node_id));
         }
     }
 }

@@ -14,6 +14,7 @@
 #define TARN_OPLOG_RECOVERY_H
 
 #include "oplog/reader.h"
+#include "oplog/segment.h"
 
 enum oplog_status {
     OPLOG_DONE,
@@ -43,6 +44,7 @@ struct oplog_recovery {
     bool is_torn;           /* and was cut */
     bool is_behind;         /* it ended before `from`, and was removed: all is in the snapshot */
     struct history history; /* what the next one's parent is: the log's last, or the plan's */
+    unsigned char node_id[OPLOG_NODE_ID_BYTES]; /* whose log it is, if is_found and not is_behind */
     uint64_t first;
     uint64_t end;
     uint64_t frames;

@@ -319,6 +319,7 @@ static const struct field replication_fields[] = {
     FIELD("repl_backlog_size", FORM_UNSIGNED, replication.backlog_size),
     FIELD("repl_backlog_first_byte_offset", FORM_UNSIGNED, replication.backlog_first),
     FIELD("repl_backlog_histlen", FORM_UNSIGNED, replication.backlog_length),
+    FIELD("tarn_node_id", FORM_ARRAY, replication.node_id),
     FIELD("tarn_syncs_of_all_slots", FORM_UNSIGNED, replication.full_syncs),
     FIELD("tarn_syncs_by_log", FORM_UNSIGNED, replication.partial_syncs),
     FIELD("tarn_divergences", FORM_UNSIGNED, replication.divergence.count),

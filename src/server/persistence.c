@@ -38,7 +38,8 @@ struct persistence {
     int64_t told_us;                     /* when progress was logged, or the start */
     struct history history;              /* recovered */
     uint64_t end;
-    struct lineage lineage; /* up to that history */
+    struct lineage lineage;                     /* up to that history */
+    unsigned char node_id[OPLOG_NODE_ID_BYTES]; /* zeros: none was recovered */
     uint64_t snapshot_bytes;
     bool is_found; /* a snapshot or a log */
 };
@@ -64,6 +65,7 @@ static int find_snapshot(const struct server *server, struct persistence *persis
     if (code == 0) {
         const struct snapshot_reader *snapshot = persistence->snapshot;
         persistence->history = snapshot->header.history;
+        memcpy(persistence->node_id, snapshot->header.node_id, sizeof(persistence->node_id));
         persistence->end = snapshot->end.end;
         persistence->is_found = true;
         persistence->snapshot_bytes = snapshot->end.size_bytes;
@@ -156,6 +158,9 @@ static int check_log(const struct server *server, struct persistence *persistenc
         }
         persistence->history = recovery.history;
         lineage_recovered(persistence, &recovery);
+        if (recovery.is_found && !recovery.is_behind) {
+            memcpy(persistence->node_id, recovery.node_id, sizeof(persistence->node_id));
+        }
         persistence->end = recovery.end;
         persistence->is_found = persistence->is_found || recovery.is_found;
     }
@@ -498,6 +503,15 @@ static int end_loading(struct server *server) {
     return code;
 }
 
+/* Other nodes know this one by its id, so it outlives it as its data does. */
+static void begin_id(struct server *server) {
+    static const unsigned char none[OPLOG_NODE_ID_BYTES];
+    const struct persistence *persistence = server->persistence;
+    if (memcmp(persistence->node_id, none, sizeof(none)) != 0) {
+        memcpy(server->replication.node_id, persistence->node_id, sizeof(none));
+    }
+}
+
 /* The data is that of the recovered history at its end; where a history began that only a snapshot
  * names is of no use to know. */
 static void begin_lineage(struct server *server) {
@@ -520,6 +534,7 @@ static int begin_saving(struct server *server, bool has_imported) {
         .base_end = snapshot_end(persistence),
         .raw_bytes = persistence->snapshot == NULL ? 0 : persistence->snapshot->end.raw_bytes,
     };
+    begin_id(server);
     memcpy(plan.node_id, server->replication.node_id, sizeof(plan.node_id));
     begin_lineage(server);
     bool has_log = persistence->log_folder != NULL;

@@ -78,7 +78,7 @@ struct replication {
     uint64_t full_syncs;
     uint64_t partial_syncs;
     uint64_t partial_syncs_refused;
-    /* Drawn, or recovered from the log; constant once the node serves. */
+    /* Drawn, or recovered from the log or else the snapshot; constant once the node serves. */
     unsigned char node_id[MESSAGE_NODE_ID_BYTES];
 };
 

@@ -87,11 +87,12 @@ static void collect_links(struct server *server, struct replication_figures *fig
 
 /* ---- the log ---- */
 
-static void write_id(char text[REPLICATION_ID_TEXT_BYTES], const struct history *history) {
+static void write_id(char text[REPLICATION_ID_TEXT_BYTES],
+                     const unsigned char id[HISTORY_ID_BYTES]) {
     static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < HISTORY_ID_BYTES; i++) {
-        text[2 * i] = digits[history->id[i] >> 4];
-        text[2 * i + 1] = digits[history->id[i] & 15];
+        text[2 * i] = digits[id[i] >> 4];
+        text[2 * i + 1] = digits[id[i] & 15];
     }
     text[REPLICATION_ID_TEXT_BYTES - 1] = '\0';
 }
@@ -102,15 +103,16 @@ static void collect_ids(struct server *server, struct replication_figures *figur
     struct lineage *lineage = memory_alloc_zeroed(sizeof(*lineage));
     uint64_t changes = 0;
     replication_lineage_read(&server->replication, lineage, &changes);
-    write_id(figures->second_id, &none);
+    write_id(figures->node_id, server->replication.node_id);
+    write_id(figures->second_id, none.id);
     figures->second_offset = -1;
     if (lineage->count == 0) {
         memcpy(figures->id, server->replication_id, sizeof(figures->id));
     } else {
         const struct lineage_part *last = &lineage->parts[lineage->count - 1];
-        write_id(figures->id, &last->history);
+        write_id(figures->id, last->history.id);
         if (lineage->count > 1) {
-            write_id(figures->second_id, &lineage->parts[lineage->count - 2].history);
+            write_id(figures->second_id, lineage->parts[lineage->count - 2].history.id);
             figures->second_offset = (int64_t)last->position + 1;
         }
     }

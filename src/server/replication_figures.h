@@ -36,6 +36,7 @@ struct replication_figures {
     uint64_t syncs_partial;
     uint64_t syncs_refused;
 
+    char node_id[REPLICATION_ID_TEXT_BYTES];
     char id[REPLICATION_ID_TEXT_BYTES];
     char second_id[REPLICATION_ID_TEXT_BYTES];
     int64_t second_offset;
