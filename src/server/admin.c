@@ -104,8 +104,11 @@ static void shutdown_command(struct session *session) {
         return;
     }
     if ((flags & SHUTDOWN_FLAG_ABORT) != 0) {
-        /* A shutdown waits for nobody, so there is none to abort. */
-        reply_error(session->reply, "ERR No shutdown in progress.");
+        if (shutdown_abort(server)) {
+            reply_ok(session->reply);
+        } else {
+            reply_error(session->reply, "ERR No shutdown in progress.");
+        }
         return;
     }
     connection->ticket = shutdown_request(server, flags);

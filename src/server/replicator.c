@@ -85,7 +85,8 @@ static void timer_is_due(void *context) {
 /* A node without links is not woken. */
 static void watch_time(struct replicator *replicator) {
     bool wants = primary_links_want_time(replicator->primary_links) ||
-                 replica_link_wants_time(replicator->replica_link);
+                 replica_link_wants_time(replicator->replica_link) ||
+                 failover_state(&replicator->server->failover) != FAILOVER_NONE;
     if (wants == replicator->watches_time) {
         return;
     }

@@ -31,6 +31,9 @@ struct persistence;
 struct replicator;
 struct saving;
 
+/* For replicas, of a server that is to end. */
+enum shutdown_wait { SHUTDOWN_WAITS_NOT, SHUTDOWN_WAITS, SHUTDOWN_ABORTED };
+
 struct server {
     struct node node;
     struct options *options;
@@ -56,6 +59,7 @@ struct server {
     /* SHUTDOWN: see shutdown.h. */
     atomic_bool is_shutting_down;
     atomic_int shutdown_flags; /* enum shutdown_flag */
+    atomic_int shutdown_wait;  /* enum shutdown_wait */
     atomic_uint_least64_t shutdowns_asked;
     atomic_uint_least64_t shutdowns_refused; /* all up to this one */
 };

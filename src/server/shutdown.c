@@ -1,9 +1,12 @@
 #include "server/shutdown.h"
 
 #include "base/logger.h"
+#include "io/clock.h"
+#include "io/signals.h"
 #include "server/persistence.h"
-#include "worker/worker.h"
+#include "worker/gate.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -48,21 +51,119 @@ static void end_pause(void *context) {
 
 static void refuse(struct server *server, uint64_t asked) {
     if (!atomic_exchange(&server->is_shutting_down, false)) {
-        log_warning("The signal to end is without effect: see the errors above.");
+        log_warning("The signal to end is without effect: see above.");
     }
     atomic_store(&server->shutdowns_refused, asked);
     stop_visit(&server->node, end_pause, server);
 }
 
+/* ---- replicas that are behind ---- */
+
+/* With each look, while the server waits for them. */
+#define LOOK_MS 20
+
+struct census {
+    struct server *server;
+    bool is_told; /* who is behind, to the log */
+    uint32_t replicas;
+    uint32_t behind;
+};
+
+/* Under a stop, since the log may be switched. */
+static void count_replicas(void *context) {
+    struct census *census = context;
+    struct node *node = &census->server->node;
+    struct replication_link links[REPLICATION_LINKS_MAX];
+    census->replicas = 0;
+    census->behind = 0;
+    if (node_is_led(node) || node->log == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        gate_append(node->workers[i]);
+    }
+    uint64_t end = oplog_end_position(node->log);
+    census->replicas = replication_links_read(&census->server->replication, links);
+    for (uint32_t i = 0; i < census->replicas; i++) {
+        const struct feed_figures *figures = &links[i].figures;
+        bool is_behind = links[i].stage != FEED_LOG || figures->applied < end;
+        census->behind += is_behind;
+        if (is_behind && census->is_told) {
+            log_warning("Lagging replica %s:%u reported position %" PRIu64 ", the log ends at "
+                        "%" PRIu64 ".",
+                        links[i].address, links[i].port, figures->applied, end);
+        }
+    }
+}
+
+/* False: it is to be waited no more. */
+static bool waits_on(struct server *server, int signal_number, uint64_t *asked) {
+    if (atomic_load(&server->shutdown_wait) != SHUTDOWN_WAITS) {
+        return false;
+    }
+    if (signal_number != SIGTERM && signal_number != SIGINT) {
+        return true;
+    }
+    uint64_t now_asked = atomic_load(&server->shutdowns_asked);
+    bool is_command = now_asked != *asked;
+    *asked = now_asked;
+    return is_command && (atomic_load(&server->shutdown_flags) & SHUTDOWN_FLAG_NOW) == 0;
+}
+
+/* Writes are held. False: SHUTDOWN ABORT. */
+static bool wait_for_replicas(struct server *server, uint64_t *asked) {
+    struct census census = {.server = server};
+    int64_t until_us =
+        clock_monotonic_us() + server->options->server.shutdown_timeout * INT64_C(1000000);
+    stop_visit(&server->node, count_replicas, &census);
+    if (census.behind == 0) {
+        return true;
+    }
+    log_notice("Waiting for replicas before shutting down.");
+    atomic_store(&server->shutdown_wait, SHUTDOWN_WAITS);
+    while (census.behind > 0 && clock_monotonic_us() < until_us &&
+           waits_on(server, signals_wait(LOOK_MS), asked)) {
+        stop_visit(&server->node, count_replicas, &census);
+    }
+    census.is_told = true;
+    stop_visit(&server->node, count_replicas, &census);
+    log_notice("%u of %u replicas are in sync when shutting down.", census.replicas - census.behind,
+               census.replicas);
+    return atomic_exchange(&server->shutdown_wait, SHUTDOWN_WAITS_NOT) == SHUTDOWN_WAITS;
+}
+
+bool shutdown_abort(struct server *server) {
+    int waits = SHUTDOWN_WAITS;
+    return atomic_compare_exchange_strong(&server->shutdown_wait, &waits, SHUTDOWN_ABORTED);
+}
+
+/* ---- all of it ---- */
+
+/* False: it could not be saved. */
+static bool save_last(struct server *server) {
+    if (!replica_is_whole(&server->replica)) {
+        log_warning("This replica does not have all data yet: there is nothing whole to save.");
+        return true;
+    }
+    log_notice("Saving the final snapshot before exiting.");
+    return persistence_save_last(server);
+}
+
 bool shutdown_prepare(struct server *server, int signal_number) {
     uint64_t asked = atomic_load(&server->shutdowns_asked);
     int flags = announce(server, signal_number);
-    if (!must_save(server, flags)) {
+    bool saves = must_save(server, flags);
+    bool waits = (flags & SHUTDOWN_FLAG_NOW) == 0 && server->options->server.shutdown_timeout > 0;
+    if (!saves && !waits) {
         return true;
     }
     stop_visit(&server->node, begin_pause, server);
-    log_notice("Saving the final snapshot before exiting.");
-    if (persistence_save_last(server)) {
+    if (waits && !wait_for_replicas(server, &asked)) {
+        log_notice("Shutdown manually aborted.");
+        refuse(server, asked);
+        return false;
+    }
+    if (!saves || save_last(server)) {
         return true;
     }
     if ((flags & SHUTDOWN_FLAG_FORCE) != 0) {

@@ -257,10 +257,69 @@ START_TEST(failover_refuses_what_cannot_be) {
 }
 END_TEST
 
+/* ---- the end of a primary, and what is known of its replica ---- */
+
+START_TEST(shutdown_waits_for_replicas_unless_told_otherwise) {
+    struct pair pair = pair_start(server_worker_options[_i], "--workers 1");
+    redisContext *other = server_connect(&pair.primary);
+    ck_assert_int_eq(kill(pair.second.pid, SIGSTOP), 0);
+    EXPECT(pair.client, "+OK", "SET key 1");
+    client_send(other, "SHUTDOWN");
+    server_expect_log(&pair.primary, "Waiting for replicas before shutting down.");
+    EXPECT(pair.client, "+OK", "SHUTDOWN ABORT");
+    ck_assert_str_eq(client_read(other).bytes, "-ERR Errors trying to SHUTDOWN. Check logs.");
+    EXPECT(pair.client, "-ERR No shutdown in progress.", "SHUTDOWN ABORT");
+    EXPECT(pair.client, "+OK", "SET key 2");
+    client_send(other, "SHUTDOWN");
+    ck_assert_int_eq(kill(pair.second.pid, SIGCONT), 0);
+    expect_closed(other);
+    EXPECT(pair.replica, "2", "GET key");
+    redisFree(other);
+    redisFree(pair.client);
+    redisFree(pair.replica);
+    server_stop(&pair.second);
+    ck_assert_int_eq(waitpid(pair.primary.pid, NULL, 0), pair.primary.pid);
+    server_remove_folder(pair.primary.folder);
+}
+END_TEST
+
+static void read_id(redisContext *client, char id[41]) {
+    redisReply *reply = redisCommand(client, "INFO replication");
+    const char *found = strstr(reply->str, "tarn_node_id:");
+    ck_assert_ptr_nonnull(found);
+    memcpy(id, found + strlen("tarn_node_id:"), 40);
+    id[40] = '\0';
+    freeReplyObject(reply);
+}
+
+START_TEST(nodes_keep_their_id_over_restarts) {
+    static const char *const kept[] = {"--appendonly yes", "--appendonly no"};
+    struct server server = server_start(kept[_i], options, NULL);
+    redisContext *client = server_connect(&server);
+    char id[41];
+    char later[41];
+    read_id(client, id);
+    EXPECT(client, "+OK", "SET key 1");
+    if (_i == 1) {
+        EXPECT(client, "+OK", "SAVE");
+    }
+    redisFree(client);
+    server_kill(&server);
+    server_restart(&server, kept[_i], options, NULL);
+    client = server_connect(&server);
+    read_id(client, later);
+    ck_assert_str_eq(id, later);
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         failover_holds_writes_until_it_is_aborted_or_the_time_is_over,
         forced_failover_goes_on_with_a_target_that_answers_late,
+        shutdown_waits_for_replicas_unless_told_otherwise,
+        nodes_keep_their_id_over_restarts,
     };
     Suite *suite = server_suite("failover", tests, UNIT_COUNT(tests));
     TCase *others = tcase_create("others");
