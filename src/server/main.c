@@ -20,7 +20,7 @@ static void print(int fd, const struct buffer *text) {
 }
 
 /* Answers what was asked for instead of running. */
-static int answer(enum config_request request, const char *program) {
+static int answer(enum config_request request, const char *program, const struct buffer *notes) {
     struct buffer text = BUFFER_EMPTY;
     switch (request) {
     case CONFIG_REQUEST_HELP:
@@ -30,6 +30,7 @@ static int answer(enum config_request request, const char *program) {
         config_print_version(program, &text);
         break;
     case CONFIG_REQUEST_CHECK:
+        buffer_append_span(&text, buffer_span(notes));
         buffer_append_string(&text, "The configuration is valid.\n");
         break;
     case CONFIG_REQUEST_PRINT_CONFIG:
@@ -94,7 +95,7 @@ int main(int argc, char **argv) {
         code = serve(config, &options, &notes, &title);
         process_title_free(&title);
     } else {
-        code = answer(request, argv[0]);
+        code = answer(request, argv[0], &notes);
     }
     buffer_free(&notes);
     buffer_free(&error);

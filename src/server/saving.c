@@ -68,7 +68,7 @@ static bool take_snapshot(struct saving *saving, bool keeps_log, struct buffer *
         return false;
     }
     struct disk folder;
-    int error = disk_open(&folder, ".");
+    int error = disk_open(&folder, saving->is_for_log ? saving->start_dir : ".");
     if (error == 0) {
         error = saving_write_snapshot(saving, &folder, report);
         disk_close(&folder);
@@ -106,6 +106,7 @@ static bool switch_log_on(struct saving *saving, struct buffer *report) {
 }
 
 static bool run_job(struct saving *saving, enum saving_job job, struct buffer *report) {
+    saving->is_for_log = job == SAVING_REWRITE;
     switch (job) {
     case SAVING_SNAPSHOT:
     case SAVING_REWRITE:
@@ -165,9 +166,11 @@ static void snapshot_ends(struct saving *saving, struct saving_tally *tally, boo
     tally->count++;
     saving->last_saved_s = now_ms / 1000;
     saving->changes_base = saving->changes_at_begin;
-    saving->base_bytes = saving->new_base_bytes;
-    saving->raw_bytes = saving->new_raw_bytes;
-    saving->last_end = saving->new_end;
+    if (saving->new_is_for_start) { /* A copy lets nothing of the log go. */
+        saving->base_bytes = saving->new_base_bytes;
+        saving->raw_bytes = saving->new_raw_bytes;
+        saving->last_end = saving->new_end;
+    }
     log_notice("DB saved on disk");
     log_notice("Background saving terminated with success");
 }

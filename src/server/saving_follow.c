@@ -23,6 +23,8 @@
 #include "worker/gate.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -150,12 +152,19 @@ static bool save_loss(const struct saving *saving, struct saving_change *change,
 
 /* ---- the base ---- */
 
-/* The snapshot that a start would find. NULL: there is none that can be read. */
+/* path[PATH_MAX] of the snapshot that a start would find. Answers path. */
+static const char *base_path(const struct saving *saving, char *path) {
+    snprintf(path, PATH_MAX, "%s/%s", saving->start_dir, saving->start_name);
+    return path;
+}
+
+/* That snapshot. NULL: there is none that can be read. */
 static struct snapshot_reader *open_base(const struct saving *saving) {
+    char path[PATH_MAX];
     struct disk folder;
     struct snapshot_reader *reader = NULL;
     struct buffer report = BUFFER_EMPTY;
-    if (access(saving->start_name, F_OK) == 0 && disk_open(&folder, ".") == 0) {
+    if (access(base_path(saving, path), F_OK) == 0 && disk_open(&folder, saving->start_dir) == 0) {
         if (snapshot_reader_open(&folder, saving->start_name, &reader, &report) !=
             SNAPSHOT_READ_DONE) {
             log_warning("The snapshot: %.*s", (int)report.length, report.bytes);
@@ -180,8 +189,9 @@ static uint64_t check_base(const struct saving *saving, const struct message_pla
     }
     log_warning("The snapshot %s holds changes that the primary's log does not: it is removed.",
                 saving->start_name);
-    unlink(saving->start_name);
-    file_sync_directory(".");
+    char path[PATH_MAX];
+    unlink(base_path(saving, path));
+    file_sync_directory(saving->start_dir);
     return UINT64_MAX;
 }
 

@@ -73,6 +73,8 @@ struct saving {
     char start_name[DISK_NAME_BYTES_MAX];
     char *start_dir;
     bool is_compressed;
+    bool is_for_log;       /* the running one is to let segments go, so a start must find it */
+    bool new_is_for_start; /* under the name that a start looks for: else it is a copy */
     uint64_t new_base_bytes;
     uint64_t new_raw_bytes;
 };

@@ -27,9 +27,14 @@ static void begin_image(void *context) {
     }
     saving->begin_history = oplog_origin(saving->log).history;
     saving->begin = node->is_replica ? applying_drain(node) : oplog_end_position(saving->log);
+    const char *dir = saving_options(saving)->dir;
     saving_file_name(saving_options(saving)->dbfilename, saving->name);
+    if (saving->is_for_log) {
+        memcpy(saving->name, saving->start_name, sizeof(saving->name));
+        dir = saving->start_dir;
+    }
     memory_free(saving->dir);
-    saving->dir = memory_copy_string(saving_options(saving)->dir);
+    saving->dir = memory_copy_string(dir);
     saving->is_compressed = saving_options(saving)->rdbcompression;
     saving->changes_at_begin = saving_changes(node);
     saving->keys_total = node_keys(node);
@@ -147,9 +152,9 @@ static int write_file(struct saving *saving, struct snapshot_writer *writer,
     struct snapshot_finish finish = {.name = saving->name, .end = end, .end_ms = clock_wall_ms()};
     saving->new_end = end;
     error = snapshot_writer_finish(writer, &finish);
-    bool is_for_start = strcmp(saving->name, saving->start_name) == 0 &&
-                        strcmp(saving->dir, saving->start_dir) == 0;
-    if (error == 0 && is_for_start) {
+    saving->new_is_for_start = strcmp(saving->name, saving->start_name) == 0 &&
+                               strcmp(saving->dir, saving->start_dir) == 0;
+    if (error == 0 && saving->new_is_for_start) {
         saving->kept_from = end;
         if (saving->log_kind == SAVING_LOG_KEPT) {
             /* A segment may go once the next one is durable. */

@@ -166,7 +166,7 @@ static void hello_reply(struct session *session) {
     bool is_clustered = session_node(session)->cluster != NULL;
     reply_bulk_string(reply, is_clustered ? "cluster" : "standalone");
     reply_bulk_string(reply, "role");
-    reply_bulk_string(reply, "master");
+    reply_bulk_string(reply, node_is_led(session_node(session)) ? "replica" : "master");
     reply_bulk_string(reply, "modules");
     reply_array(reply, 0);
 }

@@ -260,8 +260,9 @@ static const struct option rows[] = {
         .max = INT32_MAX,
         .settle = settle_hz,
         .default_text = "10",
-        .help = "How many times a second housekeeping runs: timeouts, expiry, statistics. "
-                "Between 1 and 500.",
+        .help =
+            "Read back by tools: housekeeping runs ten times a second whatever it says. Between "
+            "1 and 500.",
     },
     {
         .name = "tracking-table-max-keys",

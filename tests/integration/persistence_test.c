@@ -190,6 +190,32 @@ START_TEST(a_log_at_its_maximum_refuses_writes_until_a_snapshot_makes_room) {
 }
 END_TEST
 
+/* A copy lets nothing of the log go, so it does not end its growth; what the growth asks for does,
+ * whatever copies are called. */
+START_TEST(a_copy_of_the_data_does_not_end_the_growth_of_the_log) {
+    struct server server = server_start(server_worker_options[_i],
+                                        "--auto-aof-rewrite-min-size 1mb --save "
+                                        "--enable-protected-configs yes",
+                                        NULL);
+    redisContext *client = server_connect(&server);
+    ck_assert_str_eq(client_ask_with(client, "SET key", 900000).bytes, "+OK");
+    EXPECT(client, "+OK", "CONFIG SET dbfilename copy.rdb");
+    EXPECT(client, "+Background saving started", "BGSAVE");
+    wait_for_field(client, "rdb_saves:1");
+    expect_field(client, "aof_rewrites:0");
+    ck_assert_str_eq(client_ask_with(client, "SET key", 200000).bytes, "+OK");
+    wait_for_field(client, "aof_rewrites:1");
+    wait_for_field(client, "aof_rewrite_in_progress:0");
+    char path[128];
+    snprintf(path, sizeof(path), "%s/dump.snapshot", server.folder);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    snprintf(path, sizeof(path), "%s/copy.snapshot", server.folder);
+    ck_assert_int_eq(unlink(path), 0);
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
 /* A data set that needs several chunks, with all that values may be. */
 static void fill(redisContext *client) {
     EXPECT(client, "+OK", "DEBUG POPULATE 5000 key 300");
@@ -274,6 +300,7 @@ int main(void) {
         changes_are_counted_since_the_last_save,
         a_save_that_fails_is_told_and_refuses_writes_until_one_succeeds,
         a_log_at_its_maximum_refuses_writes_until_a_snapshot_makes_room,
+        a_copy_of_the_data_does_not_end_the_growth_of_the_log,
         a_reload_changes_nothing_and_neither_does_a_restart,
         a_reload_of_the_last_snapshot_is_what_a_restart_finds,
     };

@@ -478,6 +478,8 @@ START_TEST(a_replica_with_the_password_is_let_in_and_the_other_is_not) {
     expect_same(client, replica);
     EXPECT_PART(replica, "[slave 127.0.0.1 :", "ROLE");
     EXPECT_PART(client, "[master :", "ROLE");
+    EXPECT_PART(replica, "role replica", "HELLO 2");
+    EXPECT_PART(client, "role master", "HELLO 2");
     redisFree(replica);
     redisFree(client);
     server_stop(&second);
