@@ -6,6 +6,8 @@
 #include <netinet/tcp.h>
 
 #define PEERS 40
+#define PIPELINE 32
+#define KEYS (PIPELINE * 1000)
 
 static struct peer peers[PEERS];
 
@@ -379,6 +381,35 @@ START_TEST(more_connections_than_a_group_run_and_a_bounded_number_of_spares_is_k
 }
 END_TEST
 
+/* Each key that comes grows its table by a step or two, whatever the table's size. */
+START_TEST(growth_touches_a_bounded_number_of_buckets_in_a_tick) {
+    static const char *const forms[] = {"SET key:%d value\r\n", "SET {tag}:%d value\r\n"};
+    for (size_t i = 0; i < UNIT_COUNT(forms); i++) {
+        struct workers *workers = workers_new(1);
+        struct worker *worker = workers_at(workers, 0);
+        struct peer peer = peer_new(workers, 0);
+        static char replies[64 * 1024];
+        for (int key = 0; key < KEYS;) {
+            char text[PIPELINE * 64];
+            int length = 0;
+            for (int end = key + PIPELINE; key < end; key++) {
+                length += snprintf(text + length, sizeof(text) - (size_t)length, forms[i], key);
+            }
+            ck_assert_uint_eq(peer_send(&peer, text, (size_t)length), (size_t)length);
+            workers_tick(workers, 0);
+            while (recv(peer.fd, replies, sizeof(replies), 0) > 0) {
+            }
+        }
+        workers_settle(workers);
+        ck_assert_uint_eq(keyspace_keys(workers->node.keyspace, 0), KEYS);
+        ck_assert_uint_gt(worker->work_max.buckets, 0);
+        ck_assert_uint_le(worker->work_max.buckets, PIPELINE * TABLE_STEPS_MAX);
+        workers_free(workers);
+        close(peer.fd);
+    }
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         a_tick_runs_a_bounded_number_of_requests,
@@ -394,6 +425,7 @@ int main(void) {
         more_connections_than_a_group_run_and_a_bounded_number_of_spares_is_kept,
         the_keepalive_option_holds_for_new_connections,
         client_names_are_visible_ascii,
+        growth_touches_a_bounded_number_of_buckets_in_a_tick,
     };
     return unit_run(unit_suite("worker", tests, UNIT_COUNT(tests)));
 }
