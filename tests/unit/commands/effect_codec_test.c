@@ -9,7 +9,7 @@
 static struct effect_record record_of(enum effect_kind kind, const char *key) {
     bool is_node = kind == EFFECT_DATABASE_FLUSH || kind == EFFECT_DATABASE_SWAP;
     bool has_key = !is_node && kind != EFFECT_SLOT_DIGEST;
-    struct span name = has_key ? span_of_string(key) : span_of(NULL, 0);
+    struct span name = has_key ? span_of_string(key) : span_of("", 0);
     return (struct effect_record){
         .effect = {.kind = kind, .expiry_ms = ENTRY_NO_EXPIRY},
         .key = name,
