@@ -4,6 +4,7 @@
 #include "base/numbers.h"
 #include "base/random.h"
 
+#include "tests/simulation/seeds.h"
 #include "tests/unit/unit.h"
 
 #include <inttypes.h>
@@ -443,7 +444,7 @@ START_TEST(listpack_does_what_an_array_of_strings_does) {
     listpack_init(pack);
     model.count = 0;
     static char place[TEXT_BYTES_MAX];
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < 20000 / SEEDS_PART; round++) {
         struct span text = text_draw(&random, place);
         size_t index = random_below(&random, model.count + 1);
         size_t position = listpack_seek(pack, (int64_t)index);
