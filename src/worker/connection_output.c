@@ -1,5 +1,6 @@
 /* Output of connections: writing, pushes, and its limits. */
 #include "base/logger.h"
+#include "base/memory.h"
 #include "worker/client_info.h"
 #include "worker/pubsub.h"
 #include "worker/quorum_gate.h"
@@ -83,13 +84,30 @@ static void output_sent(struct connection *connection, size_t sent) {
     }
 }
 
+struct departure {
+    struct post post;
+    struct detachment *detachment;
+    int fd;
+};
+
+static void depart(struct worker *worker, struct post *post) {
+    (void)worker;
+    struct departure *departure = (struct departure *)post;
+    departure->detachment->take(departure->detachment, departure->fd);
+    memory_free(departure);
+}
+
+/* The loop forgets the socket when it runs next: only then may it be somebody else's, who may close
+ * it at once. */
 static void give_away(struct connection *connection) {
-    struct detachment *detachment = connection->detachment;
-    int fd = connection->fd;
+    struct departure *departure = memory_alloc_zeroed(sizeof(*departure));
+    departure->post.run = depart;
+    departure->detachment = connection->detachment;
+    departure->fd = connection->fd;
     loop_watch_stop(connection->home->loop, &connection->watch);
     connection->detachment = NULL;
     connection->fd = -1;
-    detachment->take(detachment, fd);
+    worker_post(connection->home, &departure->post);
 }
 
 static void output_finished(struct connection *connection) {
