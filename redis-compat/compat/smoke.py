@@ -252,6 +252,9 @@ def debian_config(program):
             finally:
                 server.kill()
             expect(log, "Ready to accept connections")
+            notes = re.findall(r"The option '(\S+)' has no meaning here", log)
+            if not notes or len(notes) != len(set(notes)):
+                raise SmokeError("not one line for each option without meaning: %s" % notes)
 
 
 def config_rewrite(program):

@@ -163,14 +163,31 @@ struct command_slot {
     const struct command_slot *parent; /* or NULL */
     uint32_t number;
     bool has_one_key;   /* and never another */
-    char full_name[48]; /* "config|get" */
+    bool is_off;        /* nobody can call it, nor see it in lists: command_table_rename() */
+    char *new_name;     /* by which alone it is called, or NULL: as the row says; owned */
+    char full_name[48]; /* "config|get", whatever it is called by */
 };
 
+static inline const char *command_slot_name(const struct command_slot *slot) {
+    return slot->new_name != NULL ? slot->new_name : slot->command->name;
+}
+
 struct command_table;
+
+/* Longest new name of a command. */
+#define COMMAND_NAME_BYTES_MAX 128
 
 /* families: arrays of rows, each ended by a row without name; they must outlive the table. */
 struct command_table *command_table_new(const struct command *const *families, size_t count);
 void command_table_free(struct command_table *table);
+
+/* From now on the command `name` is called by new_name alone (any case), or if that is empty by
+ * none; so are its subcommands. NULL, or an error as redis-server says it. Before anybody looks up
+ * names. */
+const char *command_table_rename(struct command_table *table, struct span name,
+                                 struct span new_name);
+/* The row that has this name in its family, whatever it is called by. */
+const struct command *command_table_row(const struct command_table *table, const char *name);
 /* The row of this name (any case), or NULL. */
 const struct command_slot *command_table_find(const struct command_table *table, struct span name);
 /* The row that these arguments call: a subcommand's where there is one. NULL: no such command, or

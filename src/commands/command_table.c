@@ -72,7 +72,7 @@ static bool name_equals(const char *name, struct span text) {
 }
 
 static void add_name(struct command_table *table, const struct command_slot *slot) {
-    struct span name = span_of_string(slot->command->name);
+    struct span name = span_of_string(command_slot_name(slot));
     uint64_t word = name_word(name);
     size_t at = name_hash(name, word) & table->places_mask;
     while (table->places[at].length != 0) {
@@ -145,9 +145,60 @@ struct command_table *command_table_new(const struct command *const *families, s
 }
 
 void command_table_free(struct command_table *table) {
+    for (size_t i = 0; i < table->count; i++) {
+        memory_free(table->slots[i].new_name);
+    }
     memory_free(table->slots);
     memory_free(table->places);
     memory_free(table);
+}
+
+static void add_names(struct command_table *table) {
+    memset(table->places, 0, (table->places_mask + 1) * sizeof(struct name_place));
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->slots[i].parent == NULL && !table->slots[i].is_off) {
+            add_name(table, &table->slots[i]);
+        }
+    }
+}
+
+const char *command_table_rename(struct command_table *table, struct span name,
+                                 struct span new_name) {
+    const struct command_slot *found = command_table_find(table, name);
+    if (found == NULL) {
+        return "No such command in rename-command";
+    }
+    const struct command_slot *other = command_table_find(table, new_name);
+    if (other != NULL && other != found) {
+        return "Target command name already exists";
+    }
+    bool has_zero = new_name.length != 0 && memchr(new_name.bytes, 0, new_name.length) != NULL;
+    if (new_name.length > COMMAND_NAME_BYTES_MAX || has_zero) {
+        return "Target command name is too long, or has a zero byte";
+    }
+    struct command_slot *slot = &table->slots[found->number];
+    memory_free(slot->new_name);
+    slot->new_name = memory_alloc(new_name.length + 1);
+    for (size_t i = 0; i < new_name.length; i++) {
+        slot->new_name[i] = lower(new_name.bytes[i]);
+    }
+    slot->new_name[new_name.length] = '\0';
+    slot->is_off = new_name.length == 0;
+    for (size_t i = slot->number + 1; i < table->count && table->slots[i].parent == slot; i++) {
+        table->slots[i].is_off = slot->is_off;
+    }
+    add_names(table);
+    return NULL;
+}
+
+const struct command *command_table_row(const struct command_table *table, const char *name) {
+    for (size_t i = 0; i < table->count; i++) {
+        const struct command_slot *slot = &table->slots[i];
+        if (slot->parent == NULL && strcmp(slot->command->name, name) == 0) {
+            return slot->command;
+        }
+    }
+    return NULL;
 }
 
 const struct command_slot *command_table_find(const struct command_table *table, struct span name) {
@@ -157,7 +208,7 @@ const struct command_slot *command_table_find(const struct command_table *table,
          at = (at + 1) & table->places_mask, place = &table->places[at]) {
         const struct command_slot *slot = &table->slots[place->number];
         if (LIKELY(place->word == word && place->length == name.length) &&
-            (LIKELY(place->is_exact) || name_equals(slot->command->name, name))) {
+            (LIKELY(place->is_exact) || name_equals(command_slot_name(slot), name))) {
             return slot;
         }
     }

@@ -6,14 +6,13 @@
 #define SHOWN_BYTES_MAX 64
 
 void importer_init(struct importer *importer, const struct importer_plan *plan) {
-    const struct span restore = SPAN_LITERAL("restore");
     *importer = (struct importer){
         .environment = plan->environment,
         .commands = plan->commands,
         .now_ms = plan->now_ms,
         .keeps_expired = plan->keeps_expired,
         .reason = IMPORT_FAILED,
-        .restore = command_table_find(plan->commands, restore)->command,
+        .restore = command_table_row(plan->commands, "restore"),
     };
     reply_init(&importer->reply, 2);
 }

@@ -20,10 +20,14 @@ const struct command_slot *command_named(const struct command_table *table, stru
                                                         span_of(bar + 1, name.length - length - 1));
 }
 
+bool command_is_shown(const struct command_slot *slot) {
+    return slot->parent == NULL && !slot->is_off;
+}
+
 size_t command_top_count(const struct command_table *table) {
     size_t count = 0;
     for (size_t i = 0; i < command_table_count(table); i++) {
-        count += command_table_at(table, i)->parent == NULL ? 1 : 0;
+        count += command_is_shown(command_table_at(table, i)) ? 1 : 0;
     }
     return count;
 }
@@ -33,7 +37,7 @@ static void reply_all(struct session *session) {
     reply_array(session->reply, command_top_count(table));
     for (size_t i = 0; i < command_table_count(table); i++) {
         const struct command_slot *slot = command_table_at(table, i);
-        if (slot->parent == NULL) {
+        if (command_is_shown(slot)) {
             command_reply_info(session, slot);
         }
     }
@@ -109,7 +113,7 @@ static void list_command(struct session *session) {
     size_t found = 0;
     for (size_t i = 0; i < command_table_count(table); i++) {
         const struct command_slot *slot = command_table_at(table, i);
-        if (passes(slot, filter, argument)) {
+        if (!slot->is_off && passes(slot, filter, argument)) {
             reply_bulk_string(session->reply, slot->full_name);
             found++;
         }

@@ -158,7 +158,7 @@ void command_docs(struct session *session) {
     size_t count = 0;
     for (size_t i = 0; session->args_count == 2 && i < command_table_count(table); i++) {
         const struct command_slot *slot = command_table_at(table, i);
-        if (slot->parent == NULL) {
+        if (command_is_shown(slot)) {
             reply_docs(session, slot);
             count++;
         }

@@ -2,6 +2,7 @@
 
 #include "base/glob.h"
 #include "base/memory.h"
+#include "server/server.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -36,6 +37,7 @@ struct config *config_new(struct options *options) {
     }
     *config = (struct config){
         .options = options,
+        .commands = command_table_new(server_command_families, server_command_families_count),
         .entries = memory_alloc(rows * sizeof(struct config_entry)),
         .file = memory_copy_string(""),
         .standard_input = BUFFER_EMPTY,
@@ -64,10 +66,15 @@ void config_free(struct config *config) {
     }
     memory_free(config->arguments);
     memory_free(config->entries);
+    command_table_free(config->commands);
     memory_free(config->start_dir);
     memory_free(config->file);
     buffer_free(&config->standard_input);
     memory_free(config);
+}
+
+const struct command_table *config_command_table(const struct config *config) {
+    return config->commands;
 }
 
 struct config_entry *config_find(const struct config *config, struct span name) {

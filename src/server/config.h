@@ -24,6 +24,7 @@
 #define CONFIG_INCLUDE_FILES_MAX 1024
 
 struct config;
+struct command_table;
 
 struct config *config_new(struct options *options); /* sets all defaults */
 void config_free(struct config *config);
@@ -51,6 +52,9 @@ bool config_load_text(struct config *config, const char *name, struct span text,
 
 /* Absolute path of the config file, or "" when there is none. */
 const char *config_file(const struct config *config);
+
+/* All commands, by the names that rename-command lines leave them. The configuration's own. */
+const struct command_table *config_command_table(const struct config *config);
 
 /* Calls `found` for every option that matches one of the patterns, once, in the order of the table.
  * A pattern without glob characters finds hidden options too. */

@@ -23,6 +23,7 @@ struct config_entry {
 
 struct config {
     struct options *options;
+    struct command_table *commands;
     struct config_entry *entries; /* in the order of the tables, without titles */
     size_t count;
     char *start_dir;  /* where relative paths of file and command line begin */

@@ -1,6 +1,7 @@
 #include "server/config_entries.h"
 
 #include "base/memory.h"
+#include "commands/command.h"
 #include "io/files.h"
 
 #include <errno.h>
@@ -21,7 +22,6 @@ static const struct {
     const char *name;
     const char *reason;
 } refused_lines[] = {
-    {"rename-command", "commands cannot be renamed or switched off by this server"},
     {"user", "users are not supported by this server; requirepass sets a password"},
     {"loadmodule", "modules are not supported by this server"},
 };
@@ -135,6 +135,11 @@ static bool words_load(struct loading *loading, const struct span *words, size_t
             buffer_append_string(reason, refused_lines[i].reason);
             return false;
         }
+    }
+    if (span_is(words[0], "rename-command") && count == 3) {
+        const char *error = command_table_rename(loading->config->commands, words[1], words[2]);
+        buffer_append_string(reason, error == NULL ? "" : error);
+        return error == NULL;
     }
     struct config_entry *entry = config_find(loading->config, words[0]);
     if (entry == NULL) {

@@ -67,7 +67,7 @@ static void node_init(struct server *server) {
     node->worker_count = (uint32_t)options->server.workers;
     node->keyspace = keyspace_new(&options->store, node->worker_count,
                                   (uint32_t)options->server.databases, seeds);
-    node->commands = command_table_new(server_command_families, server_command_families_count);
+    node->commands = config_command_table(server->config);
     node->options = &options->worker;
     node->store_options = &options->store;
     node->server = server;
@@ -117,7 +117,6 @@ void server_free(struct server *server) {
     stop_destroy(&server->node.stop);
     cutting_turn_destroy(&server->node.cutting_turn);
     keyspace_free(server->node.keyspace);
-    command_table_free((struct command_table *)(uintptr_t)server->node.commands);
     memory_free(server);
 }
 

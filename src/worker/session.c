@@ -1,7 +1,7 @@
 #include "worker/session.h"
 
 const char *command_title(const struct command_slot *container, char title[COMMAND_TITLE_BYTES]) {
-    const char *name = container->command->name;
+    const char *name = command_slot_name(container);
     size_t length = 0;
     for (; name[length] != '\0' && length + 1 < COMMAND_TITLE_BYTES; length++) {
         char c = name[length];

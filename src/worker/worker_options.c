@@ -255,6 +255,7 @@ static const struct option rows[] = {
     {
         .name = "hz",
         .type = OPTION_INTEGER,
+        .flags = OPTION_NO_MEANING,
         .offset = offsetof(struct worker_options, hz),
         .min = 0,
         .max = INT32_MAX,
@@ -267,6 +268,7 @@ static const struct option rows[] = {
     {
         .name = "tracking-table-max-keys",
         .type = OPTION_INTEGER,
+        .flags = OPTION_NO_MEANING,
         .offset = offsetof(struct worker_options, tracking_table_max_keys),
         .min = 0,
         .max = INT64_MAX,
@@ -377,6 +379,7 @@ static const struct option rows[] = {
         .name = "busy-reply-threshold",
         .alias = "lua-time-limit",
         .type = OPTION_INTEGER,
+        .flags = OPTION_NO_MEANING,
         .offset = offsetof(struct worker_options, busy_reply_threshold),
         .min = 0,
         .max = INT64_MAX,
@@ -387,6 +390,7 @@ static const struct option rows[] = {
     {
         .name = "acllog-max-len",
         .type = OPTION_INTEGER,
+        .flags = OPTION_NO_MEANING,
         .offset = offsetof(struct worker_options, acllog_max_len),
         .min = 0,
         .max = INT64_MAX,

@@ -39,6 +39,26 @@ START_TEST(count_list_info_and_docs_agree) {
 }
 END_TEST
 
+/* Off for everybody, shown nowhere; the server itself still has it. */
+START_TEST(renamed_and_switched_off_commands_are_what_the_config_says) {
+    struct server server =
+        server_start(server_worker_options[_i], "--rename-command FLUSHALL \"\"",
+                     "--rename-command GET fetch", "--rename-command CONFIG cfg", NULL);
+    redisContext *client = server_connect(&server);
+    EXPECT(client, "+OK", "SET key value");
+    EXPECT(client, "value", "FETCH key");
+    EXPECT(client, "-ERR unknown command 'GET', with args beginning with: 'key' ", "GET key");
+    EXPECT(client, "-ERR unknown command 'FLUSHALL', with args beginning with: ", "FLUSHALL");
+    EXPECT(client, "-ERR wrong number of arguments for 'get' command", "fetch");
+    EXPECT(client, "-ERR unknown subcommand 'nothing'. Try CFG HELP.", "cfg nothing");
+    EXPECT(client, "[]", "COMMAND LIST FILTERBY PATTERN flushall*");
+    EXPECT(client, "[config|get]", "COMMAND LIST FILTERBY PATTERN config|ge*");
+    EXPECT(client, "[nil]", "COMMAND INFO get");
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
 /* With one argument fewer than its arity allows, a command is refused; the arity is what COMMAND
  * said. */
 START_TEST(the_arity_that_is_told_is_the_one_that_holds) {
@@ -115,6 +135,7 @@ END_TEST
 int main(void) {
     const TTest *tests[] = {
         count_list_info_and_docs_agree,
+        renamed_and_switched_off_commands_are_what_the_config_says,
         the_arity_that_is_told_is_the_one_that_holds,
         keys_are_found_as_the_specs_say,
         debug_needs_leave,

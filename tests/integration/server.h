@@ -81,13 +81,14 @@ static inline redisContext *server_connect(const struct server *server) {
     return context;
 }
 
-/* Adds the words of an option, "--name value value", to the arguments. Words have no blanks. */
+/* Adds the words of an option, "--name value value", to the arguments. Words have no blanks; ""
+ * is an empty one. */
 static inline void server_add_words(char **arguments, size_t *count, const char *option) {
     char *copy = strdup(option);
     char *save = NULL;
     for (char *word = strtok_r(copy, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save)) {
         ck_assert_uint_lt(*count, SERVER_ARGUMENTS_MAX - 1);
-        arguments[(*count)++] = strdup(word);
+        arguments[(*count)++] = strdup(strcmp(word, "\"\"") == 0 ? "" : word);
     }
     free(copy);
 }

@@ -3,6 +3,7 @@
 #include "tests/unit/unit.h"
 
 #include "base/memory.h"
+#include "commands/command.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -192,8 +193,10 @@ END_TEST
 
 START_TEST(what_cannot_be_honoured_and_protects_the_server_is_refused) {
     const char *const lines[] = {
-        "rename-command CONFIG \"\"", "user default off", "loadmodule /x.so",
-        "aclfile /etc/users.acl",     "tls-port 6380",
+        "user default off",
+        "loadmodule /x.so",
+        "aclfile /etc/users.acl",
+        "tls-port 6380",
     };
     for (size_t i = 0; i < UNIT_COUNT(lines); i++) {
         ck_assert_msg(!loads(lines[i]), "%s", lines[i]);
@@ -201,6 +204,38 @@ START_TEST(what_cannot_be_honoured_and_protects_the_server_is_refused) {
         ck_assert_ptr_nonnull(strstr(text(&error), "this server"));
     }
     ck_assert(loads("replicaof no one\ncluster-enabled no\ntls-port 0\naclfile \"\"\n"));
+}
+END_TEST
+
+static const char *called(const char *name) {
+    const struct command_slot *slot =
+        command_table_find(config_command_table(config), span_of_string(name));
+    return slot == NULL ? "nothing" : slot->full_name;
+}
+
+START_TEST(a_command_is_called_by_the_name_that_the_file_gives_it) {
+    ck_assert(loads("rename-command Get A-Longer-Name\nrename-command FLUSHALL \"\"\n"
+                    "rename-command config Get\nrename-command SET sEt\n"));
+    ck_assert_str_eq(called("a-longer-name"), "get");
+    ck_assert_str_eq(called("A-LONGER-NAME"), "get");
+    ck_assert_str_eq(called("flushall"), "nothing");
+    ck_assert_str_eq(called(""), "nothing");
+    ck_assert_str_eq(called("GET"), "config");
+    ck_assert_str_eq(called("config"), "nothing");
+    ck_assert_str_eq(called("set"), "set");
+    ck_assert_str_eq(called("getset"), "getset");
+    ck_assert_str_eq(command_table_row(config_command_table(config), "flushall")->name, "flushall");
+    ck_assert_str_eq(text(&notes), "");
+    refuses(
+        "rename-command flushall x",
+        "Reading the configuration file 'test.conf', at line 1\n>>> 'rename-command flushall x'\n"
+        "No such command in rename-command\n");
+    refuses("rename-command hget set",
+            "Reading the configuration file 'test.conf', at line 1\n>>> 'rename-command hget set'\n"
+            "Target command name already exists\n");
+    refuses("rename-command hget",
+            "Reading the configuration file 'test.conf', at line 1\n>>> 'rename-command hget'\n"
+            "Bad directive or wrong number of arguments\n");
 }
 END_TEST
 
@@ -534,14 +569,14 @@ START_TEST(protected_options_are_set_as_enable_protected_configs_allows) {
 }
 END_TEST
 
-struct effect {
+struct watcher {
     const char *refuses; /* the value of requirepass that it fails for, or NULL */
     int calls;
     int64_t port_seen;
 };
 
 static bool take_effect(void *context, struct buffer *reason) {
-    struct effect *effect = context;
+    struct watcher *effect = context;
     effect->calls++;
     effect->port_seen = options.server.port;
     if (effect->refuses != NULL && strcmp(options.server.requirepass, effect->refuses) == 0) {
@@ -552,8 +587,8 @@ static bool take_effect(void *context, struct buffer *reason) {
 }
 
 START_TEST(a_change_takes_effect_once_for_a_function_and_not_without_change) {
-    struct effect network = {0};
-    struct effect other = {0};
+    struct watcher network = {0};
+    struct watcher other = {0};
     config_on_change(config, "port", take_effect, &network);
     config_on_change(config, "bind", take_effect, &network);
     config_on_change(config, "hz", take_effect, &other);
@@ -565,8 +600,8 @@ START_TEST(a_change_takes_effect_once_for_a_function_and_not_without_change) {
 END_TEST
 
 START_TEST(a_change_that_cannot_take_effect_undoes_them_all) {
-    struct effect network = {0};
-    struct effect password = {.refuses = "bad"};
+    struct watcher network = {0};
+    struct watcher password = {.refuses = "bad"};
     config_on_change(config, "port", take_effect, &network);
     config_on_change(config, "requirepass", take_effect, &password);
     FAILS(SET_FAILED("requirepass") " - no such luck", "hz", "20", "port", "7", "requirepass",
@@ -706,16 +741,16 @@ END_TEST
 /* Reloading */
 
 START_TEST(reloading_sets_what_the_file_says_now_and_keeps_the_command_line) {
-    struct effect network = {0};
-    file_write("a.conf", "port 7\nhz 20\ndatabases 4\n");
+    struct watcher network = {0};
+    file_write("a.conf", "port 7\nslowlog-max-len 20\ndatabases 4\n");
     ck_assert_int_eq(STARTS("a.conf", "--timeout", "5"), CONFIG_REQUEST_RUN);
     config_on_change(config, "port", take_effect, &network);
-    ck_assert(SETS("hz", "99", "timeout", "6"));
+    ck_assert(SETS("slowlog-max-len", "99", "timeout", "6"));
     file_write("a.conf", "port 8\nmaxmemory 1mb\ndatabases 5\n");
     ck_assert_int_eq(chdir("/"), 0);
     ck_assert_msg(config_reload(config, &notes, &error), "%s", text(&error));
-    GETS("port=8;databases=4;timeout=5;hz=10;maxmemory=1048576;", "port", "hz", "timeout",
-         "maxmemory", "databases");
+    GETS("port=8;databases=4;timeout=5;slowlog-max-len=128;maxmemory=1048576;", "port",
+         "slowlog-max-len", "timeout", "maxmemory", "databases");
     ck_assert_int_eq(network.port_seen, 8);
     ck_assert_str_eq(text(&notes),
                      "The option 'databases' has a new value, which needs a restart\n");
@@ -762,6 +797,7 @@ int main(void) {
         a_bad_line_is_refused_with_file_line_and_reason,
         an_error_does_not_show_a_password,
         what_cannot_be_honoured_and_protects_the_server_is_refused,
+        a_command_is_called_by_the_name_that_the_file_gives_it,
         an_option_without_meaning_is_noted_once_and_kept_as_it_was_set,
         save_lines_add_up_and_replace_the_default,
         more_save_points_than_fit_are_refused,
