@@ -2,11 +2,10 @@
 
 #include "base/logger.h"
 #include "base/memory.h"
-#include "base/random.h"
 #include "io/clock.h"
 #include "io/signals.h"
-#include "server/cluster_alone.h"
 #include "server/cluster_answers.h"
+#include "server/cluster_member.h"
 #include "server/server.h"
 #include "worker/pubsub.h"
 #include "worker/worker.h"
@@ -15,19 +14,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/uio.h>
 #include <sysexits.h>
 
 /* How often the part gets a step, whatever happens. */
 #define STEP_PERIOD_MS 1000
 
-/* ---- facts ---- */
+/* ---- what the options say ---- */
 
 static uint16_t port_of(int64_t announced, int64_t own) {
     return (uint16_t)(announced != 0 ? announced : own);
 }
 
-void cluster_facts(const struct server *server, struct map_facts *facts) {
+static void facts_read(const struct server *server, struct map_facts *facts) {
     const struct cluster_options *options = &server->options->cluster;
     int64_t port = server->options->server.port;
     int64_t bus_port = options->port != 0 ? options->port : port + CLUSTER_BUS_PORT_DISTANCE;
@@ -42,59 +40,21 @@ void cluster_facts(const struct server *server, struct map_facts *facts) {
     snprintf(facts->zone, sizeof(facts->zone), "%s", options->availability_zone);
 }
 
-/* ---- the node's name ---- */
-
-/* 0, -ENOENT, or another negative errno. */
-static int read_name(const struct disk *disk, unsigned char id[MAP_ID_BYTES]) {
-    int error = 0;
-    struct disk_file *file = disk->open(disk->context, CLUSTER_NAME_FILE, false, &error);
-    if (file == NULL) {
-        return error;
-    }
-    char text[MAP_ID_TEXT_BYTES];
-    int64_t length = disk->read(file, text, sizeof(text), 0);
-    disk->close(file);
-    if (length < 0) {
-        return (int)length;
-    }
-    bool is_name = length == MAP_ID_TEXT_BYTES && text[MAP_ID_TEXT_BYTES - 1] == '\n' &&
-                   map_id_parse(span_of(text, MAP_ID_TEXT_BYTES - 1), id);
-    return is_name ? 0 : -EILSEQ;
+static uint16_t small(int64_t number) {
+    return (uint16_t)(number > UINT16_MAX ? UINT16_MAX : number);
 }
 
-static int write_file(const struct disk *disk, struct disk_file *file, const void *bytes,
-                      size_t length) {
-    struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
-    int status = disk->write(file, &part, 1, 0);
-    return status == 0 ? disk->sync(file) : status;
-}
-
-int cluster_save_name(struct cluster_seat *seat, const unsigned char id[MAP_ID_BYTES]) {
-    const struct disk *disk = &seat->disk;
-    char text[MAP_ID_TEXT_BYTES];
-    map_id_format(text, id);
-    text[MAP_ID_TEXT_BYTES - 1] = '\n';
-    disk->remove(disk->context, CLUSTER_NAME_TEMPORARY);
-    int status = 0;
-    struct disk_file *file = disk->open(disk->context, CLUSTER_NAME_TEMPORARY, true, &status);
-    if (file == NULL) {
-        return status;
-    }
-    status = write_file(disk, file, text, sizeof(text));
-    disk->close(file);
-    if (status == 0) {
-        status = disk->rename(disk->context, CLUSTER_NAME_TEMPORARY, CLUSTER_NAME_FILE);
-    }
-    return status == 0 ? disk->sync_names(disk->context) : status;
-}
-
-static int name_find(struct cluster_seat *seat) {
-    int status = read_name(&seat->disk, seat->id);
-    if (status != -ENOENT) {
-        return status;
-    }
-    random_seed_bytes(seat->id, sizeof(seat->id));
-    return cluster_save_name(seat, seat->id);
+void cluster_settings_read(const struct server *server, struct cluster_settings *settings) {
+    const struct cluster_options *options = &server->options->cluster;
+    int64_t quorum = server->options->worker.write_quorum;
+    *settings = (struct cluster_settings){
+        .node_timeout_ms = (uint64_t)options->node_timeout_ms,
+        .voters = small(options->voters),
+        .quorum = small(quorum < 1 ? 1 : quorum),
+        .migrates_replicas = options->allow_replica_migration,
+        .migration_barrier = small(options->migration_barrier),
+    };
+    facts_read(server, &settings->facts);
 }
 
 /* ---- what the workers see ---- */
@@ -124,6 +84,7 @@ static void peers_follow(struct cluster_seat *seat, const struct map *before,
     }
     memory_free(seat->peers);
     seat->peers = peers;
+    seat->peers_map = map;
     seat->peers_count = map->nodes_count;
     pthread_mutex_unlock(&seat->mutex);
 }
@@ -165,23 +126,15 @@ static void listeners_follow(const struct cluster_seat *seat) {
     }
 }
 
-struct publication {
-    struct cluster_seat *seat;
-    struct map *map;
-    const unsigned char *id;
-};
-
-static void publication_run(void *context) {
-    const struct publication *publication = context;
-    struct cluster_seat *seat = publication->seat;
-    uint16_t myself = map_find(publication->map, publication->id);
+static void show(struct cluster_seat *seat, struct map *map, const unsigned char *id) {
+    uint16_t myself = map_find(map, id);
     ASSERT(myself != MAP_NOBODY);
     bool was_ok = seat->face.state.is_ok;
     bool is_first = seat->face.map == NULL;
-    peers_follow(seat, seat->face.map, publication->map);
-    note_forgotten(seat, seat->face.map, publication->map);
-    memcpy(seat->id, publication->id, MAP_ID_BYTES);
-    cluster_set_map(&seat->face, publication->map, myself);
+    peers_follow(seat, seat->face.map, map);
+    note_forgotten(seat, seat->face.map, map);
+    memcpy(seat->id, id, MAP_ID_BYTES);
+    cluster_set_map(&seat->face, map, myself);
     state_settle(seat);
     listeners_follow(seat);
     if (!is_first && was_ok != seat->face.state.is_ok) {
@@ -189,22 +142,67 @@ static void publication_run(void *context) {
     }
 }
 
-void cluster_publish(struct cluster_seat *seat, struct map *map,
-                     const unsigned char id[MAP_ID_BYTES]) {
-    struct publication publication = {.seat = seat, .map = map, .id = id};
-    if (seat->is_running) {
-        stop_visit(&seat->server->node, publication_run, &publication);
-    } else {
-        publication_run(&publication);
+/* Under a stop. */
+static void publication_run(void *context) {
+    struct cluster_seat *seat = context;
+    struct cluster_publication *publication = &seat->publication;
+    unsigned char id[MAP_ID_BYTES];
+    pthread_mutex_lock(&seat->mutex);
+    struct map *map = publication->map;
+    publication->map = NULL;
+    memcpy(id, publication->id, MAP_ID_BYTES);
+    pthread_mutex_unlock(&seat->mutex);
+    show(seat, map, id);
+    map_return(map);
+    cluster_post(seat, &publication->done);
+}
+
+/* With the mutex. */
+static void publication_begin(struct cluster_seat *seat) {
+    seat->publication.is_under_way = true;
+    stop_post(&seat->server->node, &seat->publication.visit);
+}
+
+static void publication_done(struct cluster_seat *seat, struct cluster_post *post) {
+    (void)post;
+    seat->publication.is_under_way = false;
+    pthread_mutex_lock(&seat->mutex);
+    if (seat->publication.map != NULL) {
+        publication_begin(seat);
+    }
+    pthread_mutex_unlock(&seat->mutex);
+    if (!seat->publication.is_under_way) {
+        cluster_published(seat);
     }
 }
 
-void cluster_set_peers(struct cluster_seat *seat, const struct map_peer *peers, uint32_t count) {
+void cluster_publish(struct cluster_seat *seat, struct map *map,
+                     const unsigned char id[MAP_ID_BYTES]) {
+    if (!seat->is_running) {
+        show(seat, map, id);
+        return;
+    }
     pthread_mutex_lock(&seat->mutex);
-    ASSERT(count == seat->peers_count);
-    memcpy(seat->peers, peers, count * sizeof(*peers));
+    map_return(seat->publication.map);
+    seat->publication.map = map_borrow(map);
+    memcpy(seat->publication.id, id, MAP_ID_BYTES);
+    if (!seat->publication.is_under_way) {
+        publication_begin(seat);
+    }
     pthread_mutex_unlock(&seat->mutex);
-    atomic_fetch_add(&seat->shown_version, 1);
+}
+
+void cluster_set_peers(struct cluster_seat *seat, const struct map *map,
+                       const struct map_peer *peers) {
+    pthread_mutex_lock(&seat->mutex);
+    bool is_shown = seat->peers_map == map;
+    if (is_shown) {
+        memcpy(seat->peers, peers, seat->peers_count * sizeof(*peers));
+    }
+    pthread_mutex_unlock(&seat->mutex);
+    if (is_shown) {
+        atomic_fetch_add(&seat->shown_version, 1);
+    }
 }
 
 uint64_t cluster_slot_keys(const struct server *server, uint16_t slot) {
@@ -254,11 +252,12 @@ static void *thread_main(void *context) {
     loop_timer_start(seat->loop, &seat->timer, STEP_PERIOD_MS, STEP_PERIOD_MS, timer_is_due, seat);
     while (!seat->is_stopping) {
         loop_run(seat->loop, LOOP_WAIT_FOREVER);
-        seat->now_ms = clock_monotonic_us() / 1000;
+        seat->now_ms = clock_boot_ms();
         run_posts(seat);
         seat->part.step(seat->part.context, seat->now_ms);
         cluster_questions_step(seat);
     }
+    seat->part.end(seat->part.context);
     loop_timer_stop(seat->loop, &seat->timer);
     return NULL;
 }
@@ -269,10 +268,12 @@ static struct cluster_seat *seat_new(struct server *server) {
     struct cluster_seat *seat = memory_alloc_aligned(MAILBOX_ALIGNMENT, sizeof(*seat));
     memset(seat, 0, sizeof(*seat));
     seat->server = server;
-    seat->now_ms = clock_monotonic_us() / 1000;
+    seat->now_ms = clock_boot_ms();
     mailbox_init(&seat->mailbox);
     list_init(&seat->questions);
     pthread_mutex_init(&seat->mutex, NULL);
+    seat->publication.visit = (struct visit){.run = publication_run, .context = seat};
+    seat->publication.done.run = publication_done;
     return seat;
 }
 
@@ -294,18 +295,12 @@ int cluster_open(struct server *server) {
         log_warning("Cannot open the folder %s: %s", CLUSTER_FOLDER, strerror(-status));
         goto fail_after_new;
     }
-    status = name_find(seat);
-    if (status != 0) {
-        log_warning("Cannot read or write %s/%s: %s", CLUSTER_FOLDER, CLUSTER_NAME_FILE,
-                    status == -EILSEQ ? "it holds no name of a node" : strerror(-status));
-        goto fail_after_disk;
-    }
     seat->loop = loop_new();
     if (seat->loop == NULL) {
         log_warning("Cannot make the event loop of the cluster: %s", strerror(errno));
         goto fail_after_disk;
     }
-    code = cluster_alone_open(seat);
+    code = cluster_member_open(seat);
     if (code != 0) {
         goto fail_after_loop;
     }
@@ -378,8 +373,11 @@ void cluster_close(struct server *server) {
     for (struct mailbox_node *node = mailbox_take_all(&seat->mailbox); node != NULL;) {
         struct cluster_post *post = MAILBOX_ENTRY(node, struct cluster_post, mail);
         node = node->next;
-        memory_free(post);
+        if (post != &seat->publication.done && post != &seat->planned) {
+            memory_free(post);
+        }
     }
+    map_return(seat->publication.map);
     seat->part.close(seat->part.context);
     cluster_questions_free(seat);
     cluster_answers_free(seat);
@@ -395,12 +393,12 @@ void cluster_close(struct server *server) {
 
 struct options_post {
     struct cluster_post post;
-    struct map_facts facts;
+    struct cluster_settings settings;
 };
 
 static void options_run(struct cluster_seat *seat, struct cluster_post *post) {
     const struct options_post *changed = (struct options_post *)post;
-    seat->part.options_changed(seat->part.context, &changed->facts);
+    seat->part.options_changed(seat->part.context, &changed->settings);
     memory_free(post);
 }
 
@@ -412,6 +410,6 @@ void cluster_options_changed(struct server *server) {
     state_settle(seat);
     struct options_post *post = memory_alloc_zeroed(sizeof(*post));
     post->post.run = options_run;
-    cluster_facts(server, &post->facts);
+    cluster_settings_read(server, &post->settings);
     cluster_post(seat, &post->post);
 }

@@ -8,14 +8,14 @@
  *   cluster_run() again <--- cluster_answer() <----------------------- its outcome
  *
  *  1. The map that the workers see changes under a stop of all of them, before whoever asked for
- *     the change is answered.
+ *     the change is answered. The thread waits for no stop: the heartbeats go on while a worker is
+ *     busy.
  *  2. What one question asks for is one entry of the group's log: all of it takes place or none.
  *     EXEC with several CLUSTER commands is one question (cluster_queue_is_ready()).
  *  3. A question is planned against a published map, and not before the one before it is answered:
  *     a part answers each within a bounded time, and says so if the outcome is unknown.
  *
- * The part (struct cluster_part) is how the node takes part in its group: cluster_alone.h has the
- * one of a group that has no other node.
+ * The part (struct cluster_part) is how the node takes part in its group: cluster_member.h.
  *
  * Lifecycle: cluster_open() before the workers run; cluster_start() when they do, cluster_loaded()
  * when they have their data; cluster_end() while they still run; cluster_close(). Without
@@ -31,18 +31,19 @@
 #include "io/mailbox.h"
 #include "server/cluster_options.h"
 #include "worker/cluster.h"
+#include "worker/stop.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* In dir: the folder of the group's log and of the node's own name. */
+/* In dir: the folder of the group's log and of the node's own name (cluster/member_file.h). */
 #define CLUSTER_FOLDER "cluster"
-#define CLUSTER_NAME_FILE "node"
-#define CLUSTER_NAME_TEMPORARY "node.temporary"
 /* An answer that nobody fetched (its client has gone) is kept so long. */
 #define CLUSTER_ANSWER_KEPT_MS 60000
 /* Names of nodes that were forgotten: the first FORGET does it for all, the others are told so. */
 #define CLUSTER_FORGOTTEN_KEPT 64
+/* How often the workers are told what is known of the other nodes, if nothing happens. */
+#define CLUSTER_PEERS_PERIOD_MS 500
 
 struct server;
 struct session;
@@ -72,6 +73,16 @@ struct cluster_wish {
     bool is_hard; /* RESET: under a new name, and with no epoch */
 };
 
+/* What the options say: of the node itself, and of how it takes part. */
+struct cluster_settings {
+    struct map_facts facts;
+    uint64_t node_timeout_ms;
+    uint16_t voters;
+    uint16_t quorum;
+    bool migrates_replicas;
+    uint16_t migration_barrier;
+};
+
 /* A node's part in its group. All functions run on the cluster's thread; each ticket is answered by
  * cluster_answer(), within the call or later. */
 struct cluster_part {
@@ -85,13 +96,12 @@ struct cluster_part {
     void (*failover)(void *context, enum cluster_failover failover, uint64_t ticket);
     /* Leaves the group, founds another one. */
     void (*reset)(void *context, bool is_hard, uint64_t ticket);
-    /* Options may have changed: what the node says of itself (`facts`), cluster-node-timeout and
-     * its like, which are to be read under a stop. */
-    void (*options_changed)(void *context, const struct map_facts *facts);
+    void (*options_changed)(void *context, const struct cluster_settings *settings);
     /* Rows of CLUSTER LINKS: appends to the reply, answers how many. On a worker; may be NULL. */
     size_t (*links)(void *context, struct reply *reply);
     /* Behind each iteration of the loop; the part has its own timers and watches in seat->loop. */
     void (*step)(void *context, int64_t now_ms);
+    void (*end)(void *context); /* the thread ends */
     void (*close)(void *context);
 };
 
@@ -107,19 +117,35 @@ struct cluster_traffic {
 struct cluster_answers;
 struct cluster_question;
 
+/* A message to the thread; `run` frees it. */
+struct cluster_post {
+    struct mailbox_node mail;
+    void (*run)(struct cluster_seat *seat, struct cluster_post *post);
+};
+
+/* A map on its way to the workers. One visit is under way at a time; it takes the newest. */
+struct cluster_publication {
+    struct visit visit;
+    struct cluster_post done;
+    bool is_under_way; /* the thread's */
+    struct map *map;   /* with the mutex, as is its id; NULL: none waits */
+    unsigned char id[MAP_ID_BYTES];
+};
+
 struct cluster_seat {
     struct mailbox mailbox;
     struct server *server;
     struct loop *loop;
     pthread_t thread;
     struct loop_timer timer;
-    int64_t now_ms; /* monotonic, of this iteration */
+    int64_t now_ms; /* the boot clock, of this iteration */
     bool is_stopping;
     bool is_running;                /* the thread */
     struct disk disk;               /* of CLUSTER_FOLDER */
     unsigned char id[MAP_ID_BYTES]; /* changes under a stop of all workers: RESET HARD */
     struct cluster face;            /* node->cluster: what the workers see */
     struct cluster_part part;
+    struct cluster_publication publication;
     struct cluster_traffic traffic;
     unsigned char forgotten[CLUSTER_FORGOTTEN_KEPT][MAP_ID_BYTES]; /* changed under a stop */
     uint64_t forgotten_count; /* so far: the last ones are kept */
@@ -128,10 +154,17 @@ struct cluster_seat {
     struct list questions; /* whose answers were not fetched yet, oldest first */
     uint64_t tickets;
     struct map_peer *peers; /* of the published map's nodes */
+    const struct map *peers_map;
     uint32_t peers_count;
     atomic_uint_least64_t shown_version; /* rises with what CLUSTER NODES and its like show */
     struct cluster_answers *answers[KEYSPACE_STORES_MAX]; /* each worker's own */
-    struct cluster_question *current; /* the thread's: it is being carried out */
+    /* The thread's: the question that is being carried out, and its answer, which waits for the
+     * workers to see the map. */
+    struct cluster_question *current;
+    bool has_answer;
+    bool has_error;
+    struct buffer error;
+    struct cluster_post planned;
 };
 
 /* Reads or draws the node's name and opens the part. 0 or an exit code of sysexits(3), the log says
@@ -146,11 +179,7 @@ void cluster_close(struct server *server);
 /* Options have changed: the state that workers see follows; the part is told. Under a stop. */
 void cluster_options_changed(struct server *server);
 
-/* A message to the thread; `run` frees it. Any thread, until cluster_end(). */
-struct cluster_post {
-    struct mailbox_node mail;
-    void (*run)(struct cluster_seat *seat, struct cluster_post *post);
-};
+/* Runs the post on the thread. Any thread, until cluster_end(). */
 void cluster_post(struct cluster_seat *seat, struct cluster_post *post);
 
 /* Keys that this node holds in the slot: on the slot's worker, or under a stop. */
@@ -158,20 +187,19 @@ uint64_t cluster_slot_keys(const struct server *server, uint16_t slot);
 /* The id is one of the last that went out of the map while this node runs. Under a stop. */
 bool cluster_was_forgotten(const struct cluster_seat *seat, struct span id);
 
-/* What the options say of the node. Under a stop, or before the workers run. */
-void cluster_facts(const struct server *server, struct map_facts *facts);
-/* Writes the node's name, so that it survives. 0 or a negative errno. */
-int cluster_save_name(struct cluster_seat *seat, const unsigned char id[MAP_ID_BYTES]);
+/* What the options say. Under a stop, or before the workers run. */
+void cluster_settings_read(const struct server *server, struct cluster_settings *settings);
 
 /* ---- for the part, on the cluster's thread ---- */
 
-/* The workers see this map from now on, and this node under that id in it. Waits for a stop, unless
+/* The workers see this map from their next stop on, and this node under that id in it; at once, if
  * they do not run yet. */
 void cluster_publish(struct cluster_seat *seat, struct map *map,
                      const unsigned char id[MAP_ID_BYTES]);
-/* Copies what is known of the map's nodes, in its order. */
-void cluster_set_peers(struct cluster_seat *seat, const struct map_peer *peers, uint32_t count);
-/* NULL, or an error with its code word. */
+/* Copies what is known of the map's nodes, in its order; unless the workers see another map. */
+void cluster_set_peers(struct cluster_seat *seat, const struct map *map,
+                       const struct map_peer *peers);
+/* NULL, or an error with its code word. It is given once the workers see what was published. */
 void cluster_answer(struct cluster_seat *seat, uint64_t ticket, const char *error);
 
 /* ---- questions: what commands ask for (cluster_questions.c) ---- */
@@ -196,6 +224,8 @@ void cluster_run(struct session *session, cluster_planner planner);
 /* Carries out the questions that wait, as far as it can. On the thread. */
 void cluster_questions_step(struct cluster_seat *seat);
 void cluster_questions_free(struct cluster_seat *seat);
+/* The workers see what was published: who waits for it is answered. */
+void cluster_published(struct cluster_seat *seat);
 /* For node->queue_is_ready. */
 bool cluster_queue_is_ready(struct worker *worker, struct connection *connection);
 /* Of a row of the command table, with so many arguments; NULL: it asks for nothing

@@ -55,6 +55,15 @@ static bool settle_ip(const struct option *row, void *place, struct buffer *erro
     return fits(*ip, MAP_IP_BYTES, error);
 }
 
+static bool settle_voters(const struct option *row, void *place, struct buffer *error) {
+    (void)row;
+    const int64_t *voters = place;
+    if (*voters % 2 == 0) {
+        buffer_append_string(error, "It must be 3, 5 or 7");
+    }
+    return *voters % 2 != 0;
+}
+
 #define ROW(row_name, field, row_flags, row_default, row_help)                                     \
     .name = (row_name), .flags = (row_flags), .offset = offsetof(struct cluster_options, field),   \
     .default_text = (row_default), .help = (row_help)
@@ -71,8 +80,12 @@ static const struct option rows[] = {
     {.name = NULL, .help = "Cluster"},
     BOOL("cluster-enabled", enabled, OPTION_IMMUTABLE, "no",
          "Takes part in a cluster, at first one of its own."),
-    INTEGER("cluster-node-timeout", node_timeout_ms, 0, "15000", 0, INT64_MAX,
-            "Milliseconds of silence after which a node is down."),
+    INTEGER("cluster-node-timeout", node_timeout_ms, 0, "1000", 0, INT64_MAX,
+            "Milliseconds of silence after which a node is down: 200 to 60000. A primary whose "
+            "node is silent for a quarter of it is replaced."),
+    {ROW("cluster-voters", voters, 0, "3",
+         "Nodes that decide on the map: 3, 5 or 7. They are chosen by themselves, over zones."),
+     .type = OPTION_INTEGER, .min = 3, .max = 7, .settle = settle_voters},
     PORT("cluster-port", port, OPTION_IMMUTABLE,
          "Port for the other nodes; 0 is 10000 above the clients' port."),
     STRING("cluster-announce-ip", announce_ip, settle_ip,

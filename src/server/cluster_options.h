@@ -8,6 +8,7 @@
 struct cluster_options {
     bool enabled;
     int64_t node_timeout_ms;
+    int64_t voters;
     int64_t port;      /* for the other nodes; 0: CLUSTER_BUS_PORT_DISTANCE above the clients' */
     char *announce_ip; /* "": what others see */
     int64_t announce_port; /* 0: the port itself, likewise the next two */

@@ -18,6 +18,7 @@ struct cluster_question {
     struct list link;
     uint64_t ticket;
     struct worker *worker; /* to be woken by the answer */
+    struct visit visit;    /* under which it is planned */
     bool is_begun;
     bool is_answered;
     int64_t answered_ms;
@@ -163,11 +164,6 @@ bool cluster_queue_is_ready(struct worker *worker, struct connection *connection
 
 /* ---- the thread ---- */
 
-struct planning {
-    struct cluster_seat *seat;
-    struct cluster_question *question;
-};
-
 /* The step's changes, on the map that the steps before it left. */
 static void step_apply(struct step *step, struct map **map, struct buffer *entry, size_t from) {
     struct span changes = span_of(entry->bytes + from, entry->length - from);
@@ -181,14 +177,14 @@ static void step_apply(struct step *step, struct map **map, struct buffer *entry
 }
 
 static void planning_run(void *context) {
-    const struct planning *planning = context;
-    struct cluster_question *question = planning->question;
-    const struct cluster *face = &planning->seat->face;
+    struct cluster_seat *seat = context;
+    struct cluster_question *question = seat->current;
+    const struct cluster *face = &seat->face;
     struct map *map = map_borrow(face->map);
     for (uint32_t i = 0; i < question->count; i++) {
         struct step *step = &question->steps[i];
         struct cluster_plan plan = {
-            .server = planning->seat->server,
+            .server = seat->server,
             .map = map,
             .myself = face->myself,
             .wish = &question->wish,
@@ -210,15 +206,16 @@ static void planning_run(void *context) {
         }
     }
     map_return(map);
+    cluster_post(seat, &seat->planned);
 }
 
-static void answer(struct cluster_seat *seat, const char *error) {
+static void answer(struct cluster_seat *seat) {
     struct cluster_question *question = seat->current;
     pthread_mutex_lock(&seat->mutex);
-    for (uint32_t i = 0; error != NULL && i < question->count; i++) {
+    for (uint32_t i = 0; seat->has_error && i < question->count; i++) {
         struct step *step = &question->steps[i];
         if (step->error.length == 0) {
-            buffer_append_string(&step->error, error);
+            buffer_append_span(&step->error, buffer_span(&seat->error));
         }
     }
     question->is_answered = true;
@@ -226,21 +223,34 @@ static void answer(struct cluster_seat *seat, const char *error) {
     struct worker *worker = question->worker;
     pthread_mutex_unlock(&seat->mutex);
     seat->current = NULL;
+    seat->has_answer = false;
     loop_wake(worker->loop);
+    loop_wake(seat->loop); /* For the next one. */
 }
 
-void cluster_answer(struct cluster_seat *seat, uint64_t ticket, const char *error) {
-    if (seat->current != NULL && seat->current->ticket == ticket) {
-        answer(seat, error);
-        loop_wake(seat->loop); /* For the next one. */
+void cluster_published(struct cluster_seat *seat) {
+    if (seat->has_answer && !seat->publication.is_under_way) {
+        answer(seat);
     }
 }
 
-static void begin(struct cluster_seat *seat, struct cluster_question *question) {
+void cluster_answer(struct cluster_seat *seat, uint64_t ticket, const char *error) {
+    if (seat->current == NULL || seat->current->ticket != ticket) {
+        return;
+    }
+    seat->has_answer = true;
+    seat->has_error = error != NULL;
+    buffer_clear(&seat->error);
+    buffer_append_string(&seat->error, error == NULL ? "" : error);
+    cluster_published(seat);
+}
+
+/* It is planned: on to the part. */
+static void planned(struct cluster_seat *seat, struct cluster_post *post) {
     const struct cluster_part *part = &seat->part;
-    struct planning planning = {.seat = seat, .question = question};
-    stop_visit(&seat->server->node, planning_run, &planning);
+    const struct cluster_question *question = seat->current;
     uint64_t ticket = question->ticket;
+    (void)post;
     switch (question->wish.kind) {
     case CLUSTER_WISH_MEET:
         part->meet(part->context, &question->wish, ticket);
@@ -255,10 +265,17 @@ static void begin(struct cluster_seat *seat, struct cluster_question *question) 
         break;
     }
     if (question->entry.length == 0) {
-        answer(seat, NULL);
+        cluster_answer(seat, ticket, NULL);
     } else {
         part->propose(part->context, buffer_span(&question->entry), ticket);
     }
+}
+
+static void begin(struct cluster_seat *seat) {
+    struct visit *visit = &seat->current->visit;
+    *visit = (struct visit){.run = planning_run, .context = seat};
+    seat->planned.run = planned;
+    stop_post(&seat->server->node, visit);
 }
 
 /* With the mutex: drops what nobody has fetched, answers the first question that waits, or NULL. */
@@ -280,14 +297,14 @@ static struct cluster_question *next_question(struct cluster_seat *seat) {
 }
 
 void cluster_questions_step(struct cluster_seat *seat) {
-    while (seat->current == NULL) {
-        pthread_mutex_lock(&seat->mutex);
-        seat->current = next_question(seat);
-        pthread_mutex_unlock(&seat->mutex);
-        if (seat->current == NULL) {
-            return;
-        }
-        begin(seat, seat->current);
+    if (seat->current != NULL) {
+        return;
+    }
+    pthread_mutex_lock(&seat->mutex);
+    seat->current = next_question(seat);
+    pthread_mutex_unlock(&seat->mutex);
+    if (seat->current != NULL) {
+        begin(seat);
     }
 }
 
@@ -295,4 +312,5 @@ void cluster_questions_free(struct cluster_seat *seat) {
     for (struct list *link; (link = list_pop_front(&seat->questions)) != NULL;) {
         question_free(LIST_ENTRY(link, struct cluster_question, link));
     }
+    buffer_free(&seat->error);
 }

@@ -131,6 +131,7 @@ static bool change_workers(void *context, struct buffer *error) {
     for (uint32_t i = 0; i < server->node.worker_count; i++) {
         worker_configure(server->node.workers[i]);
     }
+    cluster_options_changed(server); /* write-quorum */
     return true;
 }
 
@@ -170,6 +171,7 @@ void option_changes_register(struct server *server) {
         {"latency-tracking", change_workers},
         {"write-quorum", change_workers},
         {"cluster-node-timeout", change_cluster},
+        {"cluster-voters", change_cluster},
         {"cluster-announce-ip", change_cluster},
         {"cluster-announce-port", change_cluster},
         {"cluster-announce-tls-port", change_cluster},

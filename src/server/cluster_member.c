@@ -1,0 +1,344 @@
+#include "server/cluster_member.h"
+
+#include "base/logger.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "cluster/member.h"
+#include "io/clock.h"
+#include "server/server.h"
+
+#include <string.h>
+#include <sysexits.h>
+
+/* A role that is told while another is reported is reported too; what is left then waits for the
+ * next heartbeat. */
+#define REPORTS_MAX 8
+
+/* An answer waits for the map that it follows from. */
+struct answered {
+    uint64_t ticket;
+    bool has_error;
+    char error[MEMBER_ERROR_BYTES];
+};
+
+struct cluster_member {
+    struct cluster_seat *seat;
+    struct member *member;
+    struct loop_timer timer;
+    uint64_t timer_ms; /* when it fires; 0: it does not run */
+    uint64_t heartbeat_ms;
+    uint64_t reported_ms;
+    bool has_news; /* for the member: the local replication has another role */
+    bool has_map;  /* for the workers */
+    struct answered answered[MEMBER_PROPOSALS_MAX];
+    size_t answered_count;
+    uint64_t peers_ms; /* when the workers were told of the peers */
+    struct raft_id self;
+    struct member_role role;
+    bool is_loaded;
+};
+
+/* Each event has its own: a promise counts from when it was heard of, not from when the loop
+ * woke. */
+static uint64_t now_ms(void) {
+    return (uint64_t)clock_boot_ms();
+}
+
+/* ---- the role ---- */
+
+static void role_take(struct cluster_member *part, const struct member_role *role) {
+    part->role = *role;
+}
+
+static void role_read(const struct cluster_member *part, struct member_replication *state) {
+    *state = (struct member_replication){
+        .is_loaded = part->is_loaded,
+        .is_whole = true,
+        .is_paused = part->role.is_paused,
+        .is_stopped = part->role.kind == MEMBER_WAITS,
+        .role_epoch = part->role.epoch,
+        .workers_ms = now_ms(),
+    };
+}
+
+/* ---- what the member tells ---- */
+
+static void outlet_send(void *context, const struct raft_id *target, struct span bytes) {
+    (void)context;
+    (void)target;
+    (void)bytes;
+}
+
+static void outlet_map(void *context, struct map *map) {
+    struct cluster_member *part = context;
+    (void)map;
+    part->has_map = true;
+}
+
+static void outlet_answer(void *context, uint64_t ticket, const char *error) {
+    struct cluster_member *part = context;
+    ASSERT(part->answered_count < MEMBER_PROPOSALS_MAX);
+    struct answered *answered = &part->answered[part->answered_count++];
+    *answered = (struct answered){.ticket = ticket, .has_error = error != NULL};
+    if (error != NULL) {
+        memcpy(answered->error, error, strnlen(error, MEMBER_ERROR_BYTES - 1));
+    }
+}
+
+static void outlet_role(void *context, const struct member_role *role) {
+    struct cluster_member *part = context;
+    role_take(part, role);
+    part->has_news = true;
+}
+
+static void outlet_lease(void *context, uint64_t until_ms) {
+    (void)context;
+    (void)until_ms;
+}
+
+static void outlet_targets(void *context) {
+    (void)context;
+}
+
+static void outlet_say(void *context, enum member_weight weight, const char *text) {
+    (void)context;
+    log_write(weight == MEMBER_WARNING ? LOG_WARNING : LOG_NOTICE, "%s", text);
+}
+
+static void outlet_draw(void *context, void *bytes, size_t length) {
+    (void)context;
+    random_seed_bytes(bytes, length);
+}
+
+static struct member_plan plan_of(struct cluster_member *part,
+                                  const struct cluster_settings *settings) {
+    return (struct member_plan){
+        .disk = &part->seat->disk,
+        .seed = random_seed_draw(),
+        .facts = settings->facts,
+        .node_timeout_ms = settings->node_timeout_ms,
+        .voters = settings->voters,
+        .quorum = settings->quorum,
+        .migrates_replicas = settings->migrates_replicas,
+        .migration_barrier = settings->migration_barrier,
+        .outlet =
+            {
+                .context = part,
+                .send = outlet_send,
+                .map = outlet_map,
+                .answer = outlet_answer,
+                .role = outlet_role,
+                .lease = outlet_lease,
+                .targets = outlet_targets,
+                .say = outlet_say,
+                .draw = outlet_draw,
+            },
+    };
+}
+
+/* ---- after an event ---- */
+
+static void publish(struct cluster_member *part) {
+    struct member_status status;
+    member_status_read(part->member, &status);
+    part->has_map = false;
+    part->self = status.id;
+    cluster_publish(part->seat, member_map(part->member), status.id.bytes);
+}
+
+static void report(struct cluster_member *part) {
+    struct member_replication state;
+    part->has_news = false;
+    part->reported_ms = now_ms();
+    role_read(part, &state);
+    member_replication_set(part->member, &state, part->reported_ms);
+}
+
+static void timer_is_due(void *context) {
+    ((struct cluster_member *)context)->timer_ms = 0;
+}
+
+static void timer_arm(struct cluster_member *part) {
+    uint64_t due_ms = member_tick_ms(part->member);
+    uint64_t now = now_ms();
+    if (due_ms != part->timer_ms) {
+        part->timer_ms = due_ms;
+        loop_timer_start(part->seat->loop, &part->timer, due_ms > now ? due_ms - now : 0, 0,
+                         timer_is_due, part);
+    }
+}
+
+/* Takes what an event has led to where it belongs. The map goes first: whoever is answered sees
+ * it. */
+static void settle(struct cluster_member *part) {
+    for (int i = 0; part->has_news && i < REPORTS_MAX; i++) {
+        report(part);
+    }
+    if (part->has_map) {
+        publish(part);
+    }
+    for (size_t i = 0; i < part->answered_count; i++) {
+        const struct answered *answered = &part->answered[i];
+        cluster_answer(part->seat, answered->ticket, answered->has_error ? answered->error : NULL);
+    }
+    part->answered_count = 0;
+}
+
+/* ---- what the workers know of the other nodes ---- */
+
+static struct map_peer peer_of(const struct cluster_member *part, const struct map_node *node,
+                               uint64_t now, int64_t wall_ms) {
+    struct raft_id id;
+    struct member_peer peer;
+    memcpy(id.bytes, node->id, MAP_ID_BYTES);
+    if (!member_peer_read(part->member, &id, &peer)) {
+        return (struct map_peer){.is_connected = false};
+    }
+    bool is_self = raft_id_equal(&id, &part->self);
+    return (struct map_peer){
+        .pong_received_ms = is_self ? 0 : wall_ms - (int64_t)(now - peer.heard_ms),
+        .replication_offset = peer.position,
+        .is_connected = peer.is_linked,
+        .is_suspected = peer.is_suspected,
+        .is_loading = peer.is_loading,
+    };
+}
+
+static void peers_show(struct cluster_member *part) {
+    const struct map *map = member_map(part->member);
+    uint64_t now = now_ms();
+    int64_t wall_ms = clock_wall_ms();
+    struct map_peer *peers = memory_alloc_zeroed(map->nodes_count * sizeof(*peers));
+    for (uint16_t i = 0; i < map->nodes_count; i++) {
+        peers[i] = peer_of(part, &map->nodes[i], now, wall_ms);
+    }
+    cluster_set_peers(part->seat, map, peers);
+    memory_free(peers);
+    part->peers_ms = now;
+}
+
+/* ---- events ---- */
+
+static void step(void *context, int64_t loop_ms) {
+    struct cluster_member *part = context;
+    (void)loop_ms;
+    uint64_t now = now_ms();
+    if (now >= part->reported_ms + part->heartbeat_ms) {
+        report(part);
+    }
+    if (now >= member_tick_ms(part->member)) {
+        member_tick(part->member, now);
+    }
+    settle(part);
+    if (now >= part->peers_ms + CLUSTER_PEERS_PERIOD_MS) {
+        peers_show(part);
+    }
+    timer_arm(part);
+}
+
+static void start(void *context) {
+    struct cluster_member *part = context;
+    part->is_loaded = true;
+    report(part);
+    settle(part);
+}
+
+void cluster_member_replication_changed(struct cluster_seat *seat) {
+    struct cluster_member *part = seat->part.context;
+    report(part);
+    settle(part);
+}
+
+static void options_changed(void *context, const struct cluster_settings *settings) {
+    struct cluster_member *part = context;
+    struct member_plan *plan = memory_alloc(sizeof(*plan));
+    *plan = plan_of(part, settings);
+    part->heartbeat_ms = member_timing_of(plan->node_timeout_ms).heartbeat_ms;
+    member_set_settings(part->member, plan, now_ms());
+    member_set_facts(part->member, &plan->facts, now_ms());
+    memory_free(plan);
+    settle(part);
+}
+
+/* ---- wishes ---- */
+
+static void propose(void *context, struct span entry, uint64_t ticket) {
+    struct cluster_member *part = context;
+    member_propose(part->member, ticket, entry, now_ms());
+    settle(part);
+}
+
+static void meet(void *context, const struct cluster_wish *wish, uint64_t ticket) {
+    struct cluster_member *part = context;
+    member_meet(part->member, ticket, wish->ip, wish->bus_port, now_ms());
+    settle(part);
+}
+
+static void failover(void *context, enum cluster_failover failover, uint64_t ticket) {
+    static const enum member_failover hows[] = {
+        [CLUSTER_FAILOVER_ORDERLY] = MEMBER_HAND_OVER,
+        [CLUSTER_FAILOVER_FORCE] = MEMBER_FORCE,
+        [CLUSTER_FAILOVER_TAKEOVER] = MEMBER_TAKEOVER,
+    };
+    struct cluster_member *part = context;
+    member_fail_over(part->member, ticket, hows[failover], now_ms());
+    settle(part);
+}
+
+static void reset(void *context, bool is_hard, uint64_t ticket) {
+    struct cluster_member *part = context;
+    member_reset(part->member, ticket, is_hard, now_ms());
+    settle(part);
+}
+
+/* ---- lifecycle ---- */
+
+static void close_part(void *context) {
+    struct cluster_member *part = context;
+    if (part->member != NULL) {
+        member_close(part->member);
+    }
+    memory_free(part);
+}
+
+static void end(void *context) {
+    struct cluster_member *part = context;
+    loop_timer_stop(part->seat->loop, &part->timer);
+}
+
+int cluster_member_open(struct cluster_seat *seat) {
+    struct cluster_member *part = memory_alloc_zeroed(sizeof(*part));
+    struct cluster_settings *settings = memory_alloc(sizeof(*settings));
+    struct member_plan *plan = memory_alloc(sizeof(*plan));
+    struct buffer report = BUFFER_EMPTY;
+    part->seat = seat;
+    cluster_settings_read(seat->server, settings);
+    *plan = plan_of(part, settings);
+    part->heartbeat_ms = member_timing_of(plan->node_timeout_ms).heartbeat_ms;
+    enum raft_store_status status = member_open(plan, now_ms(), &part->member, &report);
+    memory_free(plan);
+    memory_free(settings);
+    if (report.length > 0) {
+        log_warning("%.*s", (int)report.length, report.bytes);
+    }
+    buffer_free(&report);
+    if (status != RAFT_STORE_DONE) {
+        log_warning("The cluster's log in %s cannot be used", CLUSTER_FOLDER);
+        close_part(part);
+        return status == RAFT_STORE_FAILED ? EX_IOERR : EX_DATAERR;
+    }
+    seat->part = (struct cluster_part){
+        .context = part,
+        .start = start,
+        .propose = propose,
+        .meet = meet,
+        .failover = failover,
+        .reset = reset,
+        .options_changed = options_changed,
+        .step = step,
+        .end = end,
+        .close = close_part,
+    };
+    publish(part);
+    return 0;
+}
