@@ -83,11 +83,6 @@ void quorum_report(struct quorum *quorum, uint32_t member, const struct quorum_m
     publish(quorum);
 }
 
-void quorum_forget(struct quorum *quorum) {
-    memset(quorum->members, 0, sizeof(quorum->members));
-    publish(quorum);
-}
-
 void quorum_set_primary(struct quorum *quorum, bool is_primary) {
     atomic_store(&quorum->is_replica, !is_primary);
     if (quorum->progress != NULL) {

@@ -14,9 +14,11 @@
  *     before has passed.
  *  3. On a node that is a replica itself nothing is held back: is_primary.
  *
- * Threads: quorum_report(), quorum_forget() and quorum_set_primary() by one thread at a time; the
- * rest by any thread at any time. Each count is exact by itself; two counts read one after the
- * other may be of different reports.
+ *  4. Where the log begins anew, the links end, and with each of them its member.
+ *
+ * Threads: quorum_report() and quorum_set_primary() by one thread at a time; the rest by any thread
+ * at any time. Each count is exact by itself; two counts read one after the other may be of
+ * different reports.
  */
 #ifndef TARN_REPLICATION_QUORUM_H
 #define TARN_REPLICATION_QUORUM_H
@@ -57,8 +59,6 @@ void quorum_init(struct quorum *quorum, void (*progress)(void *context), void *c
 /* What a link knows of its replica now; `member` is the link's number, below
  * QUORUM_MEMBERS_MAX. */
 void quorum_report(struct quorum *quorum, uint32_t member, const struct quorum_member *state);
-/* All members are gone: the log begins anew, or the node's role changes. */
-void quorum_forget(struct quorum *quorum);
 /* The node became a primary, as it is at first, or a replica. */
 void quorum_set_primary(struct quorum *quorum, bool is_primary);
 bool quorum_is_primary(const struct quorum *quorum);

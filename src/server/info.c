@@ -307,6 +307,8 @@ static const struct field replication_fields[] = {
     REPLICA_FIELD("master_last_io_ms_ago", FORM_SIGNED, heard_ms),
     REPLICA_FIELD("master_lag_bytes", FORM_UNSIGNED, lag_bytes),
     FIELD("connected_slaves", FORM_UNSIGNED, replication.replicas),
+    FIELD_IF("min_slaves_good_slaves", FORM_UNSIGNED, replication.good_replicas,
+             replication.asks_for_replicas),
     {.name = "slave",
      .form = FORM_LINES,
      .offset = offsetof(struct info_figures, replication.replica_lines.bytes)},

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "io/clock.h"
+#include "worker/admission.h"
 
 #include <string.h>
 
@@ -85,6 +86,13 @@ static void collect_links(struct server *server, struct replication_figures *fig
     pthread_mutex_unlock(&replication->mutex);
 }
 
+static void collect_good(const struct node *node, struct replication_figures *figures) {
+    const struct worker_options *options = node->options;
+    figures->asks_for_replicas =
+        options->min_replicas_to_write != 0 && options->min_replicas_max_lag != 0;
+    figures->good_replicas = quorum_heard_since(&node->quorum, admission_heard_from_ms(node));
+}
+
 /* ---- the log ---- */
 
 static void write_id(char text[REPLICATION_ID_TEXT_BYTES],
@@ -148,6 +156,7 @@ void replication_figures_read(struct server *server, struct replication_figures 
         collect_replica(&server->replica, figures);
     }
     collect_links(server, figures);
+    collect_good(&server->node, figures);
     collect_ids(server, figures);
     collect_log(server, figures);
     if (server->node.follows_redis) {

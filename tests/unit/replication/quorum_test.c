@@ -60,7 +60,7 @@ START_TEST(a_replica_that_leaves_takes_its_position_with_it) {
     ck_assert_uint_eq(quorum_connected(&quorum), 1);
     ck_assert_uint_eq(quorum_position(&quorum, 1, false), 200);
     ck_assert_uint_eq(quorum_position(&quorum, 2, false), 0);
-    quorum_forget(&quorum);
+    leave(&quorum, 1);
     ck_assert_uint_eq(quorum_connected(&quorum), 0);
     ck_assert_uint_eq(quorum_position(&quorum, 1, true), 0);
 }
