@@ -95,6 +95,8 @@ static void resetstat_command(struct session *session) {
     atomic_store(&node->clients_over_query, 0);
     atomic_store(&node->quorum_timeouts, 0);
     atomic_store(&node->quorum_messages_lost, 0);
+    atomic_store(&node->link_read_bytes, 0);
+    atomic_store(&node->link_written_bytes, 0);
     figures_reset(&session_server(session)->samples);
     reply_ok(session->reply);
 }

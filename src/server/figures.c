@@ -40,6 +40,8 @@ void figures_sample(struct figures_samples *samples, const struct node *node, in
         rate_add(&samples->commands, commands, elapsed_us);
         rate_add(&samples->read_bytes, read_bytes, elapsed_us);
         rate_add(&samples->written_bytes, written_bytes, elapsed_us);
+        rate_add(&samples->link_read_bytes, atomic_load(&node->link_read_bytes), elapsed_us);
+        rate_add(&samples->link_written_bytes, atomic_load(&node->link_written_bytes), elapsed_us);
         rate_add(&samples->ticks, ticks, elapsed_us);
         rate_add(&samples->busy_us, busy_us, elapsed_us);
     }

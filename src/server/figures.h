@@ -24,6 +24,8 @@ struct figures_samples {
     struct figures_rate commands;
     struct figures_rate read_bytes;
     struct figures_rate written_bytes;
+    struct figures_rate link_read_bytes;
+    struct figures_rate link_written_bytes;
     struct figures_rate ticks;
     struct figures_rate busy_us;
     int64_t last_us;       /* monotonic; 0: there is no sample yet */

@@ -6,6 +6,7 @@
 
 #include "io/clock.h"
 #include "server/info.h"
+#include "server/link_clients.h"
 #include "worker/pubsub.h"
 
 #include <stdio.h>
@@ -65,7 +66,7 @@ static void collect_server(struct server *server, struct info_figures *figures) 
     figures->executable = server->executable;
     figures->config_file = config_file(server->config);
     figures->workers = server->node.worker_count;
-    figures->clients = atomic_load(&server->node.clients);
+    figures->clients = atomic_load(&server->node.clients) + link_clients_counted(server);
     figures->maxclients = server->options->worker.maxclients;
     figures->blocked_clients = atomic_load(&server->node.blocked_clients);
     figures->blocked_with_timeout = atomic_load(&server->node.blocked_with_timeout);
@@ -132,6 +133,8 @@ static void collect_samples(const struct figures_samples *samples, struct info_f
     figures->commands_per_second = figures_rate(&samples->commands);
     figures->read_kib_per_second = (double)figures_rate(&samples->read_bytes) / KIB;
     figures->written_kib_per_second = (double)figures_rate(&samples->written_bytes) / KIB;
+    figures->link_read_kib_per_second = (double)figures_rate(&samples->link_read_bytes) / KIB;
+    figures->link_written_kib_per_second = (double)figures_rate(&samples->link_written_bytes) / KIB;
     figures->ticks_per_second = figures_rate(&samples->ticks);
     if (figures->ticks_per_second > 0) {
         figures->busy_us_per_tick = figures_rate(&samples->busy_us) / figures->ticks_per_second;
@@ -159,6 +162,10 @@ void info_figures_read(struct server *server, struct info_figures *figures) {
     persistence_figures_read(server, &figures->persistence);
     replication_figures_read(server, &figures->replication);
     figures->digests = replication_digests(&server->replication);
+    figures->link_read_bytes = atomic_load(&node->link_read_bytes);
+    figures->link_written_bytes = atomic_load(&node->link_written_bytes);
+    figures->read_bytes = figures->link_read_bytes;
+    figures->written_bytes = figures->link_written_bytes;
     for (uint32_t i = 0; i < node->worker_count; i++) {
         collect_worker(node->workers[i], figures);
     }

@@ -57,6 +57,10 @@ struct info_figures {
     uint64_t written_bytes;
     double read_kib_per_second;
     double written_kib_per_second;
+    uint64_t link_read_bytes;
+    uint64_t link_written_bytes;
+    double link_read_kib_per_second;
+    double link_written_kib_per_second;
     uint64_t expired_keys;
     double expired_stale_percent;
     uint64_t expired_time_cap_reached;

@@ -83,8 +83,8 @@ static void stats_command(struct session *session) {
     reply_number(reply, "peak.allocated", figures.peak);
     reply_number(reply, "total.allocated", figures.used);
     reply_number(reply, "startup.allocated", figures.startup);
-    reply_number(reply, "replication.backlog", 0);
-    reply_number(reply, "clients.slaves", 0);
+    reply_number(reply, "replication.backlog", figures.backlog);
+    reply_number(reply, "clients.slaves", figures.links);
     reply_number(reply, "clients.normal", figures.clients);
     reply_number(reply, "cluster.links", 0);
     reply_number(reply, "aof.buffer", 0);

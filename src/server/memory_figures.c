@@ -1,5 +1,6 @@
 #include "server/memory_figures.h"
 
+#include "io/memory_disk.h"
 #include "server/server.h"
 #include "worker/worker.h"
 
@@ -26,6 +27,18 @@ static void read_connections(const struct worker *worker, struct memory_figures 
         figures->input_max = input > figures->input_max ? input : figures->input_max;
         figures->output_max = output > figures->output_max ? output : figures->output_max;
     }
+}
+
+static void read_replication(struct server *server, struct memory_figures *figures) {
+    struct replication_link links[REPLICATION_LINKS_MAX];
+    uint32_t count = replication_links_read(&server->replication, links);
+    for (uint32_t i = 0; i < count; i++) {
+        figures->links += links[i].held_bytes;
+    }
+    if (server->node.log_memory != NULL) {
+        figures->backlog = memory_disk_bytes(server->node.log_memory);
+    }
+    figures->replication = figures->links + figures->backlog;
 }
 
 static void read_stores(const struct keyspace *keyspace, struct memory_figures *figures) {
@@ -70,8 +83,10 @@ void memory_figures_read(struct server *server, struct memory_figures *figures) 
     for (uint32_t i = 0; i < node->worker_count; i++) {
         read_connections(node->workers[i], figures);
     }
+    read_replication(server, figures);
     read_stores(node->keyspace, figures);
-    figures->overhead = figures->startup + figures->clients + figures->tables;
+    figures->overhead =
+        figures->startup + figures->clients + figures->replication + figures->tables;
     figures->dataset = figures->used > figures->overhead ? figures->used - figures->overhead : 0;
     uint64_t beyond_startup =
         figures->used > figures->startup ? figures->used - figures->startup : 0;

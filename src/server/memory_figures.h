@@ -14,16 +14,19 @@ struct server;
 
 struct memory_figures {
     struct memory_totals allocator;
-    uint64_t log;       /* buffers of the log, which eviction does not count */
-    uint64_t used;      /* what maxmemory limits */
-    uint64_t resident;  /* of the process */
-    uint64_t peak;      /* of used */
-    uint64_t startup;   /* of used, before the first client came */
-    uint64_t clients;   /* connections with their buffers */
-    uint64_t input_max; /* the largest input and output buffer of a connection */
+    uint64_t log;         /* buffers of the log, which eviction does not count */
+    uint64_t used;        /* what maxmemory limits */
+    uint64_t resident;    /* of the process */
+    uint64_t peak;        /* of used */
+    uint64_t startup;     /* of used, before the first client came */
+    uint64_t clients;     /* connections with their buffers */
+    uint64_t links;       /* those of replicas likewise */
+    uint64_t backlog;     /* a log that is in memory */
+    uint64_t replication; /* both */
+    uint64_t input_max;   /* the largest input and output buffer of a connection */
     uint64_t output_max;
     uint64_t tables;   /* buckets and headers of all databases */
-    uint64_t overhead; /* startup, clients and tables */
+    uint64_t overhead; /* startup, clients, replication and tables */
     uint64_t dataset;  /* used without overhead */
     uint64_t keys;
     uint64_t system;      /* of the machine */

@@ -17,6 +17,7 @@ struct link {
     struct list list; /* in primary_links.links */
     struct primary_links *links;
     uint32_t number; /* among REPLICATION_LINKS_MAX */
+    uint64_t client_id;
     int fd;
     uint64_t seed;
     char address[NETWORK_ADDRESS_BYTES];
@@ -175,7 +176,8 @@ bool primary_links_want_time(const struct primary_links *links) {
     return links->count > 0 || links->has_backlog || links->cutter.cutting != NULL;
 }
 
-bool primary_links_take_number(struct primary_links *links, uint32_t *number) {
+bool primary_links_take_number(struct primary_links *links, const struct client_link *client,
+                               uint32_t *number) {
     if (links->count == REPLICATION_LINKS_MAX) {
         return false;
     }
@@ -187,6 +189,7 @@ bool primary_links_take_number(struct primary_links *links, uint32_t *number) {
     links->count++;
     links->has_backlog = true;
     replication_set_backlog(&links->server->replication, true);
+    replication_client_set(&links->server->replication, *number, client);
     return true;
 }
 
@@ -241,6 +244,7 @@ struct offer {
     struct detachment detachment;
     struct replicator_post post;
     struct replicator *replicator;
+    struct client_link client;
     uint64_t seed;
     int fd;
     uint16_t port;
@@ -252,6 +256,7 @@ static void link_begin(struct primary_links *links, const struct offer *offer, u
     struct link *link = memory_alloc_zeroed(sizeof(*link));
     link->links = links;
     link->number = number;
+    link->client_id = offer->client.id;
     link->fd = offer->fd;
     link->seed = offer->seed;
     memcpy(link->address, offer->address, sizeof(link->address));
@@ -276,7 +281,7 @@ static void offer_arrives(struct replicator *replicator, struct replicator_post 
     struct offer *offer = MAILBOX_ENTRY(post, struct offer, post);
     struct primary_links *links = replicator->primary_links;
     uint32_t number;
-    if (links == NULL || !primary_links_take_number(links, &number)) {
+    if (links == NULL || !primary_links_take_number(links, &offer->client, &number)) {
         log_warning("Replica %s:%u comes when there is no link for it", offer->address,
                     offer->port);
         network_close(offer->fd);
@@ -304,6 +309,7 @@ struct detachment *primary_links_offer(struct replicator *replicator,
     offer->detachment.take = offer_take;
     offer->post.run = offer_arrives;
     offer->replicator = replicator;
+    client_link_take(&offer->client, connection, "replconf");
     offer->seed = offered->seed;
     ASSERT(offered->takes_over.length < sizeof(offer->takes_over));
     memcpy(offer->takes_over, offered->takes_over.bytes, offered->takes_over.length);
@@ -398,6 +404,8 @@ static bool link_send(struct link *link) {
         if (result.status == NETWORK_MOVED) {
             link->sent += result.bytes;
             link->sent_bytes += result.bytes;
+            atomic_fetch_add_explicit(&links->node->link_written_bytes, result.bytes,
+                                      memory_order_relaxed);
             link->moved_ms = links->replicator->now_ms;
             continue;
         }
@@ -494,6 +502,7 @@ static bool link_step(struct link *link) {
 
 static struct replication_link published_of(const struct link *link) {
     struct replication_link published = {
+        .number = link->number,
         .port = link->port,
         .waits = link->feed == NULL,
         .began_ms = link->began_ms,
@@ -614,6 +623,18 @@ void primary_links_heal(struct primary_links *links, const unsigned char *node_i
             feed_heal(link->feed, slots);
         }
     }
+}
+
+void primary_links_kill(struct primary_links *links, uint64_t client_id) {
+    LIST_FOR_EACH(at, &links->links) {
+        struct link *link = LIST_ENTRY(at, struct link, list);
+        if (link->client_id == client_id && link->reason == NULL) {
+            link->reason = PRIMARY_LINKS_KILLED;
+        }
+    }
+    close_ended(links);
+    redis_links_kill(links->redis, client_id);
+    publish(links);
 }
 
 void primary_links_close_all(struct primary_links *links, const char *reason) {

@@ -30,6 +30,8 @@
 /* The log is trimmed when it has grown by so many bytes, or with each period. */
 #define LINK_TRIM_BYTES ((uint64_t)4 * 1024 * 1024)
 
+#define PRIMARY_LINKS_KILLED "a client killed it"
+
 struct primary_links;
 
 struct primary_links *primary_links_new(struct replicator *replicator);
@@ -51,13 +53,16 @@ uint64_t primary_links_healed(const struct primary_links *links);
 /* These slots of the replica with this id differ from this node's; NULL: of all replicas. */
 void primary_links_heal(struct primary_links *links, const unsigned char *node_id,
                         const struct slot_set *slots);
+/* Ends the link that was this client, of either kind. */
+void primary_links_kill(struct primary_links *links, uint64_t client_id);
 /* Ends all links: this node is to be no primary for them any more. */
 void primary_links_close_all(struct primary_links *links, const char *reason);
 
 /* The links to replicas that are redis-servers. */
 struct redis_links *primary_links_redis(struct primary_links *links);
-/* A number among REPLICATION_LINKS_MAX, for such a link; false: all are taken. */
-bool primary_links_take_number(struct primary_links *links, uint32_t *number);
+/* A number among REPLICATION_LINKS_MAX, for the link that was this client; false: all are taken. */
+bool primary_links_take_number(struct primary_links *links, const struct client_link *client,
+                               uint32_t *number);
 void primary_links_return_number(struct primary_links *links, uint32_t number);
 
 /* What becomes of a connection whose replica has said its last word before the link. */

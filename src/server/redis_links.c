@@ -14,6 +14,7 @@ struct link {
     struct list list; /* in redis_links.links */
     struct redis_links *links;
     uint32_t number; /* among REPLICATION_LINKS_MAX */
+    uint64_t client_id;
     int fd;
     char address[NETWORK_ADDRESS_BYTES];
     uint16_t port;
@@ -207,6 +208,7 @@ struct offer {
     struct detachment detachment;
     struct replicator_post post;
     struct replicator *replicator;
+    struct client_link client;
     int fd;
     struct link link; /* as it begins */
 };
@@ -216,6 +218,7 @@ static void link_begin(struct redis_links *links, const struct offer *offer, uin
     *link = offer->link;
     link->links = links;
     link->number = number;
+    link->client_id = offer->client.id;
     link->fd = offer->fd;
     link->began_ms = links->replicator->now_ms;
     list_push_back(&links->links, &link->list);
@@ -229,7 +232,7 @@ static void offer_arrives(struct replicator *replicator, struct replicator_post 
     struct offer *offer = MAILBOX_ENTRY(post, struct offer, post);
     uint32_t number;
     if (replicator->primary_links == NULL ||
-        !primary_links_take_number(replicator->primary_links, &number)) {
+        !primary_links_take_number(replicator->primary_links, &offer->client, &number)) {
         network_close(offer->fd);
     } else {
         link_begin(primary_links_redis(replicator->primary_links), offer, number);
@@ -256,6 +259,7 @@ struct detachment *redis_links_offer(struct replicator *replicator,
     offer->detachment.take = offer_take;
     offer->post.run = offer_arrives;
     offer->replicator = replicator;
+    client_link_take(&offer->client, connection, offered->is_old ? "sync" : "replconf");
     network_peer_host(connection->fd, link->address, &link->port);
     link->is_old = offered->is_old;
     if (offered->has_offset && offered->id.length == REDIS_ID_BYTES) {
@@ -316,6 +320,8 @@ static bool link_send(struct link *link) {
         if (result.status == NETWORK_MOVED) {
             link->sent += result.bytes;
             link->sent_bytes += result.bytes;
+            atomic_fetch_add_explicit(&link->links->server->node.link_written_bytes, result.bytes,
+                                      memory_order_relaxed);
             continue;
         }
         if (result.status != NETWORK_WOULD_BLOCK) {
@@ -405,6 +411,16 @@ static void close_ended(struct redis_links *links) {
     }
 }
 
+void redis_links_kill(struct redis_links *links, uint64_t client_id) {
+    LIST_FOR_EACH(at, &links->links) {
+        struct link *link = LIST_ENTRY(at, struct link, list);
+        if (link->client_id == client_id && link->reason == NULL) {
+            link->reason = PRIMARY_LINKS_KILLED;
+        }
+    }
+    close_ended(links);
+}
+
 void redis_links_close_all(struct redis_links *links, const char *reason) {
     LIST_FOR_EACH(at, &links->links) {
         struct link *link = LIST_ENTRY(at, struct link, list);
@@ -466,6 +482,7 @@ uint32_t redis_links_count(const struct redis_links *links) {
 /* In the terms of other links. */
 static struct replication_link published_of(const struct link *link) {
     struct replication_link published = {
+        .number = link->number,
         .port = link->port,
         .waits = link->feed == NULL,
         .is_redis = true,

@@ -27,6 +27,8 @@ void redis_links_free(struct redis_links *links);
 void redis_links_set_log(struct redis_links *links, const struct replicator_log *log);
 /* What is ready and due. True: there is more to do at once. */
 bool redis_links_step(struct redis_links *links);
+/* Ends the one that was this client. */
+void redis_links_kill(struct redis_links *links, uint64_t client_id);
 /* Ends them all: this node is to be no primary for them any more. */
 void redis_links_close_all(struct redis_links *links, const char *reason);
 

@@ -21,6 +21,7 @@
 #include "replication/redis_follower.h"
 #include "server/replica_heal.h"
 #include "server/saving_change.h"
+#include "worker/client_links.h"
 
 #include <pthread.h>
 
@@ -73,7 +74,8 @@ struct replica {
     uint64_t generation; /* of whom to follow: a link of an older one ends */
     char host[REPLICA_HOST_BYTES];
     uint16_t port;
-    bool promotes; /* as soon as the log has been changed */
+    struct client_link client; /* the link, once it is one; id 0: it is not */
+    bool promotes;             /* as soon as the log has been changed */
     enum replica_hand_over hand_over;
 
     struct replica_identity identity;

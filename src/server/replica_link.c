@@ -3,6 +3,7 @@
 #include "base/logger.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "io/clock.h"
 #include "io/network.h"
 #include "protocol/reply.h"
 #include "replication/handshake.h"
@@ -71,6 +72,7 @@ static void drop(struct replica_link *link) {
     replica_heal_end(link->replica);
     redis_replica_end(link->redis);
     link->is_of_redis = false;
+    link->replica->client.id = 0;
     buffer_free(&link->input);
     buffer_free(&link->output);
     link->output_sent = 0;
@@ -154,6 +156,8 @@ static int64_t read_in(struct replica_link *link, char *bytes, size_t length) {
     struct network_result result = network_read(link->fd, bytes, length);
     switch (result.status) {
     case NETWORK_MOVED:
+        atomic_fetch_add_explicit(&link->replicator->server->node.link_read_bytes, result.bytes,
+                                  memory_order_relaxed);
         return (int64_t)result.bytes;
     case NETWORK_WOULD_BLOCK:
         link->is_readable = false;
@@ -234,6 +238,21 @@ static void shake(struct replica_link *link) {
         link->replica->hand_over == HAND_OVER_ASKED ? 6 : 4);
 }
 
+/* From here on it is a client in CLIENT LIST. */
+static void client_begin(struct replica_link *link) {
+    struct client_link *client = &link->replica->client;
+    struct node *node = &link->replicator->server->node;
+    *client = (struct client_link){
+        .id = atomic_fetch_add(&node->next_client_id, 1) + 1,
+        .is_primary = true,
+        .fd = link->fd,
+        .user = "(superuser)",
+        .created_ms = clock_wall_ms(),
+    };
+    network_peer_address(link->fd, client->peer);
+    network_own_address(link->fd, client->own);
+}
+
 static void stream_begin(struct replica_link *link, struct span nonce) {
     const struct server *server = link->replicator->server;
     struct follower_plan plan = {
@@ -246,6 +265,7 @@ static void stream_begin(struct replica_link *link, struct span nonce) {
     memcpy(plan.node_id, server->replication.node_id, sizeof(plan.node_id));
     link->follower = follower_new(&plan);
     link->was_in_log = false;
+    client_begin(link);
     link->stage = LINK_STREAM;
     link->replica->state = REPLICA_SYNCING;
 }
@@ -532,6 +552,7 @@ static void redis_begin(struct replica_link *link) {
     link->is_of_redis = false;
     log_notice("The primary is a redis-server");
     if (redis_replica_begin(link->redis)) {
+        client_begin(link);
         link->stage = LINK_REDIS;
         redis_step(link);
     }
@@ -689,6 +710,15 @@ void replica_link_digest(struct replica_link *link, const struct message_digest 
     pthread_mutex_lock(&replica->mutex);
     if (link->stage == LINK_STREAM && link->generation == replica->generation) {
         follower_digest(link->follower, digest);
+    }
+    pthread_mutex_unlock(&replica->mutex);
+}
+
+void replica_link_kill(struct replica_link *link, uint64_t client_id) {
+    struct replica *replica = link->replica;
+    pthread_mutex_lock(&replica->mutex);
+    if (replica->client.id == client_id && link->generation == replica->generation) {
+        fail(link, "%s", "a client killed it");
     }
     pthread_mutex_unlock(&replica->mutex);
 }

@@ -34,5 +34,7 @@ bool replica_link_wants_time(const struct replica_link *link);
 void replica_link_step(struct replica_link *link);
 /* This node's digest of a slot, for the primary. */
 void replica_link_digest(struct replica_link *link, const struct message_digest *digest);
+/* Ends the link if it is this client; it begins again. */
+void replica_link_kill(struct replica_link *link, uint64_t client_id);
 
 #endif

@@ -151,6 +151,28 @@ uint32_t replication_links_read(struct replication *replication,
     return count;
 }
 
+void replication_client_set(struct replication *replication, uint32_t number,
+                            const struct client_link *client) {
+    ASSERT(number < REPLICATION_LINKS_MAX);
+    pthread_mutex_lock(&replication->mutex);
+    replication->clients[number] = *client;
+    pthread_mutex_unlock(&replication->mutex);
+}
+
+uint32_t replication_clients_read(struct replication *replication,
+                                  struct client_link clients[REPLICATION_LINKS_MAX]) {
+    pthread_mutex_lock(&replication->mutex);
+    uint32_t count = replication->links_count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct replication_link *link = &replication->links[i];
+        clients[i] = replication->clients[link->number];
+        clients[i].heard_ms = link->waits ? link->began_ms : link->figures.heard_ms;
+        clients[i].output_bytes = link->held_bytes;
+    }
+    pthread_mutex_unlock(&replication->mutex);
+    return count;
+}
+
 bool replication_has_room(struct replication *replication) {
     pthread_mutex_lock(&replication->mutex);
     bool has_room = replication->links_count < REPLICATION_LINKS_MAX;

@@ -15,6 +15,7 @@
 #include "replication/digest_rounds.h"
 #include "replication/feed.h"
 #include "replication/quorum.h"
+#include "worker/client_links.h"
 
 #include <pthread.h>
 
@@ -27,6 +28,7 @@ enum replication_role { REPLICATION_PRIMARY, REPLICATION_REPLICA };
 
 /* A link to a replica, as it was when the replicator last looked. */
 struct replication_link {
+    uint32_t number; /* among REPLICATION_LINKS_MAX: no two have the same at one time */
     char address[NETWORK_ADDRESS_BYTES]; /* where clients find the replica, as it says itself */
     uint16_t port;
     bool waits;    /* for a log to begin */
@@ -69,6 +71,7 @@ struct replication {
     /* Replicas. */
     struct replication_link links[REPLICATION_LINKS_MAX];
     uint32_t links_count;
+    struct client_link clients[REPLICATION_LINKS_MAX];        /* by their links' number */
     struct replication_absent absent[REPLICATION_ABSENT_MAX]; /* who left first comes first */
     uint32_t absent_count;
     bool has_backlog;  /* there was a replica, not too long ago */
@@ -123,6 +126,13 @@ void replication_links_publish(struct replication *replication,
 /* Copies them; answers how many. */
 uint32_t replication_links_read(struct replication *replication,
                                 struct replication_link links[REPLICATION_LINKS_MAX]);
+
+/* The client that this link was. */
+void replication_client_set(struct replication *replication, uint32_t number,
+                            const struct client_link *client);
+/* Those of all links. Answers how many. */
+uint32_t replication_clients_read(struct replication *replication,
+                                  struct client_link clients[REPLICATION_LINKS_MAX]);
 
 /* Whether one more replica may come, as of the last time that they were published. */
 bool replication_has_room(struct replication *replication);

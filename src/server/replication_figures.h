@@ -31,8 +31,8 @@ struct replication_figures {
 
     const char *failover_state;
     uint64_t replicas;
-    bool asks_for_replicas; /* min-replicas-to-write is on */
-    uint64_t good_replicas; /* that count for it */
+    bool asks_for_replicas;      /* min-replicas-to-write is on */
+    uint64_t good_replicas;      /* that count for it */
     struct buffer replica_lines; /* "slave0:...\r\n" */
     uint64_t syncs_full;         /* that this node's replicas took */
     uint64_t syncs_partial;

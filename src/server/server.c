@@ -6,6 +6,7 @@
 #include "io/readiness.h"
 #include "io/signals.h"
 #include "server/cluster.h"
+#include "server/link_clients.h"
 #include "server/option_changes.h"
 #include "server/persistence.h"
 #include "server/replicator.h"
@@ -77,6 +78,7 @@ static void node_init(struct server *server) {
     node->latency_event = note_latency;
     node->protected_refusal = debug_refusal;
     node->log_grew = log_grew;
+    node->links = link_clients(server);
     cutting_turn_init(&node->cutting_turn);
     stop_init(&node->stop);
     quorum_init(&node->quorum, quorum_gate_progress, node);

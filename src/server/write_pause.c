@@ -1,5 +1,6 @@
 #include "server/write_pause.h"
 
+#include "worker/gate.h"
 #include "worker/worker.h"
 
 void write_pause_begin(struct write_pause *pause) {
@@ -7,6 +8,7 @@ void write_pause_begin(struct write_pause *pause) {
     if (pause->holders++ > 0) {
         return;
     }
+    gate_await_begin(node);
     pause->mode = atomic_load(&node->pause_mode);
     pause->until_ms = atomic_load(&node->pause_until_ms);
     if (pause->mode == PAUSE_NONE) {
@@ -25,6 +27,7 @@ void write_pause_end(struct write_pause *pause) {
     if (--pause->holders > 0) {
         return;
     }
+    gate_await_end(node);
     atomic_store(&node->pause_mode, pause->mode);
     atomic_store(&node->pause_until_ms, pause->until_ms);
     for (uint32_t i = 0; i < node->worker_count; i++) {

@@ -1,6 +1,7 @@
 /* Write pause: the server itself holds its clients' writes, as CLIENT PAUSE WRITE does: nothing is
  * changed, nor does anything expire, until the last holder lets go. A CLIENT PAUSE that is on goes
- * on behind it.
+ * on behind it. Who holds writes waits for what replicas report of those before: it is read at
+ * once.
  *
  * Thread: all functions under a stop of all workers.
  */

@@ -1,6 +1,7 @@
 #include "worker/client_info.h"
 
 #include "base/memory.h"
+#include "io/clock.h"
 #include "worker/pubsub.h"
 #include "worker/quorum_gate.h"
 
@@ -101,6 +102,20 @@ void client_info_append(struct buffer *text, const struct connection *connection
                   connection->last_command == NULL ? "NULL" : connection->last_command->full_name,
                   connection->user, connection->reply.protocol, or_empty(connection->library_name),
                   or_empty(connection->library_version));
+}
+
+void client_info_append_link(struct buffer *text, const struct client_link *link) {
+    buffer_format(text,
+                  "id=%llu addr=%s laddr=%s fd=%d name= age=%lld idle=%lld flags=%c db=0 sub=0 "
+                  "psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 "
+                  "obl=%llu oll=0 omem=0 tot-mem=%llu events=r cmd=%s user=%s redir=-1 resp=2 "
+                  "lib-name= lib-ver=\n",
+                  (unsigned long long)link->id, link->peer, link->own, link->fd,
+                  (long long)(clock_wall_us() / 1000 - link->created_ms) / 1000,
+                  (long long)(clock_monotonic_us() / 1000 - link->heard_ms) / 1000,
+                  link->is_primary ? 'M' : 'S', (unsigned long long)link->output_bytes,
+                  (unsigned long long)link->output_bytes,
+                  link->command == NULL ? "NULL" : link->command, link->user);
 }
 
 void client_info_append_line(struct buffer *text, const struct connection *connection) {

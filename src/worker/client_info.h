@@ -12,12 +12,15 @@
 
 #include "base/buffer.h"
 #include "base/logger.h"
+#include "worker/client_links.h"
 #include "worker/connection.h"
 
 /* Appends "id=1 addr=... lib-ver=", without a newline. */
 void client_info_append(struct buffer *text, const struct connection *connection);
 /* The same with a newline: a line of CLIENT LIST. */
 void client_info_append_line(struct buffer *text, const struct connection *connection);
+/* A line of CLIENT LIST, of a link. */
+void client_info_append_link(struct buffer *text, const struct client_link *link);
 /* Writes a line to the log with the connection between two texts. */
 void client_info_log(enum log_level level, const char *before, const struct connection *connection,
                      const char *after);

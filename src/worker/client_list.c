@@ -10,47 +10,93 @@
 
 /* ---- finding them ---- */
 
+/* A connection, or a link. */
+struct client {
+    uint64_t id;
+    enum client_type type;
+    const char *peer;
+    const char *own;
+    const char *user;
+    struct connection *connection; /* or NULL */
+    const struct client_link *link;
+};
+
 struct clients {
-    struct connection **items; /* by id: in the order in which they came */
+    struct client *items; /* by id: in the order in which they came */
     size_t count;
+    struct client_link links[CLIENT_LINKS_MAX];
 };
 
 static int compare_ids(const void *a, const void *b) {
-    const struct connection *one = *(const struct connection *const *)a;
-    const struct connection *other = *(const struct connection *const *)b;
+    const struct client *one = a;
+    const struct client *other = b;
     return one->id < other->id ? -1 : one->id > other->id;
 }
 
-static struct clients clients_collect(const struct node *node) {
-    struct clients clients = {.count = 0};
-    size_t most = 1;
+static void collect_connection(struct clients *clients, struct connection *connection) {
+    clients->items[clients->count++] = (struct client){
+        .id = connection->id,
+        .type = client_type_of(connection),
+        .peer = connection->peer,
+        .own = connection->own,
+        .user = connection->user,
+        .connection = connection,
+    };
+}
+
+static void collect_link(struct clients *clients, const struct client_link *link) {
+    clients->items[clients->count++] = (struct client){
+        .id = link->id,
+        .type = link->is_primary ? CLIENT_TYPE_MASTER : CLIENT_TYPE_REPLICA,
+        .peer = link->peer,
+        .own = link->own,
+        .user = link->user,
+        .link = link,
+    };
+}
+
+/* To be freed. */
+static struct clients *clients_collect(const struct node *node) {
+    struct clients *clients = memory_alloc(sizeof(*clients));
+    uint32_t links =
+        node->links.read == NULL ? 0 : node->links.read(node->links.context, clients->links);
+    size_t most = links;
     for (uint32_t i = 0; i < node->worker_count; i++) {
         most += node->workers[i]->connections_count;
     }
-    clients.items = memory_alloc(most * sizeof(struct connection *));
+    clients->items = memory_alloc((most + 1) * sizeof(clients->items[0]));
+    clients->count = 0;
+    for (uint32_t i = 0; i < links; i++) {
+        collect_link(clients, &clients->links[i]);
+    }
     for (uint32_t i = 0; i < node->worker_count; i++) {
         LIST_FOR_EACH(link, &node->workers[i]->connections) {
-            ASSERT(clients.count < most);
-            clients.items[clients.count++] = LIST_ENTRY(link, struct connection, link);
+            ASSERT(clients->count < most);
+            collect_connection(clients, LIST_ENTRY(link, struct connection, link));
         }
     }
-    qsort(clients.items, clients.count, sizeof(struct connection *), compare_ids);
+    qsort(clients->items, clients->count, sizeof(clients->items[0]), compare_ids);
     return clients;
 }
 
-static const struct connection *clients_find(const struct clients *clients, int64_t id) {
+static void clients_free(struct clients *clients) {
+    memory_free(clients->items);
+    memory_free(clients);
+}
+
+static const struct client *clients_find(const struct clients *clients, int64_t id) {
     size_t low = 0;
     size_t high = clients->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (clients->items[middle]->id < (uint64_t)id) {
+        if (clients->items[middle].id < (uint64_t)id) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    return id > 0 && low < clients->count && clients->items[low]->id == (uint64_t)id
-               ? clients->items[low]
+    return id > 0 && low < clients->count && clients->items[low].id == (uint64_t)id
+               ? &clients->items[low]
                : NULL;
 }
 
@@ -66,6 +112,14 @@ static bool parse_type(struct session *session, struct span word, enum client_ty
 
 /* ---- CLIENT LIST ---- */
 
+static void append_line(struct buffer *text, const struct client *client) {
+    if (client->link != NULL) {
+        client_info_append_link(text, client->link);
+    } else {
+        client_info_append_line(text, client->connection);
+    }
+}
+
 /* Lines in the order of the ids that were asked for. False: one is no id, and the reply says so. */
 static bool list_ids(struct session *session, const struct clients *clients, struct buffer *text) {
     for (uint32_t i = 3; i < session->args_count; i++) {
@@ -73,9 +127,9 @@ static bool list_ids(struct session *session, const struct clients *clients, str
         if (!session_integer(session, i, &id, "ERR Invalid client ID")) {
             return false;
         }
-        const struct connection *connection = clients_find(clients, id);
-        if (connection != NULL) {
-            client_info_append_line(text, connection);
+        const struct client *client = clients_find(clients, id);
+        if (client != NULL) {
+            append_line(text, client);
         }
     }
     return true;
@@ -92,15 +146,15 @@ void client_list_command(struct session *session) {
     if (has_type && !parse_type(session, session->args[3], &type)) {
         return;
     }
-    struct clients clients = clients_collect(session_node(session));
+    struct clients *clients = clients_collect(session_node(session));
     struct buffer text = BUFFER_EMPTY;
     bool is_valid = true;
     if (has_ids) {
-        is_valid = list_ids(session, &clients, &text);
+        is_valid = list_ids(session, clients, &text);
     } else {
-        for (size_t i = 0; i < clients.count; i++) {
-            if (!has_type || client_type_of(clients.items[i]) == type) {
-                client_info_append_line(&text, clients.items[i]);
+        for (size_t i = 0; i < clients->count; i++) {
+            if (!has_type || clients->items[i].type == type) {
+                append_line(&text, &clients->items[i]);
             }
         }
     }
@@ -108,7 +162,7 @@ void client_list_command(struct session *session) {
         reply_verbatim(session->reply, "txt", buffer_span(&text));
     }
     buffer_free(&text);
-    memory_free(clients.items);
+    clients_free(clients);
 }
 
 /* ---- CLIENT KILL ---- */
@@ -178,12 +232,22 @@ static bool text_fits(struct span wanted, const char *text) {
     return wanted.bytes == NULL || span_equal(wanted, span_of_string(text));
 }
 
-static bool kill_fits(const struct kill_filter *filter, const struct connection *connection) {
-    return text_fits(filter->address, connection->peer) &&
-           text_fits(filter->own_address, connection->own) &&
-           text_fits(filter->user, connection->user) &&
-           (!filter->has_type || client_type_of(connection) == filter->type) &&
-           (filter->id == 0 || connection->id == (uint64_t)filter->id);
+static bool kill_fits(const struct kill_filter *filter, const struct client *client) {
+    return text_fits(filter->address, client->peer) &&
+           text_fits(filter->own_address, client->own) && text_fits(filter->user, client->user) &&
+           (!filter->has_type || client->type == filter->type) &&
+           (filter->id == 0 || client->id == (uint64_t)filter->id);
+}
+
+static void kill_client(const struct session *session, const struct client *client) {
+    const struct client_links *links = &session->worker->node->links;
+    if (client->link != NULL) {
+        links->kill(links->context, client->id);
+    } else if (client->connection == session->connection) {
+        client->connection->flags |= CONNECTION_CLOSE_AFTER_REPLY;
+    } else {
+        connection_close(client->connection);
+    }
 }
 
 void client_kill_command(struct session *session) {
@@ -191,22 +255,17 @@ void client_kill_command(struct session *session) {
     if (!parse_kill(session, &filter)) {
         return;
     }
-    struct clients clients = clients_collect(session_node(session));
+    struct clients *clients = clients_collect(session_node(session));
     int64_t killed = 0;
-    for (size_t i = 0; i < clients.count; i++) {
-        struct connection *connection = clients.items[i];
-        if (!kill_fits(&filter, connection) ||
-            (connection == session->connection && filter.skips_me)) {
-            continue;
-        }
-        killed++;
-        if (connection == session->connection) {
-            connection->flags |= CONNECTION_CLOSE_AFTER_REPLY;
-        } else {
-            connection_close(connection);
+    for (size_t i = 0; i < clients->count; i++) {
+        const struct client *client = &clients->items[i];
+        if (kill_fits(&filter, client) &&
+            (client->connection != session->connection || !filter.skips_me)) {
+            killed++;
+            kill_client(session, client);
         }
     }
-    memory_free(clients.items);
+    clients_free(clients);
     if (session->args_count > 3) {
         reply_integer(session->reply, killed);
     } else if (killed == 0) {

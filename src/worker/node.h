@@ -8,6 +8,7 @@
 #include "io/background.h"
 #include "replication/quorum.h"
 #include "store/keyspace.h"
+#include "worker/client_links.h"
 #include "worker/slow_log.h"
 #include "worker/stop.h"
 #include "worker/worker_options.h"
@@ -85,6 +86,7 @@ struct node {
      * start. */
     void (*log_grew)(struct node *node);
     atomic_bool log_is_awaited;
+    struct client_links links; /* without read: there are none; written before the workers start */
     /* Called by worker 0 each HOUSEKEEPING_PERIOD_MS, for the server layer; or NULL. */
     void (*cron)(struct node *node);
 
@@ -103,6 +105,8 @@ struct node {
     atomic_uint_least32_t blocked_with_timeout; /* those of them that do not wait without end */
     atomic_uint_least64_t quorum_timeouts;      /* replies whose outcome was unknown */
     atomic_uint_least64_t quorum_messages_lost; /* pushes left out for want of a quorum */
+    atomic_uint_least64_t link_read_bytes;      /* from the primary, and ... */
+    atomic_uint_least64_t link_written_bytes;   /* ... to replicas */
     atomic_int pause_mode;                      /* enum pause_mode */
     atomic_int_least64_t pause_until_ms;
     atomic_uint_least64_t memory_other_bytes; /* in use and not held by stores: set by the cron */
