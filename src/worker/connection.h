@@ -13,7 +13,8 @@
  *  2. Arguments point into `input` (or into blocks); `input` does not move while requests are
  *     pending.
  *  3. While is_away, home touches only: link, fd, watch, is_away, closes, deferred, and the
- *     subscriptions, which nobody else does.
+ *     subscriptions, which nobody else does. Under a stop of all workers nobody has it, and all of
+ *     it may be touched.
  *  4. A connection is freed by home only, when it is at home.
  *
  * connection.c holds its life and its watch, connection_input.c reading and parsing,

@@ -32,7 +32,7 @@ static void note(struct worker *worker, const struct connection *connection,
     bool is_session = command->command->command->session != NULL;
     uint64_t redacted = is_session ? worker->redacted_args : 0;
     if (atomic_load(&node->monitors) == 0) {
-        worker_configure(worker); /* The last monitor may have gone. */
+        worker_configure_notes(worker); /* The last monitor may have gone. */
     } else if ((flags & (COMMAND_SKIP_MONITOR | COMMAND_ADMIN)) == 0) {
         monitor_feed(worker, connection, command, redacted);
     }

@@ -86,7 +86,7 @@ static void monitor_join(struct connection *connection) {
     atomic_fetch_or(&node->monitor_workers, UINT64_C(1) << home->index);
     if (atomic_fetch_add(&node->monitors, 1) == 0) {
         for (uint32_t i = 0; i < node->worker_count; i++) {
-            worker_configure(node->workers[i]);
+            worker_configure_notes(node->workers[i]);
         }
     }
 }

@@ -343,19 +343,25 @@ void worker_tick(struct worker *worker) {
 
 /* ---- options ---- */
 
-void worker_configure(struct worker *worker) {
+void worker_configure_notes(struct worker *worker) {
     const struct worker_options *options = worker->node->options;
-    struct executor *executor = &worker->executor;
-    bool measures_latency = options->latency_monitor_threshold > 0;
     int64_t slower_than_us = options->slowlog_log_slower_than;
-    executor->tracks_latency = options->latency_tracking;
-    executor->times_all =
-        measures_latency || (slower_than_us >= 0 && slower_than_us < EXECUTOR_EXACT_BELOW_US);
     int64_t from_us = slower_than_us >= 0 ? slower_than_us : INT64_MAX;
-    if (measures_latency && options->latency_monitor_threshold < from_us / 1000) {
+    if (options->latency_monitor_threshold > 0 &&
+        options->latency_monitor_threshold < from_us / 1000) {
         from_us = options->latency_monitor_threshold * 1000;
     }
     worker->note_from_us = atomic_load(&worker->node->monitors) != 0 ? 0 : from_us;
+}
+
+void worker_configure(struct worker *worker) {
+    const struct worker_options *options = worker->node->options;
+    struct executor *executor = &worker->executor;
+    int64_t slower_than_us = options->slowlog_log_slower_than;
+    executor->tracks_latency = options->latency_tracking;
+    executor->times_all = options->latency_monitor_threshold > 0 ||
+                          (slower_than_us >= 0 && slower_than_us < EXECUTOR_EXACT_BELOW_US);
+    worker_configure_notes(worker);
     pubsub_notify_configure(worker);
     LIST_FOR_EACH(link, &worker->connections) {
         quorum_gate_configure(LIST_ENTRY(link, struct connection, link));

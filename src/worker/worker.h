@@ -184,6 +184,9 @@ void worker_adopt(struct worker *worker, int fd, bool is_unix);
 /* Takes over what the options say: what is measured, noted and told. Before the worker starts, and
  * for each worker under a stop of all when options have changed. */
 void worker_configure(struct worker *worker);
+/* Of that, only which commands are noted: monitors have come or gone. On the worker's thread, or
+ * under a stop of all. Touches no connection: some may be away. */
+void worker_configure_notes(struct worker *worker);
 
 /* CLIENT PAUSE is over: what it held goes on. */
 void worker_end_pause(struct worker *worker);

@@ -300,6 +300,31 @@ START_TEST(the_slow_log_forgets_the_oldest_beyond_its_length) {
 }
 END_TEST
 
+/* With the thread sanitizer: what a command that is noted touches of connections that travel. */
+START_TEST(commands_are_noted_while_connections_travel) {
+    struct server server =
+        server_start(server_worker_options[_i], "--slowlog-log-slower-than 0", NULL);
+    redisContext *others[OTHERS];
+    char text[64];
+    for (int i = 0; i < OTHERS; i++) {
+        others[i] = server_connect(&server);
+    }
+    for (int j = 0; j < 100; j++) {
+        for (int i = 0; i < OTHERS; i++) {
+            snprintf(text, sizeof(text), "SET key:%d v", i * 1000 + j);
+            client_send(others[i], text);
+        }
+    }
+    for (int i = 0; i < OTHERS; i++) {
+        for (int j = 0; j < 100; j++) {
+            EXPECT_NEXT(others[i], "+OK");
+        }
+        redisFree(others[i]);
+    }
+    server_stop(&server);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         client_list_shows_the_connections_of_all_workers_by_id,
@@ -313,6 +338,7 @@ int main(void) {
         the_largest_connections_are_closed_beyond_maxmemory_clients,
         the_slow_log_keeps_commands_of_all_workers,
         the_slow_log_forgets_the_oldest_beyond_its_length,
+        commands_are_noted_while_connections_travel,
     };
     return unit_run(server_suite("client", tests, UNIT_COUNT(tests)));
 }

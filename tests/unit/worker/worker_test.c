@@ -209,6 +209,35 @@ START_TEST(a_command_costs_nothing_more_when_the_last_monitor_has_gone) {
 }
 END_TEST
 
+/* The options are not as the connections were told: who is touched takes over the quorum. */
+START_TEST(a_command_that_is_noted_touches_no_connection_that_is_away) {
+    struct workers *workers = workers_new(2);
+    struct worker *worker = workers_at(workers, 0);
+    workers->options.slowlog_log_slower_than = 0;
+    worker_configure(worker);
+    struct peer away = peer_new(workers, 0);
+    struct peer client = peer_new(workers, 0);
+    /* Of these keys one at least is not worker 0's. */
+    peer_say(&away, "SET a 1\r\nSET b 1\r\nSET c 1\r\nSET d 1\r\n");
+    workers_tick(workers, 0);
+    ck_assert(away.connection->is_away);
+    unsigned flags = away.connection->flags;
+    workers->options.write_quorum = 2;
+    peer_say(&client, "PING\r\n");
+    workers_tick(workers, 0);
+    peer_expect(&client, "+PONG\r\n");
+    ck_assert(away.connection->is_away);
+    ck_assert_uint_eq(away.connection->flags, flags);
+    ck_assert_ptr_null(away.connection->quorum);
+    workers->options.write_quorum = 1;
+    workers_settle(workers);
+    peer_expect(&away, "+OK\r\n+OK\r\n+OK\r\n+OK\r\n");
+    workers_free(workers);
+    close(away.fd);
+    close(client.fd);
+}
+END_TEST
+
 START_TEST(a_connection_runs_where_its_keys_are_and_comes_home) {
     struct workers *workers = workers_new(3);
     struct peer peer = peer_new(workers, 0);
@@ -418,6 +447,7 @@ int main(void) {
         a_tick_writes_a_bounded_number_of_bytes,
         what_is_measured_and_noted_follows_the_options,
         a_command_costs_nothing_more_when_the_last_monitor_has_gone,
+        a_command_that_is_noted_touches_no_connection_that_is_away,
         a_connection_runs_where_its_keys_are_and_comes_home,
         an_answer_gathered_from_all_workers_is_not_held_or_written_halfway,
         workers_end_while_connections_are_anywhere,
