@@ -25,6 +25,8 @@ struct place {
     bool has_own;
     bool asks;
     uint64_t seed;
+    int64_t asked_ms; /* 0: not by this node's round */
+    uint32_t reports;
     struct kept own;
     struct early *early; /* reports that came before the own one; NULL: none did */
     uint32_t early_count;
@@ -160,13 +162,30 @@ static bool suspect_next(struct digest_rounds *rounds, int64_t now_ms, uint16_t 
     return true;
 }
 
+/* What was asked for some time ago still lacks reports. */
+static bool awaits_reports(struct digest_rounds *rounds, const struct digest_pace *pace,
+                           int64_t now_ms) {
+    if (rounds->places_count < DIGEST_ROUNDS_AWAITED_MAX) {
+        return false;
+    }
+    const struct place *place = place_newest(rounds, DIGEST_ROUNDS_AWAITED_MAX - 1);
+    return place->asked_ms != 0 && place->reports < pace->replicas &&
+           now_ms - place->asked_ms < DIGEST_ROUNDS_PATIENCE_MS;
+}
+
 /* Slots are spread evenly over the period. */
-static bool round_next(struct digest_rounds *rounds, int64_t period_ms, int64_t now_ms,
+static bool round_next(struct digest_rounds *rounds, const struct digest_pace *pace, int64_t now_ms,
                        uint16_t *slot) {
+    int64_t period_ms = pace->period_ms;
     if (period_ms <= 0) {
         rounds->round_ms = 0;
         rounds->next_slot = 0;
         return false;
+    }
+    if (rounds->next_slot == SLOTS) {
+        rounds->next_slot = 0;
+        rounds->round_ms = now_ms;
+        rounds->figures.rounds++;
     }
     if (rounds->round_ms == 0 || rounds->period_ms != period_ms) {
         /* The round goes on at another speed. */
@@ -174,27 +193,34 @@ static bool round_next(struct digest_rounds *rounds, int64_t period_ms, int64_t 
         rounds->round_ms = now_ms - (int64_t)((double)period_ms * rounds->next_slot / SLOTS);
     }
     double part = (double)(now_ms - rounds->round_ms) / (double)period_ms;
-    if (part * SLOTS < (double)rounds->next_slot + 1) {
+    if (part * SLOTS < (double)rounds->next_slot + 1 || awaits_reports(rounds, pace, now_ms)) {
         return false;
     }
     *slot = (uint16_t)rounds->next_slot++;
-    if (rounds->next_slot == SLOTS) {
-        rounds->next_slot = 0;
-        rounds->round_ms = now_ms;
-        rounds->figures.rounds++;
-    }
     return true;
 }
 
-bool digest_rounds_next(struct digest_rounds *rounds, int64_t period_ms, int64_t now_ms,
-                        struct digest_request *request) {
+bool digest_rounds_next(struct digest_rounds *rounds, const struct digest_pace *pace,
+                        int64_t now_ms, struct digest_request *request) {
     request->has_keys = suspect_next(rounds, now_ms, &request->slot);
-    if (!request->has_keys && !round_next(rounds, period_ms, now_ms, &request->slot)) {
+    if (!request->has_keys && !round_next(rounds, pace, now_ms, &request->slot)) {
         return false;
     }
     request->seed = random_next(&rounds->random);
+    place_of(rounds, request->seed)->asked_ms = now_ms;
     rounds->figures.asked++;
     return true;
+}
+
+void digest_rounds_put_off(struct digest_rounds *rounds, const struct digest_request *request) {
+    struct place *place = place_newest(rounds, 0);
+    ASSERT(place->is_used && place->seed == request->seed);
+    place_free(place);
+    rounds->places_count--;
+    rounds->figures.asked--;
+    if (!request->has_keys) {
+        rounds->next_slot = request->slot;
+    }
 }
 
 /* ---- what is found ---- */
@@ -286,6 +312,7 @@ void digest_rounds_report(struct digest_rounds *rounds,
                           const unsigned char node_id[MESSAGE_NODE_ID_BYTES],
                           const struct message_digest *digest) {
     struct place *place = place_of(rounds, digest->seed);
+    place->reports++;
     if (place->has_own) {
         compare(rounds, place, node_id, digest);
         return;

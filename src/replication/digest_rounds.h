@@ -13,6 +13,8 @@
  *  1. A seed is used once: it names a digest, whoever reports it.
  *  2. Only two digests under one seed are compared, so of one place in the log.
  *  3. What a node could not compute, or reports when it is forgotten here, is no difference.
+ *  4. No more is asked for than replicas keep up with, however short the period: reports that came
+ *     too late would all be forgotten, and nothing be compared any more.
  *
  * A replica that has replicas of its own asks for nothing: it sees the seeds of its primary's log.
  * It compares as well, and heals at once, without the keys.
@@ -27,6 +29,10 @@
 
 /* Digests whose reports are awaited: older ones are forgotten. */
 #define DIGEST_ROUNDS_OPEN_MAX 1024
+/* Of those that were asked for, so many may lack reports before a round waits; for as long as a
+ * replica may be in coming with one. */
+#define DIGEST_ROUNDS_AWAITED_MAX 256
+#define DIGEST_ROUNDS_PATIENCE_MS 10000
 /* Reports that are kept until this node's own digest is there, per digest. */
 #define DIGEST_ROUNDS_EARLY_MAX 16
 /* Digests with keys that are open at a time, and bytes of them in all. */
@@ -39,6 +45,11 @@ struct digest_request {
     uint16_t slot;
     bool has_keys;
     uint64_t seed;
+};
+
+struct digest_pace {
+    int64_t period_ms; /* for a whole round; 0: none */
+    uint32_t replicas; /* that are to report */
 };
 
 struct digest_verdict {
@@ -61,9 +72,11 @@ struct digest_rounds;
 struct digest_rounds *digest_rounds_new(const struct digest_rounds_plan *plan);
 void digest_rounds_free(struct digest_rounds *rounds);
 
-/* A digest is to be asked for now: again until false. period_ms is for a whole round; 0: none. */
-bool digest_rounds_next(struct digest_rounds *rounds, int64_t period_ms, int64_t now_ms,
-                        struct digest_request *request);
+/* A digest is to be asked for now: again until false. */
+bool digest_rounds_next(struct digest_rounds *rounds, const struct digest_pace *pace,
+                        int64_t now_ms, struct digest_request *request);
+/* The last request could not be made: the round will come to it again. */
+void digest_rounds_put_off(struct digest_rounds *rounds, const struct digest_request *request);
 /* This node's own digest. asks: this node may ask for digests, it is no replica. */
 void digest_rounds_own(struct digest_rounds *rounds, const struct message_digest *digest,
                        bool asks);

@@ -110,12 +110,18 @@ void anti_entropy_step(struct anti_entropy *entropy, uint32_t replicas) {
         publish(entropy); /* It compares what its primary asks for. */
         return;
     }
-    int64_t period_ms = replication_settings(replication).digest_period_ms;
+    struct digest_pace pace = {
+        .period_ms = replication_settings(replication).digest_period_ms,
+        .replicas = replicas,
+    };
     struct digest_request request;
     for (int i = 0; i < ANTI_ENTROPY_ASKED_MAX &&
-                    digest_rounds_next(entropy->rounds, period_ms, replicator->now_ms, &request);
+                    digest_rounds_next(entropy->rounds, &pace, replicator->now_ms, &request);
          i++) {
-        digesting_ask(entropy->digesting, &request);
+        if (!digesting_ask(entropy->digesting, &request)) {
+            digest_rounds_put_off(entropy->rounds, &request);
+            break;
+        }
     }
     publish(entropy);
 }

@@ -45,7 +45,7 @@ static bool is_same(redisContext *one, redisContext *other) {
 /* Until it is at least so much; the client's server serves all the while, if it is to. */
 static void wait_for(redisContext *client, const char *name, long long least, bool serves) {
     for (int i = 0; info(client, name) < least; i++) {
-        ck_assert_msg(i < SERVER_PATIENCE_SECONDS * 100, "%s is below %lld", name, least);
+        ck_assert_msg(i < SERVER_PATIENCE_SECONDS * 200, "%s is below %lld", name, least);
         if (serves) {
             EXPECT(client, "here", "GET there");
         }

@@ -53,6 +53,13 @@ static void own(struct fixture *fixture, uint64_t seed, uint64_t sum) {
                       &(struct message_digest){.slot = 7, .seed = seed, .sum = sum}, true);
 }
 
+/* Without replicas, whose reports might be awaited. */
+static bool next(struct fixture *fixture, int64_t period_ms, int64_t now_ms,
+                 struct digest_request *request) {
+    return digest_rounds_next(fixture->rounds, &(struct digest_pace){.period_ms = period_ms},
+                              now_ms, request);
+}
+
 START_TEST(a_round_asks_for_every_slot_once_within_its_period) {
     struct fixture fixture;
     open_fixture(&fixture);
@@ -60,7 +67,7 @@ START_TEST(a_round_asks_for_every_slot_once_within_its_period) {
     struct digest_request request;
     for (int64_t now_ms = 1000; now_ms <= 1000 + PERIOD_MS; now_ms += 160) {
         uint32_t count = 0;
-        while (digest_rounds_next(fixture.rounds, PERIOD_MS, now_ms, &request)) {
+        while (next(&fixture, PERIOD_MS, now_ms, &request)) {
             ck_assert(!request.has_keys);
             ck_assert(!slot_set_has(&asked, request.slot));
             slot_set_add(&asked, request.slot);
@@ -70,7 +77,7 @@ START_TEST(a_round_asks_for_every_slot_once_within_its_period) {
     }
     ck_assert_uint_eq(slot_set_count(&asked), SLOTS);
     ck_assert_uint_eq(figures_of(&fixture).rounds, 1);
-    ck_assert(!digest_rounds_next(fixture.rounds, 0, 1 << 30, &request));
+    ck_assert(!next(&fixture, 0, 1 << 30, &request));
     close_fixture(&fixture);
 }
 END_TEST
@@ -86,7 +93,7 @@ START_TEST(equal_digests_are_no_difference_in_whichever_order_they_come) {
     ck_assert_uint_eq(figures_of(&fixture).compared, 3);
     ck_assert_uint_eq(fixture.verdicts, 0);
     struct digest_request request;
-    ck_assert(!digest_rounds_next(fixture.rounds, 0, 1000, &request));
+    ck_assert(!next(&fixture, 0, 1000, &request));
     close_fixture(&fixture);
 }
 END_TEST
@@ -136,7 +143,7 @@ static struct digest_request suspect(struct fixture *fixture) {
     own(fixture, 100, 5);
     report(fixture, one, 100, 6);
     ck_assert_uint_eq(fixture->verdicts, 0);
-    ck_assert(digest_rounds_next(fixture->rounds, 0, 1000, &request));
+    ck_assert(next(fixture, 0, 1000, &request));
     ck_assert(request.has_keys);
     ck_assert_uint_eq(request.slot, 7);
     return request;
@@ -159,7 +166,7 @@ START_TEST(a_difference_is_looked_at_key_by_key_before_it_is_judged) {
     ck_assert(fixture.verdict.keys_are_known);
     ck_assert_uint_eq(fixture.verdict.keys, 1);
     ck_assert_str_eq(fixture.named.bytes, "\"{a}x\" of database 0");
-    ck_assert(!digest_rounds_next(fixture.rounds, 0, 9000, &request));
+    ck_assert(!next(&fixture, 0, 9000, &request));
     buffer_free(&rows);
     close_fixture(&fixture);
 }
@@ -189,8 +196,8 @@ START_TEST(a_suspect_is_asked_for_again_until_it_was_compared) {
     open_fixture(&fixture);
     suspect(&fixture);
     struct digest_request request;
-    ck_assert(!digest_rounds_next(fixture.rounds, 0, 1000 + DIGEST_SUSPECT_MS - 1, &request));
-    ck_assert(digest_rounds_next(fixture.rounds, 0, 1000 + DIGEST_SUSPECT_MS, &request));
+    ck_assert(!next(&fixture, 0, 1000 + DIGEST_SUSPECT_MS - 1, &request));
+    ck_assert(next(&fixture, 0, 1000 + DIGEST_SUSPECT_MS, &request));
     ck_assert(request.has_keys);
     close_fixture(&fixture);
 }
@@ -279,6 +286,66 @@ START_TEST(keys_of_few_digests_are_kept) {
 }
 END_TEST
 
+/* Asks for all that may be asked for; answers how much that is, and the last. */
+static uint32_t ask(struct fixture *fixture, uint32_t replicas, int64_t now_ms,
+                    struct digest_request *requests) {
+    const struct digest_pace pace = {.period_ms = 1000, .replicas = replicas};
+    uint32_t count = 0;
+    while (digest_rounds_next(fixture->rounds, &pace, now_ms, &requests[count])) {
+        ck_assert_uint_lt(++count, SLOTS);
+    }
+    return count;
+}
+
+START_TEST(a_round_goes_no_faster_than_the_slowest_replica_reports) {
+    struct fixture fixture;
+    open_fixture(&fixture);
+    static struct digest_request requests[SLOTS];
+    ck_assert_uint_eq(ask(&fixture, 2, 1000, requests), 0);
+    ck_assert_uint_eq(ask(&fixture, 2, 1900, requests), DIGEST_ROUNDS_AWAITED_MAX);
+    report(&fixture, one, requests[0].seed, 1);
+    report(&fixture, one, requests[1].seed, 1);
+    ck_assert_uint_eq(ask(&fixture, 2, 1900, requests + DIGEST_ROUNDS_AWAITED_MAX), 0);
+    report(&fixture, other, requests[0].seed, 1);
+    report(&fixture, other, requests[1].seed, 1);
+    ck_assert_uint_eq(ask(&fixture, 2, 1900, requests + DIGEST_ROUNDS_AWAITED_MAX), 2);
+    ck_assert_uint_eq(requests[DIGEST_ROUNDS_AWAITED_MAX + 1].slot, DIGEST_ROUNDS_AWAITED_MAX + 1);
+    close_fixture(&fixture);
+}
+END_TEST
+
+START_TEST(a_replica_that_reports_nothing_does_not_end_the_rounds) {
+    struct fixture fixture;
+    open_fixture(&fixture);
+    static struct digest_request requests[SLOTS];
+    ask(&fixture, 1, 1000, requests);
+    ask(&fixture, 1, 2000, requests);
+    int64_t late_ms = 2000 + DIGEST_ROUNDS_PATIENCE_MS;
+    ck_assert_uint_eq(ask(&fixture, 1, late_ms - 1, requests), 0);
+    ck_assert_uint_eq(ask(&fixture, 1, late_ms, requests), DIGEST_ROUNDS_AWAITED_MAX);
+    close_fixture(&fixture);
+}
+END_TEST
+
+START_TEST(what_could_not_be_asked_for_is_asked_for_next) {
+    struct fixture fixture;
+    open_fixture(&fixture);
+    struct digest_request request;
+    ck_assert(!next(&fixture, 1000, 1000, &request));
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        ck_assert(next(&fixture, 1000, 2000, &request));
+        ck_assert_uint_eq(request.slot, slot);
+        digest_rounds_put_off(fixture.rounds, &request);
+        ck_assert(next(&fixture, 1000, 2000, &request));
+        ck_assert_uint_eq(request.slot, slot);
+    }
+    ck_assert_uint_eq(figures_of(&fixture).asked, SLOTS);
+    ck_assert(!next(&fixture, 1000, 2000, &request));
+    ck_assert_uint_eq(figures_of(&fixture).rounds, 1);
+    close_fixture(&fixture);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         a_round_asks_for_every_slot_once_within_its_period,
@@ -293,6 +360,9 @@ int main(void) {
         who_may_not_ask_judges_at_once,
         reports_that_nobody_waits_for_are_forgotten,
         keys_of_few_digests_are_kept,
+        a_round_goes_no_faster_than_the_slowest_replica_reports,
+        a_replica_that_reports_nothing_does_not_end_the_rounds,
+        what_could_not_be_asked_for_is_asked_for_next,
     };
     return unit_run(unit_suite("digest_rounds", tests, UNIT_COUNT(tests)));
 }
