@@ -18,6 +18,7 @@
 
 /* How often the part gets a step, whatever happens. */
 #define STEP_PERIOD_MS 1000
+#define LINK_SILENCE_MS_MIN 1000
 
 /* ---- what the options say ---- */
 
@@ -25,14 +26,12 @@ static uint16_t port_of(int64_t announced, int64_t own) {
     return (uint16_t)(announced != 0 ? announced : own);
 }
 
-static void facts_read(const struct server *server, struct map_facts *facts) {
-    const struct cluster_options *options = &server->options->cluster;
-    int64_t port = server->options->server.port;
-    int64_t bus_port = options->port != 0 ? options->port : port + CLUSTER_BUS_PORT_DISTANCE;
+static void facts_read(const struct cluster_seat *seat, struct map_facts *facts) {
+    const struct cluster_options *options = &seat->server->options->cluster;
     *facts = (struct map_facts){
-        .port = port_of(options->announce_port, port),
+        .port = port_of(options->announce_port, seat->server->options->server.port),
         .tls_port = port_of(options->announce_tls_port, 0),
-        .bus_port = port_of(options->announce_bus_port, bus_port),
+        .bus_port = port_of(options->announce_bus_port, seat->bus_port),
     };
     snprintf(facts->ip, sizeof(facts->ip), "%s", options->announce_ip);
     snprintf(facts->hostname, sizeof(facts->hostname), "%s", options->announce_hostname);
@@ -44,9 +43,24 @@ static uint16_t small(int64_t number) {
     return (uint16_t)(number > UINT16_MAX ? UINT16_MAX : number);
 }
 
-void cluster_settings_read(const struct server *server, struct cluster_settings *settings) {
-    const struct cluster_options *options = &server->options->cluster;
-    int64_t quorum = server->options->worker.write_quorum;
+/* The next link is to be tried before the last one counts as failed. */
+static void links_read(const struct options *options, struct cluster_links_settings *settings) {
+    int64_t timeout_ms = options->cluster.node_timeout_ms;
+    int64_t waiting_max = options->cluster.link_sendbuf_limit;
+    *settings = (struct cluster_links_settings){
+        .allows_anybody = options->cluster.allow_unauthenticated_nodes,
+        .silence_ms =
+            timeout_ms < LINK_SILENCE_MS_MIN / 2 ? LINK_SILENCE_MS_MIN : 2 * (uint64_t)timeout_ms,
+        .waiting_bytes_max = waiting_max == 0 ? LINKS_WAITING_BYTES_MAX : (size_t)waiting_max,
+    };
+    snprintf(settings->secret, sizeof(settings->secret), "%s", options->cluster.secret);
+    snprintf(settings->source_ip, sizeof(settings->source_ip), "%s",
+             options->server.bind_source_addr);
+}
+
+void cluster_settings_read(const struct cluster_seat *seat, struct cluster_settings *settings) {
+    const struct cluster_options *options = &seat->server->options->cluster;
+    int64_t quorum = seat->server->options->worker.write_quorum;
     *settings = (struct cluster_settings){
         .node_timeout_ms = (uint64_t)options->node_timeout_ms,
         .voters = small(options->voters),
@@ -54,7 +68,8 @@ void cluster_settings_read(const struct server *server, struct cluster_settings 
         .migrates_replicas = options->allow_replica_migration,
         .migration_barrier = small(options->migration_barrier),
     };
-    facts_read(server, &settings->facts);
+    facts_read(seat, &settings->facts);
+    links_read(seat->server->options, &settings->links);
 }
 
 /* ---- what the workers see ---- */
@@ -289,6 +304,8 @@ int cluster_open(struct server *server) {
         return EX_CONFIG;
     }
     struct cluster_seat *seat = seat_new(server);
+    int64_t bus_port = server->options->cluster.port;
+    seat->bus_port = (uint16_t)(bus_port != 0 ? bus_port : port + CLUSTER_BUS_PORT_DISTANCE);
     int code = EX_OSERR;
     int status = disk_open(&seat->disk, CLUSTER_FOLDER);
     if (status != 0) {
@@ -410,6 +427,6 @@ void cluster_options_changed(struct server *server) {
     state_settle(seat);
     struct options_post *post = memory_alloc_zeroed(sizeof(*post));
     post->post.run = options_run;
-    cluster_settings_read(server, &post->settings);
+    cluster_settings_read(seat, &post->settings);
     cluster_post(seat, &post->post);
 }

@@ -29,6 +29,7 @@
 #include "io/disk.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
+#include "server/cluster_links.h"
 #include "server/cluster_options.h"
 #include "worker/cluster.h"
 #include "worker/stop.h"
@@ -81,6 +82,7 @@ struct cluster_settings {
     uint16_t quorum;
     bool migrates_replicas;
     uint16_t migration_barrier;
+    struct cluster_links_settings links;
 };
 
 /* A node's part in its group. All functions run on the cluster's thread; each ticket is answered by
@@ -107,13 +109,6 @@ struct cluster_part {
 
 /* ---- the seat ---- */
 
-/* Of the bus: CLUSTER INFO. */
-struct cluster_traffic {
-    atomic_uint_least64_t sent;
-    atomic_uint_least64_t received;
-    atomic_uint_least64_t links_over_limit;
-};
-
 struct cluster_answers;
 struct cluster_question;
 
@@ -138,6 +133,7 @@ struct cluster_seat {
     struct loop *loop;
     pthread_t thread;
     struct loop_timer timer;
+    uint16_t bus_port;
     int64_t now_ms; /* the boot clock, of this iteration */
     bool is_stopping;
     bool is_running;                /* the thread */
@@ -188,7 +184,7 @@ uint64_t cluster_slot_keys(const struct server *server, uint16_t slot);
 bool cluster_was_forgotten(const struct cluster_seat *seat, struct span id);
 
 /* What the options say. Under a stop, or before the workers run. */
-void cluster_settings_read(const struct server *server, struct cluster_settings *settings);
+void cluster_settings_read(const struct cluster_seat *seat, struct cluster_settings *settings);
 
 /* ---- for the part, on the cluster's thread ---- */
 

@@ -13,6 +13,7 @@
 /* A role that is told while another is reported is reported too; what is left then waits for the
  * next heartbeat. */
 #define REPORTS_MAX 8
+#define TARGETS_MAX (MAP_NODES_MAX + MEMBER_MEETS_MAX + 1)
 
 /* An answer waits for the map that it follows from. */
 struct answered {
@@ -34,6 +35,9 @@ struct cluster_member {
     size_t answered_count;
     uint64_t peers_ms; /* when the workers were told of the peers */
     struct raft_id self;
+    struct cluster_links *links;
+    struct member_target *targets; /* room for all that there can be */
+    bool has_targets;              /* others than the links know */
     struct member_role role;
     bool is_loaded;
 };
@@ -64,9 +68,8 @@ static void role_read(const struct cluster_member *part, struct member_replicati
 /* ---- what the member tells ---- */
 
 static void outlet_send(void *context, const struct raft_id *target, struct span bytes) {
-    (void)context;
-    (void)target;
-    (void)bytes;
+    const struct cluster_member *part = context;
+    cluster_links_send(part->links, target, BUS_MEMBER, bytes);
 }
 
 static void outlet_map(void *context, struct map *map) {
@@ -97,7 +100,8 @@ static void outlet_lease(void *context, uint64_t until_ms) {
 }
 
 static void outlet_targets(void *context) {
-    (void)context;
+    struct cluster_member *part = context;
+    part->has_targets = true;
 }
 
 static void outlet_say(void *context, enum member_weight weight, const char *text) {
@@ -136,13 +140,41 @@ static struct member_plan plan_of(struct cluster_member *part,
     };
 }
 
+/* ---- what the links bring ---- */
+
+static void link_up(void *context, const struct raft_id *id, const char *ip, uint16_t bus_port) {
+    struct cluster_member *part = context;
+    part->peers_ms = 0;
+    member_link_up(part->member, id, ip, bus_port, now_ms());
+}
+
+static void link_down(void *context, const struct raft_id *id, bool is_dead) {
+    struct cluster_member *part = context;
+    part->peers_ms = 0;
+    member_link_down(part->member, id, is_dead, now_ms());
+}
+
+/* A kind of a later version is not for this one. */
+static bool link_receive(void *context, const struct raft_id *id, unsigned kind, struct span body) {
+    const struct cluster_member *part = context;
+    return kind != BUS_MEMBER || member_receive(part->member, id, body, now_ms());
+}
+
+static size_t links(void *context, struct reply *reply) {
+    const struct cluster_member *part = context;
+    return cluster_links_reply(part->links, reply);
+}
+
 /* ---- after an event ---- */
 
 static void publish(struct cluster_member *part) {
     struct member_status status;
     member_status_read(part->member, &status);
     part->has_map = false;
-    part->self = status.id;
+    if (!raft_id_equal(&status.id, &part->self)) {
+        part->self = status.id;
+        cluster_links_rename(part->links, &part->self);
+    }
     cluster_publish(part->seat, member_map(part->member), status.id.bytes);
 }
 
@@ -158,8 +190,16 @@ static void timer_is_due(void *context) {
     ((struct cluster_member *)context)->timer_ms = 0;
 }
 
+static void targets_set(struct cluster_member *part) {
+    part->has_targets = false;
+    size_t count = member_targets(part->member, part->targets, TARGETS_MAX);
+    cluster_links_set_targets(part->links, part->targets, count);
+}
+
 static void timer_arm(struct cluster_member *part) {
     uint64_t due_ms = member_tick_ms(part->member);
+    uint64_t links_ms = cluster_links_due_ms(part->links);
+    due_ms = links_ms < due_ms ? links_ms : due_ms;
     uint64_t now = now_ms();
     if (due_ms != part->timer_ms) {
         part->timer_ms = due_ms;
@@ -176,6 +216,9 @@ static void settle(struct cluster_member *part) {
     }
     if (part->has_map) {
         publish(part);
+    }
+    if (part->has_targets) {
+        targets_set(part);
     }
     for (size_t i = 0; i < part->answered_count; i++) {
         const struct answered *answered = &part->answered[i];
@@ -222,6 +265,7 @@ static void peers_show(struct cluster_member *part) {
 static void step(void *context, int64_t loop_ms) {
     struct cluster_member *part = context;
     (void)loop_ms;
+    cluster_links_step(part->links, now_ms());
     uint64_t now = now_ms();
     if (now >= part->reported_ms + part->heartbeat_ms) {
         report(part);
@@ -233,6 +277,8 @@ static void step(void *context, int64_t loop_ms) {
     if (now >= part->peers_ms + CLUSTER_PEERS_PERIOD_MS) {
         peers_show(part);
     }
+    cluster_links_flush(part->links, now_ms());
+    settle(part); /* a link may have ended */
     timer_arm(part);
 }
 
@@ -256,6 +302,7 @@ static void options_changed(void *context, const struct cluster_settings *settin
     part->heartbeat_ms = member_timing_of(plan->node_timeout_ms).heartbeat_ms;
     member_set_settings(part->member, plan, now_ms());
     member_set_facts(part->member, &plan->facts, now_ms());
+    cluster_links_configure(part->links, &settings->links);
     memory_free(plan);
     settle(part);
 }
@@ -270,6 +317,11 @@ static void propose(void *context, struct span entry, uint64_t ticket) {
 
 static void meet(void *context, const struct cluster_wish *wish, uint64_t ticket) {
     struct cluster_member *part = context;
+    const char *refusal = cluster_links_refusal(part->links, wish->ip);
+    if (refusal != NULL) {
+        cluster_answer(part->seat, ticket, refusal);
+        return;
+    }
     member_meet(part->member, ticket, wish->ip, wish->bus_port, now_ms());
     settle(part);
 }
@@ -293,39 +345,79 @@ static void reset(void *context, bool is_hard, uint64_t ticket) {
 
 /* ---- lifecycle ---- */
 
-static void close_part(void *context) {
-    struct cluster_member *part = context;
-    if (part->member != NULL) {
-        member_close(part->member);
-    }
-    memory_free(part);
-}
-
 static void end(void *context) {
     struct cluster_member *part = context;
     loop_timer_stop(part->seat->loop, &part->timer);
+    cluster_links_end(part->links);
 }
 
-int cluster_member_open(struct cluster_seat *seat) {
+static void close_part(void *context) {
+    struct cluster_member *part = context;
+    cluster_links_free(part->links);
+    if (part->member != NULL) {
+        member_close(part->member);
+    }
+    memory_free(part->targets);
+    memory_free(part);
+}
+
+static struct cluster_member *part_new(struct cluster_seat *seat,
+                                       const struct cluster_settings *settings) {
     struct cluster_member *part = memory_alloc_zeroed(sizeof(*part));
-    struct cluster_settings *settings = memory_alloc(sizeof(*settings));
+    part->seat = seat;
+    part->heartbeat_ms = member_timing_of(settings->node_timeout_ms).heartbeat_ms;
+    part->targets = memory_alloc(TARGETS_MAX * sizeof(*part->targets));
+    part->links = cluster_links_new(&(struct cluster_links_plan){
+        .loop = seat->loop,
+        .traffic = &seat->traffic,
+        .outlet = {.context = part, .up = link_up, .down = link_down, .receive = link_receive},
+        .settings = &settings->links,
+    });
+    return part;
+}
+
+/* 0 or an exit code. */
+static int listen_all(struct cluster_member *part) {
+    const struct cluster_seat *seat = part->seat;
+    struct buffer bind = BUFFER_EMPTY;
+    server_bind_addresses(&seat->server->options->server, &bind);
+    bool is_done = cluster_links_listen(part->links, bind.bytes, seat->bus_port);
+    buffer_free(&bind);
+    if (!is_done) {
+        log_warning("Failed listening on port %u (cluster bus)", seat->bus_port);
+    }
+    return is_done ? 0 : EX_UNAVAILABLE;
+}
+
+static int open_member(struct cluster_member *part, const struct cluster_settings *settings) {
     struct member_plan *plan = memory_alloc(sizeof(*plan));
     struct buffer report = BUFFER_EMPTY;
-    part->seat = seat;
-    cluster_settings_read(seat->server, settings);
     *plan = plan_of(part, settings);
-    part->heartbeat_ms = member_timing_of(plan->node_timeout_ms).heartbeat_ms;
     enum raft_store_status status = member_open(plan, now_ms(), &part->member, &report);
     memory_free(plan);
-    memory_free(settings);
     if (report.length > 0) {
         log_warning("%.*s", (int)report.length, report.bytes);
     }
     buffer_free(&report);
-    if (status != RAFT_STORE_DONE) {
-        log_warning("The cluster's log in %s cannot be used", CLUSTER_FOLDER);
+    if (status == RAFT_STORE_DONE) {
+        return 0;
+    }
+    log_warning("The cluster's log in %s cannot be used", CLUSTER_FOLDER);
+    return status == RAFT_STORE_FAILED ? EX_IOERR : EX_DATAERR;
+}
+
+int cluster_member_open(struct cluster_seat *seat) {
+    struct cluster_settings *settings = memory_alloc(sizeof(*settings));
+    cluster_settings_read(seat, settings);
+    struct cluster_member *part = part_new(seat, settings);
+    int code = open_member(part, settings);
+    memory_free(settings);
+    if (code == 0) {
+        code = listen_all(part);
+    }
+    if (code != 0) {
         close_part(part);
-        return status == RAFT_STORE_FAILED ? EX_IOERR : EX_DATAERR;
+        return code;
     }
     seat->part = (struct cluster_part){
         .context = part,
@@ -335,6 +427,7 @@ int cluster_member_open(struct cluster_seat *seat) {
         .failover = failover,
         .reset = reset,
         .options_changed = options_changed,
+        .links = links,
         .step = step,
         .end = end,
         .close = close_part,

@@ -1,6 +1,7 @@
 #include "server/cluster_options.h"
 
 #include "cluster/map_view.h"
+#include "server/cluster_links.h"
 
 static const struct option_word endpoint_words[] = {
     {"ip", MAP_ENDPOINT_IP},
@@ -55,6 +56,12 @@ static bool settle_ip(const struct option *row, void *place, struct buffer *erro
     return fits(*ip, MAP_IP_BYTES, error);
 }
 
+static bool settle_secret(const struct option *row, void *place, struct buffer *error) {
+    (void)row;
+    char *const *secret = place;
+    return fits(*secret, LINKS_SECRET_BYTES, error);
+}
+
 static bool settle_voters(const struct option *row, void *place, struct buffer *error) {
     (void)row;
     const int64_t *voters = place;
@@ -88,6 +95,17 @@ static const struct option rows[] = {
      .type = OPTION_INTEGER, .min = 3, .max = 7, .settle = settle_voters},
     PORT("cluster-port", port, OPTION_IMMUTABLE,
          "Port for the other nodes; 0 is 10000 above the clients' port."),
+    {ROW("cluster-secret", secret, OPTION_SENSITIVE, "",
+         "What the nodes of a cluster prove to each other that they know. Links that are there "
+         "stay "
+         "when it changes. Without one only nodes on this machine are spoken to."),
+     .type = OPTION_STRING, .settle = settle_secret},
+    BOOL("cluster-allow-unauthenticated-nodes", allow_unauthenticated_nodes, 0, "no",
+         "Without a cluster-secret, whoever can reach the bus may join the cluster, read all and "
+         "change all."),
+    {ROW("cluster-link-sendbuf-limit", link_sendbuf_limit, 0, "0",
+         "What may wait to be sent to a node before its link is closed; 0 is 64 MiB."),
+     .type = OPTION_MEMORY, .min = 0, .max = INT64_MAX},
     STRING("cluster-announce-ip", announce_ip, settle_ip,
            "Address that a node gives of itself; empty is the one that the others see."),
     PORT("cluster-announce-port", announce_port, 0,

@@ -9,9 +9,12 @@ struct cluster_options {
     bool enabled;
     int64_t node_timeout_ms;
     int64_t voters;
-    int64_t port;      /* for the other nodes; 0: CLUSTER_BUS_PORT_DISTANCE above the clients' */
-    char *announce_ip; /* "": what others see */
-    int64_t announce_port; /* 0: the port itself, likewise the next two */
+    int64_t port; /* for the other nodes; 0: CLUSTER_BUS_PORT_DISTANCE above the clients' */
+    char *secret; /* "": there is none */
+    bool allow_unauthenticated_nodes;
+    int64_t link_sendbuf_limit; /* 0: LINKS_WAITING_BYTES_MAX */
+    char *announce_ip;          /* "": what others see */
+    int64_t announce_port;      /* 0: the port itself, likewise the next two */
     int64_t announce_tls_port;
     int64_t announce_bus_port;
     char *announce_hostname;

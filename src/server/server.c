@@ -171,16 +171,20 @@ static void mark_socket(int fd, uint32_t mark) {
     }
 }
 
+void server_bind_addresses(const struct server_options *options, struct buffer *text) {
+    for (size_t i = 0; i < options->bind.count; i++) {
+        buffer_format(text, "%s%s", i == 0 ? "" : " ", options->bind.items[i]);
+    }
+    buffer_append_byte(text, '\0');
+}
+
 bool server_listen_tcp(struct server *server) {
     const struct server_options *options = &server->options->server;
     if (options->port == 0) {
         return true;
     }
     struct buffer bind = BUFFER_EMPTY;
-    for (size_t i = 0; i < options->bind.count; i++) {
-        buffer_format(&bind, "%s%s", i == 0 ? "" : " ", options->bind.items[i]);
-    }
-    buffer_append_byte(&bind, '\0');
+    server_bind_addresses(options, &bind);
     int fds[NETWORK_LISTENERS_MAX];
     int count = network_listen_tcp(
         &(struct network_listen_options){

@@ -81,6 +81,9 @@ void server_wait(struct server *server);
 /* Stops accepting, lets the workers end, closes everything. Answers the exit code. */
 int server_stop(struct server *server);
 
+/* Appends the addresses to listen at, as network_listen_tcp() takes them, and a zero. */
+void server_bind_addresses(const struct server_options *options, struct buffer *text);
+
 /* Opens the sockets that the options ask for and gives them to worker 0, before it starts or while
  * it stands still. False: the log says why, and none is open. */
 bool server_listen_tcp(struct server *server);

@@ -177,8 +177,6 @@ static const struct option rows[] = {
            "File that the node keeps about its cluster; here it is the folder cluster."),
     INTEGER("cluster-replica-validity-factor", "cluster-slave-validity-factor", OPTION_NO_MEANING,
             "10", 0, INT32_MAX, "How far behind a replica may be to take over."),
-    MEMORY("cluster-link-sendbuf-limit", NULL, OPTION_NO_MEANING, "0", 0, INT64_MAX,
-           "Bytes that may wait for another node."),
     INTEGER("tls-port", NULL, OPTION_UNSUPPORTED, "0", 0, 65535, "Port for TLS connections."),
     STRING("tls-cert-file", NULL, OPTION_NO_MEANING, "", NULL, "Certificate."),
     STRING("tls-key-file", NULL, OPTION_NO_MEANING, "", NULL, "Key of the certificate."),

@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -50,20 +51,29 @@ static inline void server_sleep_ms(long ms) {
     nanosleep(&time, NULL);
 }
 
-/* A node of a cluster has another port, 10000 above that of its clients. */
-#define SERVER_PORT_MAX 55535
+/* A node of a cluster has another port, 10000 above that of its clients. Both are below those that
+ * the kernel gives to whoever connects. */
+#define SERVER_PORT_MIN 10000
+#define SERVER_PORT_MAX 22000
+#define SERVER_BUS_DISTANCE 10000
+
+static inline bool server_port_is_free(int port) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    bool is_free = bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    close(fd);
+    return is_free;
+}
 
 static inline int server_free_port(void) {
     for (;;) {
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-        socklen_t length = sizeof(address);
-        ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, length), 0);
-        ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-        close(fd);
-        if (ntohs(address.sin_port) <= SERVER_PORT_MAX) {
-            return ntohs(address.sin_port);
+        unsigned random = 0;
+        ck_assert_int_eq(getrandom(&random, sizeof(random), 0), sizeof(random));
+        int port = SERVER_PORT_MIN + (int)(random % (SERVER_PORT_MAX - SERVER_PORT_MIN));
+        if (server_port_is_free(port) && server_port_is_free(port + SERVER_BUS_DISTANCE)) {
+            return port;
         }
     }
 }
