@@ -132,8 +132,8 @@ def bare_start(binary, cores, arguments):
     return Server([binary, "--port", str(port)] + arguments, port, cores)
 
 
-def tick_figures(server):
-    """Per worker the sampled CPU time of its ticks, from INFO: {"p999": microseconds, ...}.
+def worker_fields(server, prefix, suffix):
+    """Per worker the fields of INFO workers between prefix and suffix: {"worker0": {name: number}}.
 
     The section has lines `worker0:tick_cpu_p50_us=1.5,tick_cpu_p99_us=...`. Returns {} if the
     server has no such fields.
@@ -144,8 +144,19 @@ def tick_figures(server):
         values = {}
         for field in fields.split(","):
             name, _, value = field.partition("=")
-            if name.startswith("tick_cpu_") and name.endswith("_us"):
-                values[name[len("tick_cpu_"):-len("_us")]] = float(value)
+            if name.startswith(prefix) and name.endswith(suffix):
+                values[name[len(prefix):-len(suffix)]] = float(value)
         if worker.startswith("worker") and values:
             figures[worker] = values
     return figures
+
+
+def tick_figures(server):
+    """The sampled CPU time of each worker's ticks: {"p999": microseconds, ...}."""
+    return worker_fields(server, "tick_cpu_", "_us")
+
+
+def tick_work(server):
+    """The most that each worker did in one tick since RESETSTAT: {"requests": 512, ...}."""
+    return {worker: {name: int(value) for name, value in values.items()}
+            for worker, values in worker_fields(server, "tick_", "_max").items()}

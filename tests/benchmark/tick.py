@@ -1,6 +1,6 @@
 """How long one tick of a Tarn worker takes under the loads that make other servers pause."""
 
-from server import store_start, tick_figures
+from server import store_start, tick_figures, tick_work
 
 GROWTH_KEYS = 20_000_000
 TAG_KEYS = 10_000_000
@@ -21,6 +21,9 @@ def report(bench, name, server, result, field, target):
         else:
             word = f"{field} <= {target}: {bench.judge(name, figure, target)}"
         print(f"  {worker} tick CPU, us: {text}; {word}")
+    for worker, values in tick_work(server).items():
+        print(f"  {worker} at most in one tick: " +
+              ", ".join(f"{key} {value}" for key, value in values.items()))
     if not figures:
         print("  no tick figures in INFO workers")
     print(end="", flush=True)
