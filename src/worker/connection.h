@@ -152,6 +152,7 @@ struct connection {
     bool is_gated;     /* its output waits for the log, and its requests with it */
     bool is_suspended; /* CLIENT PAUSE holds its next request */
     bool is_reading;   /* the watch looks for input */
+    uint32_t turn;     /* requests parsed since others had their turn */
     uint64_t id;
 
     /* Input. */

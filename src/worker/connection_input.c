@@ -413,6 +413,7 @@ bool connection_parse(struct connection *connection) {
             break;
         }
     }
+    connection->turn += list->count;
     return list->count > 0;
 }
 

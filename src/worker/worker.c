@@ -65,6 +65,16 @@ static void read_stage(struct worker *worker) {
     }
 }
 
+/* There is more input, which it goes on with at once, unless it has had its turn. */
+static void take_turn(struct worker *worker, struct connection *connection) {
+    if (connection->turn < TURN_REQUESTS_MAX) {
+        list_push_front(&worker->runnable, &connection->run_link);
+    } else {
+        connection->turn = 0;
+        list_push_back(&worker->runnable, &connection->run_link);
+    }
+}
+
 /* At home, and all parsed requests have run. */
 static void requests_finished(struct worker *worker, struct connection *connection) {
     connection_requests_done(connection);
@@ -74,7 +84,7 @@ static void requests_finished(struct worker *worker, struct connection *connecti
     }
     if ((connection->flags & CONNECTION_CLOSE_AFTER_REPLY) == 0) {
         if ((connection->flags & CONNECTION_INPUT_LEFT) != 0) {
-            list_push_back(&worker->runnable, &connection->run_link);
+            take_turn(worker, connection);
             return;
         }
         if ((connection->flags & CONNECTION_PARSE_FAILED) != 0) {
@@ -86,6 +96,7 @@ static void requests_finished(struct worker *worker, struct connection *connecti
             return;
         }
     }
+    connection->turn = 0;
     connection_resume_reading(connection);
 }
 

@@ -25,15 +25,18 @@
 
 /* Work of one tick: no connection or group is begun beyond these. A command that is itself larger
  * (KEYS, a huge MGET) counts as one. */
-#define TICK_REQUESTS_MAX 512
+#define TICK_REQUESTS_MAX 256
 #define TICK_READS_MAX 256 /* connections that are read from */
-#define TICK_READ_BYTES_MAX ((size_t)512 * 1024)
+#define TICK_READ_BYTES_MAX ((size_t)256 * 1024)
 #define TICK_WRITES_MAX 256 /* connections that are written to */
 #define TICK_WRITE_BYTES_MAX ((size_t)256 * 1024)
 #define TICK_ACCEPTS_MAX 64
 #define TICK_BURIED_ELEMENTS_MAX 512
 #define TICK_EXPIRE_BUCKETS_MAX 512
 #define TICK_EVICTIONS_MAX 1024
+/* A connection gives way to others once it has run so many, though its input has more: until then
+ * its replies are gathered, and leave at once. */
+#define TURN_REQUESTS_MAX 128
 #define GROUP_CONNECTIONS_MAX 32
 #define GROUP_REQUESTS_MAX 64
 #define SPARE_INPUTS_MAX 64

@@ -64,6 +64,35 @@ START_TEST(a_tick_runs_a_bounded_number_of_requests) {
 }
 END_TEST
 
+/* How many "+PONG" the peer gets, all that have come. */
+static size_t pongs(const struct peer *peer) {
+    char bytes[16 * 1024];
+    ssize_t got = recv(peer->fd, bytes, sizeof(bytes), 0);
+    return got > 0 ? (size_t)got / strlen("+PONG\r\n") : 0;
+}
+
+START_TEST(a_connection_goes_on_until_others_have_their_turn) {
+    struct workers *workers = workers_new(1);
+    peers[0] = peer_new(workers, 0);
+    peers[1] = peer_new(workers, 0);
+    workers_tick(workers, 0);
+    for (int i = 0; i < TURN_REQUESTS_MAX * 4; i++) {
+        ck_assert_uint_eq(peer_send(&peers[0], "PING\r\n", 6), 6);
+    }
+    for (int i = 0; i < TURN_REQUESTS_MAX / 2; i++) {
+        ck_assert_uint_eq(peer_send(&peers[1], "PING\r\n", 6), 6);
+    }
+    workers_tick(workers, 0);
+    ck_assert_uint_eq(pongs(&peers[1]), TURN_REQUESTS_MAX / 2);
+    size_t first = pongs(&peers[0]);
+    ck_assert_uint_ge(first, TURN_REQUESTS_MAX);
+    ck_assert_uint_le(first, TICK_REQUESTS_MAX - TURN_REQUESTS_MAX / 2);
+    workers_free(workers);
+    close(peers[0].fd);
+    close(peers[1].fd);
+}
+END_TEST
+
 /* Takes what a peer was answered; false: nothing. */
 static bool is_answered(const struct peer *peer) {
     char bytes[64];
@@ -442,6 +471,7 @@ END_TEST
 int main(void) {
     const TTest *tests[] = {
         a_tick_runs_a_bounded_number_of_requests,
+        a_connection_goes_on_until_others_have_their_turn,
         a_tick_reads_from_a_bounded_number_of_connections_and_lets_the_others_be_first,
         a_tick_reads_a_bounded_number_of_bytes,
         a_tick_writes_a_bounded_number_of_bytes,
