@@ -10,8 +10,8 @@
 
 /* ---- DUMP ---- */
 
-void dump_append_footer(struct buffer *bytes) {
-    bytes_store_u16(buffer_reserve(bytes, VERSION_BYTES), RDB_VERSION);
+void dump_append_footer(struct buffer *bytes, uint16_t version) {
+    bytes_store_u16(buffer_reserve(bytes, VERSION_BYTES), version);
     buffer_commit(bytes, VERSION_BYTES);
     uint64_t crc = crc64_add(CRC64_EMPTY, buffer_span(bytes));
     bytes_store_u64(buffer_reserve(bytes, sizeof(crc)), crc);
@@ -20,7 +20,7 @@ void dump_append_footer(struct buffer *bytes) {
 
 static void append_dump(const struct entry *entry, struct buffer *bytes) {
     value_encode(entry, true, bytes);
-    dump_append_footer(bytes);
+    dump_append_footer(bytes, RDB_VERSION);
 }
 
 /* A large one is made in a block, which goes to the client without a copy. */

@@ -3,7 +3,7 @@
  *
  *   OFFSET  SIZE  MEANING
  *   0       ...   payload
- *   ...     2     version of the format (RDB_VERSION), little endian
+ *   ...     2     version of the format (DUMP has RDB_VERSION), little endian
  *   ...     8     CRC-64 of all that is before, little endian
  */
 #ifndef TARN_COMMANDS_DUMP_H
@@ -13,8 +13,8 @@
 
 extern const struct command dump_commands[];
 
-/* Appends the footer of what the buffer holds. */
-void dump_append_footer(struct buffer *bytes);
+/* Appends the footer of what the buffer holds, in that version of the format. */
+void dump_append_footer(struct buffer *bytes, uint16_t version);
 /* Takes the footer off. False: it is not there, or not right. */
 bool dump_take_footer(struct span *dumped);
 

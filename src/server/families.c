@@ -23,7 +23,7 @@ const struct command *const server_command_families[] = {
     config_commands,      info_commands,        command_commands,       memory_commands,
     latency_commands,     admin_commands,       saving_commands,        debug_commands,
     replica_commands,     replconf_commands,    psync_commands,         wait_commands,
-    cluster_commands,     function_commands,    failover_commands,
+    cluster_commands,     function_commands,    failover_commands,      migrate_commands,
 };
 
 const size_t server_command_families_count =

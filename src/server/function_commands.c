@@ -2,6 +2,7 @@
  * copies those that there are. */
 #include "commands/dump.h"
 #include "server/server_commands.h"
+#include "store/value_codec.h"
 
 /* FUNCTION LIST [LIBRARYNAME pattern] [WITHCODE] */
 static void list_command(struct session *session) {
@@ -28,7 +29,7 @@ static void list_command(struct session *session) {
 
 static void dump_command(struct session *session) {
     struct buffer bytes = BUFFER_EMPTY;
-    dump_append_footer(&bytes);
+    dump_append_footer(&bytes, RDB_VERSION);
     reply_bulk(session->reply, buffer_span(&bytes));
     buffer_free(&bytes);
 }

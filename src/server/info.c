@@ -247,7 +247,7 @@ static const struct field stats_fields[] = {
     FIELD("pubsubshard_channels", FORM_UNSIGNED, shard_channels),
     FIXED("latest_fork_usec", "0"),
     FIXED("total_forks", "0"),
-    FIXED("migrate_cached_sockets", "0"),
+    FIELD("migrate_cached_sockets", FORM_UNSIGNED, migrate_connections),
     FIXED("slave_expires_tracked_keys", "0"),
     FIXED("active_defrag_hits", "0"),
     FIXED("active_defrag_misses", "0"),

@@ -7,6 +7,7 @@
 #include "io/clock.h"
 #include "server/info.h"
 #include "server/link_clients.h"
+#include "server/migrate.h"
 #include "worker/pubsub.h"
 
 #include <stdio.h>
@@ -175,5 +176,6 @@ void info_figures_read(struct server *server, struct info_figures *figures) {
     figures->expire_ms /= US_PER_MS;
     figures->channels = pubsub_topics(node, PUBSUB_CHANNEL);
     figures->patterns = pubsub_topics(node, PUBSUB_PATTERN);
+    figures->migrate_connections = atomic_load(&server->migrate->targets.count);
     figures->shard_channels = pubsub_topics(node, PUBSUB_SHARD_CHANNEL);
 }

@@ -76,6 +76,7 @@ struct info_figures {
     uint64_t channels;
     uint64_t patterns;
     uint64_t shard_channels;
+    uint64_t migrate_connections;
     uint64_t error_replies;
     uint64_t reads;
     uint64_t writes;

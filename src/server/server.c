@@ -7,6 +7,7 @@
 #include "io/signals.h"
 #include "server/cluster.h"
 #include "server/link_clients.h"
+#include "server/migrate.h"
 #include "server/option_changes.h"
 #include "server/persistence.h"
 #include "server/replicator.h"
@@ -103,6 +104,7 @@ struct server *server_new(struct config *config, struct options *options,
     failover_init(&server->failover);
     server->write_pause.node = &server->node;
     node_init(server);
+    server->migrate = migrate_new(&server->node);
     option_changes_register(server);
     replication_configure(server);
     replica_configure(&server->replica);
@@ -111,6 +113,7 @@ struct server *server_new(struct config *config, struct options *options,
 
 void server_free(struct server *server) {
     latency_free(&server->latency);
+    migrate_free(server->migrate);
     failover_destroy(&server->failover);
     replica_destroy(&server->replica);
     replication_destroy(&server->replication);
@@ -388,6 +391,7 @@ int server_start(struct server *server) {
     return 0;
 
 fail_after_start:
+    migrate_end(server->migrate);
     cluster_end(server);
     persistence_end_saving(server);
     replicator_end(server->replicator);
@@ -460,6 +464,7 @@ void server_wait(struct server *server) {
 int server_stop(struct server *server) {
     struct node *node = &server->node;
     readiness_notify(getenv("NOTIFY_SOCKET"), READINESS_STOPPING);
+    migrate_end(server->migrate);
     cluster_end(server);
     persistence_end_saving(server);
     replicator_end(server->replicator);

@@ -27,6 +27,7 @@
 #endif
 
 struct cluster_seat;
+struct migrate;
 struct persistence;
 struct replicator;
 struct saving;
@@ -54,6 +55,7 @@ struct server {
     struct failover failover;
     struct write_pause write_pause;
     struct replicator *replicator;
+    struct migrate *migrate;
     struct cluster_seat *seat; /* NULL: the node is in no cluster */
     uint64_t loaded_keys;      /* from the snapshot's images */
     /* SHUTDOWN: see shutdown.h. */

@@ -22,6 +22,7 @@ extern const struct command replica_commands[];  /* REPLICAOF, SLAVEOF, ROLE */
 extern const struct command failover_commands[]; /* FAILOVER */
 extern const struct command cluster_commands[];  /* CLUSTER, READONLY, READWRITE, ASKING */
 extern const struct command function_commands[]; /* FUNCTION */
+extern const struct command migrate_commands[];  /* MIGRATE */
 
 /* For node.protected_refusal: whether enable-debug-command lets this connection use DEBUG. */
 const char *debug_refusal(const struct node *node, const struct connection *connection,

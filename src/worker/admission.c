@@ -3,6 +3,7 @@
 #include "base/logger.h"
 #include "io/clock.h"
 #include "worker/cluster.h"
+#include "worker/key_holds.h"
 #include "worker/pubsub.h"
 #include "worker/removal.h"
 #include "worker/transactions.h"
@@ -183,10 +184,15 @@ static bool queue_has_flag(const struct connection *connection, const struct com
     return (slot->command->rules & RULE_RUNS_QUEUE) != 0 && transaction_has_flag(connection, flags);
 }
 
+/* The command was let through before, and waits for what it has begun. */
+static bool is_under_way(const struct connection *connection, const struct command_slot *slot) {
+    return connection->ticket != 0 && (slot->command->flags & COMMAND_WAITS) != 0;
+}
+
 static bool is_suspended(const struct worker *worker, const struct connection *connection,
                          const struct command_slot *slot) {
     if (LIKELY(!worker->is_paused) || (connection->flags & CONNECTION_MONITOR) != 0 ||
-        connection->gather.store_count != 0) {
+        connection->gather.store_count != 0 || is_under_way(connection, slot)) {
         return false;
     }
     int mode = atomic_load_explicit(&worker->node->pause_mode, memory_order_relaxed);
@@ -310,7 +316,8 @@ static bool is_ours(struct worker *worker, struct connection *connection,
         return true;
     }
     /* EXEC was let through before its own commands changed the map. */
-    if (connection->ticket != 0 && (request->command->command->rules & RULE_RUNS_QUEUE) != 0) {
+    if (is_under_way(connection, request->command) ||
+        (connection->ticket != 0 && (request->command->command->rules & RULE_RUNS_QUEUE) != 0)) {
         return true;
     }
     struct buffer error = BUFFER_EMPTY;
@@ -342,13 +349,16 @@ enum admission admission_decide(struct worker *worker, struct connection *connec
     if (UNLIKELY(is_suspended(worker, connection, slot))) {
         return ADMISSION_SUSPENDED;
     }
-    if (LIKELY(!worker->may_refuse)) {
+    if (LIKELY(!worker->may_refuse) || is_under_way(connection, slot)) {
         return ADMISSION_GRANTED;
     }
     if (waits_for_loading(worker, slot)) {
         return ADMISSION_HELD;
     }
-    return refuse_for_state(worker, connection, slot) ? ADMISSION_REFUSED : ADMISSION_GRANTED;
+    if (refuse_for_state(worker, connection, slot)) {
+        return ADMISSION_REFUSED;
+    }
+    return key_holds_wait(worker->node, connection, request) ? ADMISSION_HELD : ADMISSION_GRANTED;
 }
 
 bool admission_refuses_for_memory(struct worker *worker, struct connection *connection,

@@ -13,7 +13,7 @@ enum admission {
     ADMISSION_GRANTED,
     ADMISSION_REFUSED,   /* the reply says why */
     ADMISSION_SUSPENDED, /* CLIENT PAUSE holds it */
-    ADMISSION_HELD,      /* it waits for the end of loading */
+    ADMISSION_HELD,      /* it waits for the end of loading, or for a key that is held */
 };
 
 #define ADMISSION_OUT_OF_MEMORY "OOM command not allowed when used memory > 'maxmemory'."

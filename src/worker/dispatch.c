@@ -237,7 +237,7 @@ static void apply_reply_mode(const struct worker *worker, struct connection *con
 
 /* What only tells of the node or the connection has no need of a quorum. */
 static bool shows_data(const struct command *row) {
-    return row->session == NULL || (row->rules & RULE_RUNS_QUEUE) != 0 ||
+    return row->session == NULL || (row->rules & (RULE_RUNS_QUEUE | RULE_MOVES_KEYS)) != 0 ||
            ((row->flags & COMMAND_GATHERS) != 0 && (row->flags & COMMAND_PUBSUB) == 0);
 }
 

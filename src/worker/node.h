@@ -26,6 +26,7 @@ struct cutting;
 struct loading;
 struct applying;
 struct digesting;
+struct key_holds;
 
 /* CLIENT PAUSE. */
 enum pause_mode { PAUSE_NONE, PAUSE_WRITE, PAUSE_ALL };
@@ -69,6 +70,7 @@ struct node {
     struct cutting_turn cutting_turn;
     struct applying *applying;   /* NULL: it has not been a replica; written under a stop */
     struct digesting *digesting; /* NULL: nobody compares; set before the workers run */
+    struct key_holds *key_holds; /* keys whose writes wait; NULL: none ever do */
     atomic_bool is_replica;      /* the log is another node's; written under a stop */
     /* The data is that of a redis-server, the log its own; written under a stop, never together
      * with is_replica. */

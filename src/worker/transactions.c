@@ -15,7 +15,8 @@ static uint64_t queued_workers(const struct node *node, const struct queued_comm
     if ((command->flags & (COMMAND_ALL_WORKERS | COMMAND_GATHERS | COMMAND_BY_CURSOR)) != 0) {
         return STOP_ALL_WORKERS;
     }
-    if (command->session != NULL && (command->flags & COMMAND_BY_KEYS) == 0) {
+    if (command->session != NULL && (command->flags & COMMAND_BY_KEYS) == 0 &&
+        (command->rules & RULE_MOVES_KEYS) == 0) {
         *needs_home = true;
         return 0;
     }

@@ -10,6 +10,7 @@
 #include "worker/dispatch.h"
 #include "worker/gate.h"
 #include "worker/housekeeping.h"
+#include "worker/key_holds.h"
 #include "worker/loading.h"
 #include "worker/look_ahead.h"
 #include "worker/mail.h"
@@ -187,12 +188,14 @@ void worker_run_stopped(struct worker *worker, struct connection *connection) {
     struct route route = {0};
     enum dispatch_outcome outcome = DISPATCH_DONE;
     if (connection->home != worker || !connection->closes) {
+        worker->may_refuse |= key_holds_any(worker->node);
         worker->running = connection;
         outcome = dispatch_request(worker, connection, &list->items[list->next], true, &route);
         worker->running = NULL;
     }
-    /* A CLIENT PAUSE that was served by this same stop holds it: it waits at home. */
-    if (outcome != DISPATCH_SUSPEND) {
+    /* A CLIENT PAUSE that was served by this same stop holds it, or a key is held since: it waits
+     * at home. */
+    if (outcome != DISPATCH_SUSPEND && outcome != DISPATCH_HOLD) {
         ASSERT(outcome == DISPATCH_DONE);
         list->next++;
         worker->work.requests++;
@@ -245,7 +248,7 @@ static void release_stage(struct worker *worker) {
                          atomic_load_explicit(&node->refuses_writes, memory_order_relaxed) ||
                          atomic_load_explicit(&node->log_is_at_max, memory_order_relaxed) ||
                          (node->log != NULL && oplog_error(node->log) != 0) ||
-                         node->options->min_replicas_to_write > 0;
+                         node->options->min_replicas_to_write > 0 || key_holds_any(node);
     gate_open_step(worker);
     quorum_gate_open_step(worker);
     blocking_step(worker);

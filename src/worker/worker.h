@@ -89,11 +89,11 @@ struct worker {
     struct list gated; /* by write_link: output that waits for the log: gate.h */
     bool gated_may_go; /* some of them: the tick had no writes left for them */
     struct list held;  /* by run_link: requests that wait for a gate, for room in log or image */
-    struct list quorum_gates;      /* whose replies wait for others: quorum_gate.h */
-    bool may_hold;                 /* log or image may have no room in this tick */
-    bool log_has_failed;           /* at the tick's begin: nothing new can be appended for now */
-    bool may_refuse;               /* the node's state may forbid commands in this tick */
-    struct oplog_batch batch;      /* effects that are not appended yet */
+    struct list quorum_gates; /* whose replies wait for others: quorum_gate.h */
+    bool may_hold;            /* log or image may have no room in this tick */
+    bool log_has_failed;      /* at the tick's begin: nothing new can be appended for now */
+    bool may_refuse;          /* the node's state may forbid commands in this tick, or hold them */
+    struct oplog_batch batch; /* effects that are not appended yet */
     uint16_t changed_slots[SLOTS]; /* by those effects */
     uint32_t changed_count;
     bool has_changed_all;       /* by an effect of node scope */
