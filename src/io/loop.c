@@ -14,7 +14,9 @@
 #define EV_COMPAT3 0
 #include <ev.h>
 
+#include <errno.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -78,10 +80,14 @@ static bool descriptor_is_available(void) {
     return true;
 }
 
+/* Named features off: signals, timers and files are not watched by way of descriptors. */
+static struct ev_loop *library_new(unsigned backend) {
+    return ev_loop_new(backend | EVFLAG_NOENV | EVFLAG_NOINOTIFY | EVFLAG_NOSIGMASK |
+                       EVFLAG_NOTIMERFD);
+}
+
 struct loop *loop_new(void) {
-    /* Named features off: signals, timers and files are not watched by way of descriptors. */
-    struct ev_loop *library = ev_loop_new((unsigned)EVBACKEND_EPOLL | EVFLAG_NOENV |
-                                          EVFLAG_NOINOTIFY | EVFLAG_NOSIGMASK | EVFLAG_NOTIMERFD);
+    struct ev_loop *library = library_new(EVBACKEND_EPOLL);
     if (library == NULL) {
         return NULL;
     }
@@ -139,6 +145,38 @@ void loop_watch_stop(struct loop *loop, struct loop_watch *watch) {
     }
     ev_io_stop(loop->library, watch_io(watch));
     watch->function = NULL;
+}
+
+static void embedded(struct ev_loop *library, ev_embed *embed, int events) {
+    (void)library;
+    (void)embed;
+    (void)events;
+}
+
+/* The library tells its own descriptor to nobody but a loop that waits for another one. It changes
+ * when the library makes itself a new one. */
+static int library_descriptor(struct ev_loop *library) {
+    struct ev_loop *outer = library_new(EVBACKEND_POLL);
+    ASSERT(outer != NULL);
+    ev_embed embed;
+    ev_embed_init(&embed, embedded, library);
+    ev_embed_start(outer, &embed);
+    int fd = embed.io.fd;
+    ev_embed_stop(outer, &embed);
+    ev_loop_destroy(outer);
+    return fd;
+}
+
+void loop_watch_forget(struct loop *loop, struct loop_watch *watch) {
+    if (watch->function == NULL) {
+        return;
+    }
+    int fd = watch_io(watch)->fd;
+    loop_watch_stop(loop, watch);
+    struct epoll_event unused = {.events = 0};
+    /* A watch that was just started is not known to the kernel yet. */
+    int failed = epoll_ctl(library_descriptor(loop->library), EPOLL_CTL_DEL, fd, &unused);
+    ASSERT(failed == 0 || errno == ENOENT);
 }
 
 void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t first_ms,

@@ -56,8 +56,12 @@ void loop_watch_start(struct loop *loop, struct loop_watch *watch, int fd, unsig
 /* Looks for other events from now on; 0 pauses the watch, which stays bound to its fd. Allowed only
  * between start and stop. No change costs nothing. */
 void loop_watch_change(struct loop *loop, struct loop_watch *watch, unsigned events);
-/* What is pending for it will not be called. Stopping a stopped watch does nothing. */
+/* What is pending for it will not be called. Stopping a stopped watch does nothing. The kernel may
+ * still tell of the fd: the loop then touches it once more, unless it has been closed. */
 void loop_watch_stop(struct loop *loop, struct loop_watch *watch);
+/* Stops it, and the loop never touches its fd again: another thread may have it from here on. Costs
+ * some system calls. */
+void loop_watch_forget(struct loop *loop, struct loop_watch *watch);
 
 /* Calls the function after first_ms, then every repeat_ms; a repeat of 0 is a timer that stops by
  * itself before its only call. Measured by the monotonic clock; a loop that comes late does not

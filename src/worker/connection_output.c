@@ -84,30 +84,13 @@ static void output_sent(struct connection *connection, size_t sent) {
     }
 }
 
-struct departure {
-    struct post post;
-    struct detachment *detachment;
-    int fd;
-};
-
-static void depart(struct worker *worker, struct post *post) {
-    (void)worker;
-    struct departure *departure = (struct departure *)post;
-    departure->detachment->take(departure->detachment, departure->fd);
-    memory_free(departure);
-}
-
-/* The loop forgets the socket when it runs next: only then may it be somebody else's, who may close
- * it at once. */
 static void give_away(struct connection *connection) {
-    struct departure *departure = memory_alloc_zeroed(sizeof(*departure));
-    departure->post.run = depart;
-    departure->detachment = connection->detachment;
-    departure->fd = connection->fd;
-    loop_watch_stop(connection->home->loop, &connection->watch);
+    struct detachment *detachment = connection->detachment;
+    int fd = connection->fd;
+    loop_watch_forget(connection->home->loop, &connection->watch);
     connection->detachment = NULL;
     connection->fd = -1;
-    worker_post(connection->home, &departure->post);
+    detachment->take(detachment, fd);
 }
 
 static void output_finished(struct connection *connection) {

@@ -217,6 +217,59 @@ static void stop_both(void *context, unsigned events) {
     loop_watch_stop(rivals->loop, &rivals->watches[1]);
 }
 
+/* Events still come for a socket that is open; a loop that knew it would tell the kernel to leave
+ * it out. */
+START_TEST(an_fd_that_was_forgotten_is_never_touched_again) {
+    struct loop *loop = loop_new();
+    struct loop *other = loop_new();
+    struct pair pair = pair_new();
+    struct loop_watch watch;
+    struct loop_watch other_watch;
+    struct seen seen = {.calls = 0};
+    struct seen other_seen = {.calls = 0};
+    loop_watch_start(loop, &watch, pair.own, LOOP_READ, note, &seen);
+    loop_run(loop, 0);
+    pair_make_readable(&pair);
+    loop_watch_forget(loop, &watch);
+    loop_watch_start(other, &other_watch, pair.own, LOOP_READ, note, &other_seen);
+    loop_run(other, 0);
+    ck_assert_int_eq(other_seen.calls, 1);
+    kernel.epoll_ctl_calls = 0;
+    for (int i = 0; i < 3; i++) {
+        loop_run(loop, 0);
+        loop_run(other, 0);
+    }
+    ck_assert_int_eq(kernel.epoll_ctl_calls, 0);
+    ck_assert_int_eq(seen.calls, 0);
+    ck_assert_int_eq(other_seen.calls, 4);
+    loop_watch_stop(other, &other_watch);
+    /* It may come back. */
+    loop_watch_start(loop, &watch, pair.own, LOOP_READ, note, &seen);
+    loop_run(loop, 0);
+    ck_assert_int_eq(seen.calls, 1);
+    loop_watch_stop(loop, &watch);
+    pair_free(&pair);
+    loop_free(other);
+    loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_watch_may_be_forgotten_as_soon_as_it_was_started) {
+    struct loop *loop = loop_new();
+    struct pair pair = pair_new();
+    struct loop_watch watch;
+    struct seen seen = {.calls = 0};
+    pair_make_readable(&pair);
+    loop_watch_start(loop, &watch, pair.own, LOOP_READ, note, &seen);
+    loop_watch_forget(loop, &watch);
+    loop_watch_forget(loop, &watch);
+    loop_run(loop, 0);
+    ck_assert_int_eq(seen.calls, 0);
+    pair_free(&pair);
+    loop_free(loop);
+}
+END_TEST
+
 START_TEST(a_callback_may_stop_itself_and_one_that_is_already_pending) {
     struct rivals rivals = {.loop = loop_new()};
     struct pair pairs[2] = {pair_new(), pair_new()};
@@ -484,6 +537,8 @@ int main(void) {
         a_closed_peer_is_told_as_readable,
         stopping_a_stopped_or_zeroed_watch_and_timer_does_nothing,
         an_fd_number_used_again_is_watched_as_a_new_one,
+        an_fd_that_was_forgotten_is_never_touched_again,
+        a_watch_may_be_forgotten_as_soon_as_it_was_started,
         a_callback_may_stop_itself_and_one_that_is_already_pending,
         an_fd_that_the_kernel_has_no_room_to_watch_is_told_as_failed_and_stops,
         an_iteration_costs_one_system_call_however_many_fds_are_ready,
