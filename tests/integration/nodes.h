@@ -35,9 +35,17 @@ static inline void node_expect_soon(const struct server *node, const char *part,
     ck_abort_msg("port %d, %s: got '%s', without '%s'", node->port, command, got.bytes, part);
 }
 
+static inline struct server node_start(const char *option) {
+    return server_start("--cluster-enabled yes", "--cluster-node-timeout 1000", option, NULL);
+}
+
+static inline void node_restart(struct server *node, const char *option) {
+    server_restart(node, "--cluster-enabled yes", "--cluster-node-timeout 1000", option, NULL);
+}
+
 static inline void nodes_start(struct server *nodes, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        nodes[i] = server_start("--cluster-enabled yes", NULL);
+        nodes[i] = node_start(NULL);
     }
 }
 
