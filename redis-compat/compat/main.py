@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from . import commands_table, config_check, random_run, script, self_check, smoke
+from . import cluster, commands_table, config_check, random_run, script, self_check, smoke
 from .differences import Differences
 from .resp import Closed, Connection, FramingError, Timeout
 from .runner import CaseRun, MISMATCHES_SHOWN, Variant, bytes_show, mismatch_show
@@ -15,7 +15,7 @@ from .server import REDIS_SERVER, Pair, Server, StartError
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FAILURES_SHOWN_DEFAULT = 40
 PAIR_FAILURES_MAX = 5
-PARTS = ("scripts", "random", "tables", "smoke")
+PARTS = ("scripts", "random", "tables", "smoke", "cluster")
 RANDOM_SEEDS = (1, 2, 3)
 RANDOM_STEPS = 6000
 
@@ -258,6 +258,13 @@ def config_part(options, tally):
         smoke_tally(run, program, "smoke: %s" % run.__doc__, tally)
 
 
+def cluster_part(options, tally):
+    """Clusters of several nodes."""
+    program = REDIS_SERVER if options.self_test else options.server
+    for run in cluster.CLUSTER_SMOKES:
+        smoke_tally(run, program, "cluster: %s" % run.__doc__.replace("\n    ", " "), tally)
+
+
 def smoke_tally(run, target, title, tally, server=None):
     problem, skipped = smoke.smoke_run(run, target)
     if skipped:
@@ -295,6 +302,8 @@ def main(argv):
         for workers in sorted({v.workers for v in variants_of(options)}):
             smoke_part(options, workers, tally)
         config_part(options, tally)
+    if "cluster" in options.parts:
+        cluster_part(options, tally)
     if options.parts == list(PARTS) and not options.self_test and not options.protocol:
         for name in differences.unused():
             print("note: the row %s of allowed-differences.txt was not needed" % name)
