@@ -99,12 +99,31 @@ static void watch_time(struct replicator *replicator) {
     }
 }
 
+static bool may_rest(const struct replicator *replicator) {
+    return !quorum_is_awaited(&replicator->server->node.quorum) &&
+           !replica_link_is_on(replicator->replica_link);
+}
+
 /* What is appended from here on is told, even if the step does not see it. */
 static void await_log(struct replicator *replicator) {
-    if (primary_links_are_on(replicator->primary_links) ||
-        replica_link_is_on(replicator->replica_link)) {
+    bool rests = loop_timer_is_running(&replicator->rest) && may_rest(replicator);
+    if (!rests && (primary_links_are_on(replicator->primary_links) ||
+                   replica_link_is_on(replicator->replica_link))) {
         atomic_store(&replicator->server->node.log_is_awaited, true);
     }
+}
+
+/* What was appended since await_log() is seen when the rest is over. */
+static void rest(struct replicator *replicator) {
+    if (!loop_timer_is_running(&replicator->rest) && may_rest(replicator)) {
+        atomic_store(&replicator->server->node.log_is_awaited, false);
+        loop_timer_start(replicator->loop, &replicator->rest, REPLICATOR_REST_MS, 0, timer_is_due,
+                         replicator);
+    }
+}
+
+static uint64_t sent_bytes(const struct replicator *replicator) {
+    return atomic_load_explicit(&replicator->server->node.link_written_bytes, memory_order_relaxed);
 }
 
 static void *thread_main(void *context) {
@@ -117,13 +136,18 @@ static void *thread_main(void *context) {
         replicator->now_ms = clock_monotonic_us() / 1000;
         run_posts(replicator);
         await_log(replicator);
+        uint64_t sent = sent_bytes(replicator);
         replica_link_step(replicator->replica_link);
         has_more = primary_links_step(replicator->primary_links);
         failover_step(replicator->server);
         anti_entropy_step(replicator->anti_entropy,
                           primary_links_following(replicator->primary_links));
         watch_time(replicator);
+        if (!has_more && sent_bytes(replicator) != sent) {
+            rest(replicator);
+        }
     }
+    loop_timer_stop(replicator->loop, &replicator->rest);
     primary_links_free(replicator->primary_links);
     replicator->primary_links = NULL;
     replica_link_free(replicator->replica_link);

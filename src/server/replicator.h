@@ -18,6 +18,10 @@
 
 /* How often what depends on time is looked at, while there are links. */
 #define REPLICATOR_PERIOD_MS 50
+/* Behind what was sent the thread rests, so that what is appended meanwhile costs one wake-up and
+ * goes in one piece. It does not while anybody waits for what replicas hold, nor on a replica,
+ * whose primary may be waited for. */
+#define REPLICATOR_REST_MS 1
 
 struct anti_entropy;
 struct primary_links;
@@ -37,6 +41,7 @@ struct replicator {
     pthread_t thread;
     struct loop_timer timer;
     bool watches_time;                   /* the timer runs */
+    struct loop_timer rest;              /* its end, while it runs */
     int64_t now_ms;                      /* monotonic, of this iteration */
     struct primary_links *primary_links; /* NULL: the thread has ended */
     struct replica_link *replica_link;
