@@ -82,6 +82,32 @@ START_TEST(a_round_asks_for_every_slot_once_within_its_period) {
 }
 END_TEST
 
+static uint32_t ask_until(struct fixture *fixture, int64_t period_ms, int64_t from_ms,
+                          int64_t to_ms) {
+    struct digest_request request;
+    uint32_t count = 0;
+    for (int64_t now_ms = from_ms; now_ms <= to_ms; now_ms += 160) {
+        while (next(fixture, period_ms, now_ms, &request)) {
+            count++;
+        }
+    }
+    return count;
+}
+
+START_TEST(a_round_goes_on_at_another_speed_when_its_period_changes) {
+    struct fixture fixture;
+    open_fixture(&fixture);
+    int64_t half_ms = 1000 + PERIOD_MS / 2;
+    uint32_t count = ask_until(&fixture, PERIOD_MS, 1000, half_ms);
+    ck_assert_uint_ge(count, SLOTS / 2 - 20);
+    ck_assert_uint_le(count, SLOTS / 2);
+    uint32_t more = ask_until(&fixture, 4 * PERIOD_MS, half_ms, half_ms + PERIOD_MS);
+    ck_assert_uint_ge(more, SLOTS / 4 - 20);
+    ck_assert_uint_le(more, SLOTS / 4 + 1);
+    close_fixture(&fixture);
+}
+END_TEST
+
 START_TEST(equal_digests_are_no_difference_in_whichever_order_they_come) {
     struct fixture fixture;
     open_fixture(&fixture);
@@ -349,6 +375,7 @@ END_TEST
 int main(void) {
     const TTest *tests[] = {
         a_round_asks_for_every_slot_once_within_its_period,
+        a_round_goes_on_at_another_speed_when_its_period_changes,
         equal_digests_are_no_difference_in_whichever_order_they_come,
         digests_of_two_places_are_never_compared,
         what_could_not_be_computed_is_no_difference,

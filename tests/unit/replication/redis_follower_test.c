@@ -230,6 +230,10 @@ START_TEST(primary_hears_of_us_while_the_file_is_loaded) {
     expect_sent(&fixture, REDIS_FOLLOWER_ACK_MS + 1, "");
     ck_assert(redis_follower_loaded(fixture.follower, 2000));
     expect_sent(&fixture, 2000, "*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$3\r\n500\r\n");
+    /* It was not listened to meanwhile: that is no silence of the primary's. */
+    struct redis_follower_figures figures;
+    redis_follower_figures_read(fixture.follower, &figures);
+    ck_assert_int_eq(figures.heard_ms, 2000);
     buffer_free(&sync);
     fixture_end(&fixture);
 }
@@ -280,6 +284,9 @@ START_TEST(answer_that_is_no_sync_ends_the_link_with_the_primarys_words) {
         "+FULLRESYNC " ID "\r\n",
         "+FULLRESYNC " ID " x\r\n",
         "+FULLRESYNC zz 5\r\n",
+        "+FULLRESYNC 000000000000000000000000000000000000000g 5\r\n",
+        "+FULLRESYNC 000000000000000000000000000000000000000F 5\r\n",
+        "+FULLRESYNC 000000000000000000000000000000000000000: 5\r\n",
         "+CONTINUE " ID "\r\n", /* of nothing */
     };
     for (size_t i = 0; i < UNIT_COUNT(answers); i++) {

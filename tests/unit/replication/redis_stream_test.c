@@ -193,6 +193,8 @@ START_TEST(each_position_has_one_offset_however_it_is_counted) {
     for (size_t i = 0; i < count; i++) {
         struct redis_cursor other;
         ck_assert(redis_cursor_at_position(&other, fixture.stream, places[i].position));
+        /* What has to be made again to begin anywhere is bounded. */
+        ck_assert_uint_lt(places[i].offset - other.at.offset, 2 * REDIS_STREAM_MARK_BYTES);
         while (other.at.position < places[i].position) {
             ck_assert_int_eq(next(&fixture, &other), REDIS_READ_DONE);
         }
@@ -203,6 +205,44 @@ START_TEST(each_position_has_one_offset_however_it_is_counted) {
     }
     redis_cursor_close(&cursor);
     fixture_end(&fixture);
+}
+END_TEST
+
+/* Frames are larger than the commands that they stand for. */
+START_TEST(small_changes_take_few_marks_and_are_found_by_position_too) {
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    struct redis_cursor cursor;
+    ck_assert(redis_cursor_at_position(&cursor, fixture.stream, BEGIN));
+    for (size_t i = 0; i < 2 * REDIS_STREAM_MARKS_MAX; i++) {
+        append_delete(&fixture, 0, "a");
+        redis_log_frame(&fixture.log);
+    }
+    read_all(&fixture, &cursor);
+    buffer_clear(&fixture.out);
+    uint64_t positions = cursor.at.position - BEGIN;
+    uint64_t offsets = cursor.at.offset - BEGIN;
+    ck_assert_uint_gt(positions, 2 * offsets);
+    ck_assert_uint_gt(offsets, 2 * REDIS_STREAM_MARK_BYTES);
+    struct redis_cursor other;
+    ck_assert(redis_cursor_at_offset(&other, fixture.stream, BEGIN));
+    redis_cursor_close(&other);
+    ck_assert(redis_cursor_at_position(&other, fixture.stream, BEGIN + positions / 2));
+    ck_assert_uint_le(other.at.position, BEGIN + positions / 2);
+    redis_cursor_close(&other);
+    redis_cursor_close(&cursor);
+    fixture_end(&fixture);
+}
+END_TEST
+
+START_TEST(each_stream_has_an_id_of_its_own) {
+    struct redis_stream *one = redis_stream_new(BEGIN);
+    struct redis_stream *other = redis_stream_new(BEGIN);
+    ck_assert_uint_eq(strspn(redis_stream_id(one), "0123456789abcdef"), REDIS_ID_BYTES);
+    ck_assert_uint_eq(strlen(redis_stream_id(one)), REDIS_ID_BYTES);
+    ck_assert_str_ne(redis_stream_id(one), redis_stream_id(other));
+    redis_stream_free(one);
+    redis_stream_free(other);
 }
 END_TEST
 
@@ -239,6 +279,8 @@ int main(void) {
         ping_stands_at_one_place_for_all_readers,
         from_each_offset_the_same_bytes_follow,
         each_position_has_one_offset_however_it_is_counted,
+        small_changes_take_few_marks_and_are_found_by_position_too,
+        each_stream_has_an_id_of_its_own,
         reader_behind_all_marks_is_told_so,
         damaged_content_is_refused,
     };
