@@ -86,11 +86,18 @@ struct oplog {
     bool must_rebuild;
     struct disk_file *file; /* NULL: the next write begins a segment. Written by who is_writing */
     uint64_t file_first;
+    uint64_t file_room;          /* bytes set aside for it, with its header; 0: none */
     struct disk_file *next_file; /* the writer's alone: made ahead */
+    atomic_uint_least64_t next_room;
     bool next_was_tried;
-    bool names_changed; /* since the last sync of names */
+    bool names_changed;     /* since the last sync of names */
+    uint64_t durable_first; /* where the segment begins up to which files and names are durable */
     struct list full;
     struct list segments; /* oldest first */
+    uint64_t segments_count;
+    atomic_uint_least64_t segment_bytes;
+    bool must_fit;   /* segment_bytes has changed: room beyond it is let go */
+    bool must_renew; /* a segment that is full is left, though nothing is to be written */
 
     atomic_uint_least64_t end;
     atomic_uint_least64_t written;
@@ -117,7 +124,9 @@ static inline uint64_t held_frame_end(const struct held_frame *frame) {
 }
 
 static inline bool segment_is_full(const struct oplog *oplog, uint64_t position) {
-    return oplog->file == NULL || position - oplog->file_first >= oplog->plan.segment_bytes;
+    return oplog->file == NULL ||
+           position - oplog->file_first >=
+               atomic_load_explicit(&oplog->segment_bytes, memory_order_relaxed);
 }
 
 /* held.c: with the mutex, or when nobody else is there. */

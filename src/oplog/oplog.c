@@ -207,6 +207,7 @@ static void segments_keep(struct oplog *oplog, const struct segments *segments) 
         record->name = segments->found[i].name;
         record->time_ms = segments->found[i].time_ms;
         list_push_back(&oplog->segments, &record->link);
+        oplog->segments_count++;
     }
 }
 
@@ -268,6 +269,7 @@ static void state_init(struct oplog *oplog) {
     atomic_init(&oplog->written, plan->begin);
     atomic_init(&oplog->synced, plan->begin);
     atomic_init(&oplog->sync, (int)plan->sync);
+    atomic_init(&oplog->segment_bytes, plan->segment_bytes);
 }
 
 struct oplog *oplog_open(const struct oplog_plan *plan, int *error) {
@@ -406,11 +408,29 @@ static uint64_t list_count(const struct list *list) {
     return count;
 }
 
+static uint64_t first_position(const struct oplog *oplog) {
+    return LIST_ENTRY(oplog->segments.next, struct segment_record, link)->name.first;
+}
+
+uint64_t oplog_disk_bytes(struct oplog *oplog) {
+    pthread_mutex_lock(&oplog->mutex);
+    uint64_t written = atomic_load(&oplog->written);
+    uint64_t bytes =
+        written - first_position(oplog) + oplog->segments_count * OPLOG_SEGMENT_HEADER_BYTES;
+    if (oplog->file != NULL) {
+        uint64_t used = segment_offset(oplog->file_first, written);
+        bytes += oplog->file_room > used ? oplog->file_room - used : 0;
+    }
+    bytes += atomic_load(&oplog->next_room);
+    pthread_mutex_unlock(&oplog->mutex);
+    return bytes;
+}
+
 void oplog_figures_read(struct oplog *oplog, struct oplog_figures *figures) {
     pthread_mutex_lock(&oplog->mutex);
-    uint64_t segments = list_count(&oplog->segments);
+    uint64_t segments = oplog->segments_count;
     *figures = (struct oplog_figures){
-        .start = LIST_ENTRY(oplog->segments.next, struct segment_record, link)->name.first,
+        .start = first_position(oplog),
         .end = atomic_load(&oplog->end),
         .written = atomic_load(&oplog->written),
         .synced = atomic_load(&oplog->synced),
@@ -439,6 +459,22 @@ void oplog_set_sync(struct oplog *oplog, enum oplog_sync sync) {
     pthread_cond_signal(&oplog->syncer_wake);
     pthread_mutex_unlock(&oplog->mutex);
     oplog->plan.progress(oplog->plan.context);
+}
+
+void oplog_set_segment_bytes(struct oplog *oplog, uint64_t bytes) {
+    pthread_mutex_lock(&oplog->mutex);
+    if (atomic_exchange(&oplog->segment_bytes, bytes) != bytes) {
+        oplog->must_fit = true;
+        pthread_cond_signal(&oplog->writer_wake);
+    }
+    pthread_mutex_unlock(&oplog->mutex);
+}
+
+void oplog_renew(struct oplog *oplog) {
+    pthread_mutex_lock(&oplog->mutex);
+    oplog->must_renew = segment_is_full(oplog, atomic_load(&oplog->written));
+    pthread_cond_signal(&oplog->writer_wake);
+    pthread_mutex_unlock(&oplog->mutex);
 }
 
 /* With the mutex: all frames before the position, and all turns up to it. */
@@ -474,10 +510,16 @@ int oplog_sync_wait(struct oplog *oplog) {
 static bool is_enough(const struct oplog *oplog, const struct segment_record *record,
                       uint64_t position) {
     uint64_t first = record->name.first;
-    bool is_known = first < atomic_load(&oplog->synced) || first == oplog->plan.begin ||
+    bool is_known = first <= oplog->durable_first || first == oplog->plan.begin ||
                     first == oplog->writing.begin ||
                     record->name.epoch < oplog->writing.history.epoch;
     return first <= position && is_known;
+}
+
+/* A segment that begins at the position stays: where histories without a frame follow one another,
+ * it may be all that tells of the one that the position is of. */
+static bool is_before(const struct segment_record *record, uint64_t position) {
+    return record->name.first < position;
 }
 
 /* Takes the oldest record, if it may go. */
@@ -486,9 +528,11 @@ static struct segment_record *trim_take(struct oplog *oplog, uint64_t position) 
     pthread_mutex_lock(&oplog->mutex);
     struct list *first = oplog->segments.next;
     if (first->next != &oplog->segments &&
+        is_before(LIST_ENTRY(first, struct segment_record, link), position) &&
         is_enough(oplog, LIST_ENTRY(first->next, struct segment_record, link), position)) {
         oldest = LIST_ENTRY(first, struct segment_record, link);
         list_remove(first);
+        oplog->segments_count--;
     }
     pthread_mutex_unlock(&oplog->mutex);
     return oldest;
@@ -509,6 +553,7 @@ int oplog_trim(struct oplog *oplog, uint64_t position) {
         if (!is_removed) {
             pthread_mutex_lock(&oplog->mutex);
             list_push_front(&oplog->segments, &record->link);
+            oplog->segments_count++;
             pthread_mutex_unlock(&oplog->mutex);
         } else {
             memory_free(record);
@@ -524,7 +569,7 @@ int oplog_trim(struct oplog *oplog, uint64_t position) {
 struct oplog_segment *oplog_segments(struct oplog *oplog, size_t *count) {
     pthread_mutex_lock(&oplog->mutex);
     struct oplog_segment *segments =
-        memory_alloc(list_count(&oplog->segments) * sizeof(struct oplog_segment));
+        memory_alloc(oplog->segments_count * sizeof(struct oplog_segment));
     *count = 0;
     LIST_FOR_EACH(link, &oplog->segments) {
         const struct segment_record *record = LIST_ENTRY(link, struct segment_record, link);

@@ -29,8 +29,8 @@
  * next by oplog_turn(). Contents are the same to the byte; of a frame's header only `synced` is
  * this node's own.
  *
- * Segments follow one another without a gap. The next one's file is made ahead of time, so that the
- * change costs a header and a rename.
+ * Segments follow one another without a gap. The next one's file is made ahead of time, with room
+ * set aside, so that the change costs a header and a rename.
  */
 #ifndef TARN_OPLOG_OPLOG_H
 #define TARN_OPLOG_OPLOG_H
@@ -136,9 +136,18 @@ void oplog_set_sync(struct oplog *oplog, enum oplog_sync sync);
  * as an error is there. Not on workers. */
 int oplog_sync_wait(struct oplog *oplog);
 
-/* Removes the segments that end at or before the position, never the current one, nor one whose
- * successor is not durable yet. Answers how many went; what cannot be removed stays for the next
- * time. One thread at a time, no worker. */
+/* Bytes that the files take on disk, room set aside included. Any thread, cheap. */
+uint64_t oplog_disk_bytes(struct oplog *oplog);
+/* The size from which on the log goes on in a new segment; room set aside beyond it is let go. Any
+ * thread, waits for nothing. */
+void oplog_set_segment_bytes(struct oplog *oplog, uint64_t bytes);
+/* If the current segment is full, the next one begins without waiting for what it will hold: so
+ * oplog_trim() may let the full one go soon. Any thread, waits for nothing. */
+void oplog_renew(struct oplog *oplog);
+
+/* Removes the segments that end at or before the position, never the current one, one whose
+ * successor is not durable yet, nor one that begins at the position. Answers how many went; what
+ * cannot be removed stays for the next time. One thread at a time, no worker. */
 int oplog_trim(struct oplog *oplog, uint64_t position);
 
 struct oplog_segment {

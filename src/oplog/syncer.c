@@ -13,6 +13,7 @@
 struct sync_work {
     uint64_t target;
     struct disk_file *file;
+    uint64_t file_first; /* if there is a file */
     struct list full;
     bool has_names;
 };
@@ -48,7 +49,8 @@ static int sync_files(struct oplog *oplog, struct sync_work *work) {
 }
 
 /* With the mutex, which is let go meanwhile. */
-static void sync_succeeded(struct oplog *oplog, uint64_t target) {
+static void sync_succeeded(struct oplog *oplog, const struct sync_work *work) {
+    uint64_t target = work->target;
     struct list frames;
     list_init(&frames);
     uint64_t bytes = 0;
@@ -66,6 +68,9 @@ static void sync_succeeded(struct oplog *oplog, uint64_t target) {
     oplog->last_sync_ms = clock_wall_ms();
     oplog->sync_error = 0;
     atomic_store_explicit(&oplog->synced, target, memory_order_release);
+    if (work->file != NULL) {
+        oplog->durable_first = work->file_first;
+    }
     pthread_mutex_unlock(&oplog->mutex);
     held_frames_clear(&frames);
     pthread_mutex_lock(&oplog->mutex);
@@ -93,6 +98,7 @@ bool syncer_step(struct oplog *oplog) {
     struct sync_work work = {
         .target = atomic_load_explicit(&oplog->written, memory_order_relaxed),
         .file = oplog->file,
+        .file_first = oplog->file_first,
         .has_names = oplog->names_changed,
     };
     bool has_work = work.target != atomic_load(&oplog->synced) || !list_is_empty(&oplog->full) ||
@@ -112,7 +118,7 @@ bool syncer_step(struct oplog *oplog) {
     oplog->is_syncing = false;
     oplog->syncs_delayed += took_us > (int64_t)OPLOG_SYNC_PERIOD_MS * 1000;
     if (status == 0) {
-        sync_succeeded(oplog, work.target);
+        sync_succeeded(oplog, &work);
     } else {
         sync_failed(oplog, status);
     }

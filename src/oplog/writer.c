@@ -59,7 +59,8 @@ static void written_failed(struct oplog *oplog, int status) {
 static bool wants_next(const struct oplog *oplog) {
     uint64_t written = atomic_load_explicit(&oplog->written, memory_order_relaxed);
     return oplog->next_file == NULL && !oplog->next_was_tried && oplog->file != NULL &&
-           written - oplog->file_first >= oplog->plan.segment_bytes / 2;
+           written - oplog->file_first >=
+               atomic_load_explicit(&oplog->segment_bytes, memory_order_relaxed) / 2;
 }
 
 static bool wants_sync(const struct oplog *oplog) {
@@ -116,7 +117,7 @@ static size_t frames_at_once(const struct list *frames, const struct list *link,
 /* ---- segments ---- */
 
 /* A file with room, under the name that a segment has before it counts. Without the mutex. */
-static int next_make(const struct oplog *oplog, struct disk_file **made) {
+static int next_make(const struct oplog *oplog, struct disk_file **made, uint64_t *room) {
     const struct disk *disk = oplog->plan.disk;
     int error = 0;
     struct disk_file *file = disk->open(disk->context, NEXT_SEGMENT_NAME, true, &error);
@@ -127,10 +128,12 @@ static int next_make(const struct oplog *oplog, struct disk_file **made) {
     if (file == NULL) {
         return error;
     }
-    uint64_t size = OPLOG_SEGMENT_HEADER_BYTES + oplog->plan.segment_bytes;
-    if (disk->allocate(file, size) != 0) {
+    *room = OPLOG_SEGMENT_HEADER_BYTES +
+            atomic_load_explicit(&oplog->segment_bytes, memory_order_relaxed);
+    if (disk->allocate(file, *room) != 0) {
         /* Less room than a whole segment: writes tell when it is used up. */
         disk->truncate(file, 0);
+        *room = 0;
     }
     *made = file;
     return 0;
@@ -139,6 +142,18 @@ static int next_make(const struct oplog *oplog, struct disk_file **made) {
 static void next_drop(struct oplog *oplog) {
     oplog->plan.disk->close(oplog->next_file);
     oplog->next_file = NULL;
+    atomic_store(&oplog->next_room, 0);
+}
+
+/* Without the mutex, by who has set is_writing. */
+static int next_ensure(struct oplog *oplog) {
+    uint64_t room = 0;
+    if (oplog->next_file != NULL) {
+        return 0;
+    }
+    int status = next_make(oplog, &oplog->next_file, &room);
+    atomic_store(&oplog->next_room, room);
+    return status;
 }
 
 static int next_write_header(struct oplog *oplog, const struct history_origin *origin,
@@ -171,9 +186,11 @@ static int next_rename(const struct oplog *oplog, const struct history_origin *o
 static void next_enter(struct oplog *oplog, uint64_t first) {
     oplog->file = oplog->next_file;
     oplog->file_first = first;
+    oplog->file_room = atomic_exchange(&oplog->next_room, 0);
     oplog->next_file = NULL;
     oplog->next_was_tried = false;
     oplog->names_changed = true;
+    oplog->must_renew = false;
     const struct segment_record *last =
         LIST_ENTRY(oplog->segments.previous, struct segment_record, link);
     uint64_t epoch = oplog->writing.history.epoch;
@@ -183,12 +200,13 @@ static void next_enter(struct oplog *oplog, uint64_t first) {
         struct segment_record *record = memory_alloc(sizeof(*record));
         *record = (struct segment_record){.name = {.first = first, .epoch = epoch}};
         list_push_back(&oplog->segments, &record->link);
+        oplog->segments_count++;
     }
 }
 
 /* Without the mutex, by who has set is_writing. */
 static int next_begin(struct oplog *oplog, uint64_t first) {
-    int status = oplog->next_file != NULL ? 0 : next_make(oplog, &oplog->next_file);
+    int status = next_ensure(oplog);
     status = status != 0 ? status : next_write_header(oplog, &oplog->writing, first);
     return status != 0 ? status : next_rename(oplog, &oplog->writing, first);
 }
@@ -197,7 +215,7 @@ static int next_begin(struct oplog *oplog, uint64_t first) {
 static int next_begin_durably(struct oplog *oplog, const struct history_origin *origin,
                               uint64_t first) {
     const struct disk *disk = oplog->plan.disk;
-    int status = oplog->next_file != NULL ? 0 : next_make(oplog, &oplog->next_file);
+    int status = next_ensure(oplog);
     status = status != 0 ? status : next_write_header(oplog, origin, first);
     status = status != 0 ? status : disk->sync(oplog->next_file);
     status = status != 0 ? status : next_rename(oplog, origin, first);
@@ -256,6 +274,7 @@ static int superseded_remove(struct oplog *oplog, uint64_t first) {
         if (status == 0 || status == -ENOENT) {
             status = 0;
             list_remove(&record->link);
+            oplog->segments_count--;
             memory_free(record);
         }
     }
@@ -264,7 +283,7 @@ static int superseded_remove(struct oplog *oplog, uint64_t first) {
 }
 
 static int rewrite_unsynced(struct oplog *oplog, uint64_t first) {
-    int status = oplog->next_file != NULL ? 0 : next_make(oplog, &oplog->next_file);
+    int status = next_ensure(oplog);
     status = status != 0 ? status : next_write_header(oplog, &oplog->writing, first);
     struct list *link = oplog->unsynced.next;
     while (status == 0 && link != &oplog->unsynced) {
@@ -374,7 +393,8 @@ static bool may_write(const struct oplog *oplog) {
 
 /* Where the segment that is written to ends at the latest. */
 static uint64_t position_max(const struct oplog *oplog) {
-    uint64_t full = oplog->file_first + oplog->plan.segment_bytes;
+    uint64_t full =
+        oplog->file_first + atomic_load_explicit(&oplog->segment_bytes, memory_order_relaxed);
     const struct history_origin *origin = first_turn(oplog);
     return origin != NULL && origin->begin < full ? origin->begin : full;
 }
@@ -411,12 +431,67 @@ static void make_next_ahead(struct oplog *oplog) {
     oplog->next_was_tried = true;
     pthread_mutex_unlock(&oplog->mutex);
     struct disk_file *file = NULL;
-    int status = next_make(oplog, &file);
+    uint64_t room = 0;
+    int status = next_make(oplog, &file, &room);
     pthread_mutex_lock(&oplog->mutex);
     oplog->next_file = file;
+    atomic_store(&oplog->next_room, room);
     if (status != 0) {
         log_verbose("The log's next segment cannot be made yet: %s", strerror(-status));
     }
+}
+
+/* ---- room ---- */
+
+/* Without the mutex, by who has set is_writing. Room that cannot be let go stays. */
+static void room_cut(const struct oplog *oplog, struct disk_file *file, uint64_t *room,
+                     uint64_t size) {
+    if (file != NULL && *room > size && oplog->plan.disk->truncate(file, size) == 0) {
+        *room = size;
+    }
+}
+
+/* With the mutex, which is let go meanwhile. */
+static void room_fit(struct oplog *oplog) {
+    uint64_t size = OPLOG_SEGMENT_HEADER_BYTES +
+                    atomic_load_explicit(&oplog->segment_bytes, memory_order_relaxed);
+    uint64_t used = segment_offset(oplog->file_first,
+                                   atomic_load_explicit(&oplog->written, memory_order_relaxed));
+    uint64_t file_room = oplog->file_room;
+    uint64_t next_room = atomic_load(&oplog->next_room);
+    oplog->must_fit = false;
+    oplog->is_writing = true;
+    pthread_mutex_unlock(&oplog->mutex);
+    room_cut(oplog, oplog->file, &file_room, used > size ? used : size);
+    room_cut(oplog, oplog->next_file, &next_room, size);
+    pthread_mutex_lock(&oplog->mutex);
+    oplog->is_writing = false;
+    oplog->file_room = file_room;
+    atomic_store(&oplog->next_room, next_room);
+}
+
+static bool renew_is_due(const struct oplog *oplog) {
+    uint64_t written = atomic_load_explicit(&oplog->written, memory_order_relaxed);
+    return oplog->must_renew && list_is_empty(&oplog->turns) && oplog->file != NULL &&
+           written > oplog->file_first && segment_is_full(oplog, written);
+}
+
+/* With the mutex, which is let go meanwhile. */
+static void renew(struct oplog *oplog) {
+    uint64_t first = atomic_load_explicit(&oplog->written, memory_order_relaxed);
+    oplog->must_renew = false;
+    oplog->is_writing = true;
+    segment_leave(oplog);
+    pthread_mutex_unlock(&oplog->mutex);
+    int status = next_begin(oplog, first);
+    pthread_mutex_lock(&oplog->mutex);
+    oplog->is_writing = false;
+    if (status == 0) {
+        next_enter(oplog, first);
+    } else {
+        log_verbose("The log's next segment cannot be begun yet: %s", strerror(-status));
+    }
+    pthread_cond_signal(&oplog->syncer_wake);
 }
 
 bool writer_step(struct oplog *oplog) {
@@ -432,6 +507,12 @@ bool writer_step(struct oplog *oplog) {
         turn_enter(oplog);
     } else if (may_write(oplog)) {
         write_pending(oplog);
+    } else if (oplog->must_fit) {
+        room_fit(oplog);
+        return true;
+    } else if (renew_is_due(oplog)) {
+        renew(oplog);
+        return true;
     } else if (wants_next(oplog)) {
         make_next_ahead(oplog);
         return true;

@@ -320,9 +320,16 @@ static void snapshot_take(struct simulation *simulation) {
     oplog_trim(simulation->oplog, simulation->snapshot_position);
 }
 
+/* Bytes of frames since the snapshot, which no trim may take. */
+static uint64_t disk_bytes_least(const struct simulation *simulation) {
+    uint64_t written = oplog_written_position(simulation->oplog);
+    uint64_t begin = simulation->snapshot_position;
+    return written > begin ? written - begin : 0;
+}
+
 static void step(struct simulation *simulation) {
     struct oplog *oplog = simulation->oplog;
-    switch (below(simulation, 24)) {
+    switch (below(simulation, 26)) {
     case 0:
         disk_break(simulation);
         break;
@@ -346,15 +353,24 @@ static void step(struct simulation *simulation) {
         }
         break;
     case 6:
-    case 7:
-    case 8:
-        oplog_step_sync(oplog);
+        oplog_renew(oplog);
+        oplog_trim(oplog, simulation->snapshot_position);
         break;
+    case 7:
+        if (below(simulation, 4) == 0) {
+            oplog_set_segment_bytes(oplog, 200 + below(simulation, 4000));
+        }
+        break;
+    case 8:
     case 9:
     case 10:
+        oplog_step_sync(oplog);
+        break;
     case 11:
     case 12:
     case 13:
+    case 14:
+    case 15:
         oplog_step_write(oplog);
         break;
     default:
@@ -362,6 +378,8 @@ static void step(struct simulation *simulation) {
         break;
     }
     promises_note(simulation);
+    check(simulation, oplog_disk_bytes(oplog) >= disk_bytes_least(simulation),
+          "the log counts at least what it holds");
 }
 
 /* A clean end, the end of the process, or of power. */

@@ -330,6 +330,128 @@ START_TEST(no_more_is_written_than_may_be_unsynced) {
 }
 END_TEST
 
+struct sizes {
+    const struct disk *disk;
+    uint64_t bytes;
+};
+
+static void add_size(void *context, const char *name) {
+    struct sizes *sizes = context;
+    int error = 0;
+    struct disk_file *file = sizes->disk->open(sizes->disk->context, name, false, &error);
+    ck_assert_ptr_nonnull(file);
+    sizes->bytes += (uint64_t)sizes->disk->size(file);
+    sizes->disk->close(file);
+}
+
+static uint64_t bytes_on_disk(const struct disk *disk) {
+    struct sizes sizes = {.disk = disk};
+    ck_assert_int_eq(disk->list(disk->context, add_size, &sizes), 0);
+    return sizes.bytes;
+}
+
+static void rest(struct oplog *oplog) {
+    while (oplog_step_write(oplog) || oplog_step_sync(oplog)) {
+    }
+}
+
+START_TEST(bytes_on_disk_are_those_of_the_files_with_room_set_aside) {
+    struct log_place place;
+    place_open(&place);
+    struct oplog *oplog = place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_EVERYSEC});
+    ck_assert_uint_ge(oplog_disk_bytes(oplog), PLACE_SEGMENT_BYTES);
+    for (int i = 0; i < 300; i++) {
+        place_append(&place, oplog, "some content of a frame");
+        rest(oplog);
+        ck_assert_uint_eq(oplog_disk_bytes(oplog), bytes_on_disk(&place.disk));
+    }
+    oplog_trim(oplog, oplog_end_position(oplog));
+    ck_assert_uint_eq(oplog_disk_bytes(oplog), bytes_on_disk(&place.disk));
+    ck_assert_int_eq(oplog_close(oplog), 0);
+    place_close(&place);
+}
+END_TEST
+
+START_TEST(room_set_aside_goes_where_segments_become_smaller) {
+    struct log_place place;
+    place_open(&place);
+    struct oplog *oplog = place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_EVERYSEC});
+    while (oplog_disk_bytes(oplog) < 2 * PLACE_SEGMENT_BYTES) {
+        place_append(&place, oplog, "some content of a frame");
+        rest(oplog);
+    }
+    oplog_set_segment_bytes(oplog, 1000);
+    rest(oplog);
+    ck_assert_uint_lt(oplog_disk_bytes(oplog), PLACE_SEGMENT_BYTES);
+    ck_assert_uint_eq(oplog_disk_bytes(oplog), bytes_on_disk(&place.disk));
+    ck_assert_int_eq(oplog_close(oplog), 0);
+    place_close(&place);
+}
+END_TEST
+
+START_TEST(full_segment_goes_without_waiting_for_the_next_frame) {
+    struct log_place place;
+    place_open(&place);
+    struct oplog *oplog = place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_EVERYSEC});
+    place_append(&place, oplog, "small");
+    oplog_renew(oplog);
+    rest(oplog);
+    struct oplog_figures figures;
+    oplog_figures_read(oplog, &figures);
+    ck_assert_uint_eq(figures.segments, 1);
+    memset(buffer_reserve(&place.batch.bytes, 2 * PLACE_SEGMENT_BYTES), 0, 2 * PLACE_SEGMENT_BYTES);
+    buffer_commit(&place.batch.bytes, 2 * PLACE_SEGMENT_BYTES);
+    uint64_t end = oplog_append(oplog, &place.batch, 1234);
+    rest(oplog);
+    ck_assert_int_eq(oplog_trim(oplog, end), 0);
+    oplog_renew(oplog);
+    rest(oplog);
+    ck_assert_int_eq(oplog_trim(oplog, end), 1);
+    oplog_figures_read(oplog, &figures);
+    ck_assert_uint_eq(figures.segments, 1);
+    ck_assert_uint_eq(figures.start, end);
+    struct history history = oplog_origin(oplog).history;
+    ck_assert_int_eq(oplog_close(oplog), 0);
+    struct buffer content = BUFFER_EMPTY;
+    struct oplog_recovery_plan plan = {
+        .disk = &place.disk, .from = end, .history = &history, .apply = place_collect};
+    plan.context = &content;
+    struct oplog_recovery recovery;
+    ck_assert_int_eq(oplog_recover(&plan, &recovery), OPLOG_DONE);
+    ck_assert_uint_eq(recovery.end, end);
+    ck_assert(!recovery.is_behind);
+    oplog_recovery_free(&recovery);
+    buffer_free(&content);
+    place_close(&place);
+}
+END_TEST
+
+/* Starts in a row, none of which wrote anything: the snapshot is of the history before them. */
+START_TEST(trim_keeps_what_tells_of_the_snapshots_history_where_several_begin_at_its_end) {
+    struct log_place place;
+    place_open(&place);
+    struct oplog *oplog = place_log_open(&place, (struct place_log){.sync = OPLOG_SYNC_EVERYSEC});
+    uint64_t end = place_append(&place, oplog, "all that there is");
+    struct history of_snapshot = oplog_origin(oplog).history;
+    ck_assert_int_eq(oplog_close(oplog), 0);
+    for (int i = 0; i < 3; i++) {
+        struct buffer content = BUFFER_EMPTY;
+        struct oplog_recovery_plan plan = {
+            .disk = &place.disk, .from = end, .history = &of_snapshot, .apply = place_collect};
+        plan.context = &content;
+        struct oplog_recovery recovery;
+        ck_assert_int_eq(oplog_recover(&plan, &recovery), OPLOG_DONE);
+        struct place_log how = {.parent = recovery.history, .begin = recovery.end};
+        oplog = place_log_open(&place, how);
+        oplog_trim(oplog, end);
+        ck_assert_int_eq(oplog_close(oplog), 0);
+        oplog_recovery_free(&recovery);
+        buffer_free(&content);
+    }
+    place_close(&place);
+}
+END_TEST
+
 START_TEST(folder_of_another_is_refused) {
     struct log_place place;
     place_open(&place);
@@ -380,6 +502,10 @@ int main(void) {
         close_of_a_log_that_cannot_be_written_tells_what_is_lost,
         log_is_full_from_its_maximum_of_pending_bytes_on,
         no_more_is_written_than_may_be_unsynced,
+        bytes_on_disk_are_those_of_the_files_with_room_set_aside,
+        room_set_aside_goes_where_segments_become_smaller,
+        full_segment_goes_without_waiting_for_the_next_frame,
+        trim_keeps_what_tells_of_the_snapshots_history_where_several_begin_at_its_end,
         folder_of_another_is_refused,
         segment_names_read_back_and_others_do_not,
     };
