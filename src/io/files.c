@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define READ_BYTES ((size_t)64 * 1024)
@@ -142,4 +144,25 @@ int file_sync_directory(const char *path) {
     int error = fsync(fd) == -1 ? errno : 0;
     close(fd);
     return error;
+}
+
+uint64_t folder_size(const char *path) {
+    DIR *names = opendir(path);
+    uint64_t bytes = 0;
+    struct stat status;
+    for (const struct dirent *entry; names != NULL && (entry = readdir(names)) != NULL;) {
+        if (fstatat(dirfd(names), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(status.st_mode)) {
+            bytes += (uint64_t)status.st_size;
+        }
+    }
+    if (names != NULL) {
+        closedir(names);
+    }
+    return bytes;
+}
+
+uint64_t file_system_size(const char *path) {
+    struct statvfs status;
+    return statvfs(path, &status) == 0 ? (uint64_t)status.f_blocks * status.f_frsize : 0;
 }

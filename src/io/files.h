@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum file_status {
@@ -28,5 +29,10 @@ int file_replace(const char *path, struct span content, mode_t mode);
 
 /* Makes the names in a directory durable: after creating, renaming or removing. 0 or an errno. */
 int file_sync_directory(const char *path);
+
+/* Bytes that the files of a folder take, without those of folders in it. 0: there is none. */
+uint64_t folder_size(const char *path);
+/* Bytes of the file system that the path is on, as a whole. 0: not known. */
+uint64_t file_system_size(const char *path);
 
 #endif

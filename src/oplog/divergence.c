@@ -440,7 +440,7 @@ static enum oplog_status read_back(struct saver *saver) {
 }
 
 static bool is_of_this(const struct saver *saver, const struct divergence_file *file) {
-    for (size_t i = 0; i < saver->saved->files; i++) {
+    for (size_t i = 0; saver != NULL && i < saver->saved->files; i++) {
         if (strcmp(saver->files[i].name, file->name) == 0) {
             return true;
         }
@@ -448,39 +448,49 @@ static bool is_of_this(const struct saver *saver, const struct divergence_file *
     return false;
 }
 
-static int oldest_remove(struct saver *saver, const struct divergence_files *files) {
-    const struct disk *kept = saver->plan->kept;
+/* What the saver, if there is one, has just made stays. */
+static int oldest_remove(const struct disk *kept, uint64_t bytes_max, const struct saver *saver,
+                         struct divergence_trimmed *trimmed) {
+    struct divergence_files files = DIVERGENCE_FILES_EMPTY;
+    int status = divergence_files_read(&files, kept);
     uint64_t bytes = 0;
-    for (size_t i = 0; i < files->count; i++) {
-        bytes += files->found[i].size;
+    for (size_t i = 0; i < files.count; i++) {
+        bytes += files.found[i].size;
     }
-    int status = 0;
-    for (size_t i = 0; status == 0 && i < files->count && bytes > saver->plan->bytes_max; i++) {
-        const struct divergence_file *file = &files->found[i];
+    for (size_t i = 0; status == 0 && i < files.count && bytes > bytes_max; i++) {
+        const struct divergence_file *file = &files.found[i];
         if (is_of_this(saver, file)) {
             continue;
         }
         status = kept->remove(kept->context, file->name);
         if (status == 0) {
             bytes -= file->size;
-            saver->saved->files_removed++;
-            saver->saved->bytes_removed += file->size;
-            buffer_format(&saver->saved->report,
+            trimmed->files_removed++;
+            trimmed->bytes_removed += file->size;
+            buffer_format(&trimmed->report,
                           "Removed %s, which held %llu bytes, to keep to the limit. ", file->name,
                           (unsigned long long)file->size);
         }
     }
+    divergence_files_free(&files);
     return status;
 }
 
+int divergence_trim(const struct disk *kept, uint64_t bytes_max,
+                    struct divergence_trimmed *trimmed) {
+    return oldest_remove(kept, bytes_max, NULL, trimmed);
+}
+
 static enum oplog_status limit_keep(struct saver *saver) {
-    const struct disk *kept = saver->plan->kept;
-    struct divergence_files files = DIVERGENCE_FILES_EMPTY;
+    struct divergence_saved *saved = saver->saved;
+    struct divergence_trimmed trimmed = {.report = BUFFER_EMPTY};
     int status = 0;
     if (saver->plan->bytes_max != 0) {
-        status = divergence_files_read(&files, kept);
-        status = status != 0 ? status : oldest_remove(saver, &files);
-        divergence_files_free(&files);
+        status = oldest_remove(saver->plan->kept, saver->plan->bytes_max, saver, &trimmed);
+        saved->files_removed = trimmed.files_removed;
+        saved->bytes_removed = trimmed.bytes_removed;
+        buffer_append_span(&saved->report, buffer_span(&trimmed.report));
+        buffer_free(&trimmed.report);
     }
     /* The older ones do not stand in the way of what has been kept. */
     if (status != 0) {

@@ -91,6 +91,16 @@ enum oplog_status divergence_save(const struct divergence_plan *plan,
                                   struct divergence_saved *saved);
 void divergence_saved_free(struct divergence_saved *saved);
 
+struct divergence_trimmed {
+    size_t files_removed;
+    uint64_t bytes_removed;
+    struct buffer report; /* what was removed: sentences are appended */
+};
+
+/* Removes the oldest files until the rest takes at most so many bytes. 0 or a negative errno. */
+int divergence_trim(const struct disk *kept, uint64_t bytes_max,
+                    struct divergence_trimmed *trimmed);
+
 /* Cuts the log such that it ends at the position, which is the end of a frame, in this history.
  * After a failure again is allowed. 0 or a negative errno; -ENOENT: the log does not hold this
  * place, and has not changed (oplog_remove() makes room for one that begins there). */

@@ -461,13 +461,15 @@ void oplog_set_sync(struct oplog *oplog, enum oplog_sync sync) {
     oplog->plan.progress(oplog->plan.context);
 }
 
-void oplog_set_segment_bytes(struct oplog *oplog, uint64_t bytes) {
+bool oplog_set_segment_bytes(struct oplog *oplog, uint64_t bytes) {
     pthread_mutex_lock(&oplog->mutex);
-    if (atomic_exchange(&oplog->segment_bytes, bytes) != bytes) {
+    bool is_new = atomic_exchange(&oplog->segment_bytes, bytes) != bytes;
+    if (is_new) {
         oplog->must_fit = true;
         pthread_cond_signal(&oplog->writer_wake);
     }
     pthread_mutex_unlock(&oplog->mutex);
+    return is_new;
 }
 
 void oplog_renew(struct oplog *oplog) {

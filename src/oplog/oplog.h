@@ -138,9 +138,9 @@ int oplog_sync_wait(struct oplog *oplog);
 
 /* Bytes that the files take on disk, room set aside included. Any thread, cheap. */
 uint64_t oplog_disk_bytes(struct oplog *oplog);
-/* The size from which on the log goes on in a new segment; room set aside beyond it is let go. Any
- * thread, waits for nothing. */
-void oplog_set_segment_bytes(struct oplog *oplog, uint64_t bytes);
+/* The size from which on the log goes on in a new segment; room set aside beyond it is let go soon.
+ * False: it is as it was. Any thread, waits for nothing. */
+bool oplog_set_segment_bytes(struct oplog *oplog, uint64_t bytes);
 /* If the current segment is full, the next one begins without waiting for what it will hold: so
  * oplog_trim() may let the full one go soon. Any thread, waits for nothing. */
 void oplog_renew(struct oplog *oplog);

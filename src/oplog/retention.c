@@ -31,6 +31,9 @@ static uint64_t time_back(const struct retention *retention) {
 }
 
 uint64_t retention_position(const struct retention *retention) {
+    if (retention->is_short) {
+        return least(least(retention->snapshot, retention->connected), retention->end);
+    }
     uint64_t limit =
         most(bytes_back(retention->end, retention->absent_bytes_max), time_back(retention));
     uint64_t absent = most(retention->absent, limit);

@@ -5,6 +5,8 @@
  *   kept for a    what replicas that were here and are away have not got yet, up to
  *   while         absent_bytes_max behind the end, and absent_ms_max back in time
  *
+ * Where room is short, what is kept for replicas that are away, or may come, gives way.
+ *
  * A replica that is away for longer gets images again, not the log.
  */
 #ifndef TARN_OPLOG_RETENTION_H
@@ -21,6 +23,7 @@ struct retention {
                          * is not what a start reads */
     uint64_t connected; /* the least that one of them has, or RETENTION_NOBODY */
     uint64_t absent;    /* the same of those that are away */
+    bool is_short;      /* of room: only what is always kept, without the backlog */
     uint64_t backlog_bytes;
     uint64_t absent_bytes_max;            /* UINT64_MAX: no limit */
     int64_t absent_ms_max;                /* RETENTION_NO_LIMIT: none */

@@ -543,13 +543,16 @@ static const struct option rows[] = {
     },
     {
         .name = "log-size-max",
-        .type = OPTION_MEMORY,
+        .type = OPTION_MEMORY_OR_PERCENT,
         .offset = offsetof(struct server_options, log_size_max),
         .min = 0,
         .max = INT64_MAX,
-        .default_text = "0",
-        .help = "How far the log may grow beyond the last snapshot: at half of it the next one is "
-                "taken, at all of it writes are refused until that has made room; 0 is no maximum.",
+        .default_text = "50%",
+        .help = "What the log, log.old and the divergence files may take on disk, in bytes or as "
+                "a part of the file system that dir is on. At half of it a snapshot is taken, so "
+                "that the log can go; at three quarters what is kept for replicas that are away, "
+                "log.old and the oldest divergence files go; at seven eighths writes are refused "
+                "until there is room. 0 is no maximum; no maximum is less than 1mb.",
     },
     {.name = NULL, .help = "What a primary does for its replicas"},
     {

@@ -88,7 +88,7 @@ struct server_options {
     bool aof_load_truncated;
     int64_t auto_aof_rewrite_percentage;
     int64_t auto_aof_rewrite_min_size; /* bytes */
-    int64_t log_size_max;              /* bytes; 0 is none */
+    int64_t log_size_max;              /* bytes, or minus a percentage; 0 is none */
     int64_t log_segment_size;          /* bytes */
 
     /* Replication */

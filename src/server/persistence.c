@@ -315,7 +315,7 @@ static int open_log(struct server *server, struct saving_plan *plan) {
         .parent = persistence->history,
         .begin = persistence->end,
         .sync = saving_sync(&server->options->server),
-        .segment_bytes = (uint64_t)server->options->server.log_segment_size,
+        .segment_bytes = saving_segment_bytes(&server->options->server),
         .progress = gate_progress,
         .context = &server->node,
     };

@@ -64,6 +64,15 @@ static void read_snapshots(const struct saving_status *status,
     figures->base_bytes = status->base_bytes;
 }
 
+static void read_disk(const struct server *server, const struct saving_status *status,
+                      struct persistence_figures *figures) {
+    figures->is_at_max = node_log_is_at_max(&server->node);
+    figures->disk_log_bytes = status->disk_log_bytes;
+    figures->disk_old_bytes = status->disk_old_bytes;
+    figures->disk_divergence_bytes = status->disk_divergence_bytes;
+    figures->disk_max = status->disk_max == SAVING_DISK_NO_MAX ? 0 : status->disk_max;
+}
+
 static void read_log(const struct server *server, const struct saving_status *status,
                      struct persistence_figures *figures) {
     struct oplog *oplog = server->node.log;
@@ -90,7 +99,6 @@ static void read_log(const struct server *server, const struct saving_status *st
     figures->appends_handed_over = log->appends_handed_over;
     figures->syncs = log->syncs;
     figures->failures = log->failures;
-    figures->is_at_max = atomic_load(&server->node.log_is_at_max);
 }
 
 void persistence_figures_read(const struct server *server, struct persistence_figures *figures) {
@@ -114,5 +122,6 @@ void persistence_figures_read(const struct server *server, struct persistence_fi
         saving_status_read(saving, &status);
         read_snapshots(&status, figures);
         read_log(server, &status, figures);
+        read_disk(server, &status, figures);
     }
 }

@@ -57,6 +57,10 @@ struct persistence_figures {
     uint64_t syncs;
     uint64_t failures;
     bool is_at_max; /* log-size-max: writes are refused */
+    uint64_t disk_log_bytes;
+    uint64_t disk_old_bytes;
+    uint64_t disk_divergence_bytes;
+    uint64_t disk_max; /* 0: none */
 };
 
 /* While all workers stand still. */

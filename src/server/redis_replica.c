@@ -368,7 +368,7 @@ void redis_replica_end(struct redis_replica *redis) {
 bool redis_replica_may_read(const struct redis_replica *redis) {
     const struct node *node = redis->node;
     return redis_follower_stage(redis->follower) != REDIS_FOLLOWER_LOAD &&
-           (node->log == NULL || !oplog_is_full(node->log));
+           (node->log == NULL || !oplog_is_full(node->log)) && !node_log_is_at_max(node);
 }
 
 bool redis_replica_receive(struct redis_replica *redis, struct span bytes) {

@@ -363,7 +363,7 @@ static void shake_step(struct replica_link *link) {
 static bool may_read(const struct replica_link *link) {
     const struct node *node = &link->replicator->server->node;
     return follower_stage(link->follower) != FOLLOWER_CHANGE && applying_has_room(node->applying) &&
-           (node->log == NULL || !oplog_is_full(node->log));
+           (node->log == NULL || !oplog_is_full(node->log)) && !node_log_is_at_max(node);
 }
 
 /* False: the link has failed. */

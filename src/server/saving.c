@@ -208,9 +208,13 @@ static bool serve_replicas(struct saving *saving) {
     if (is_served && !saving->trim_is_due) {
         return false;
     }
+    bool looks = saving->trim_is_due;
     saving->trim_is_due = false;
     pthread_mutex_unlock(&saving->mutex);
     saving_log_serve(saving, is_wanted);
+    if (looks) {
+        saving_disk_fit(saving);
+    }
     pthread_mutex_lock(&saving->mutex);
     return true;
 }
@@ -417,7 +421,7 @@ static bool growth_asks(const struct saving *saving, int64_t now_ms) {
     if (saving->has_failed && now_ms - saving->tried_ms < SAVING_RETRY_MS) {
         return false;
     }
-    if (options->log_size_max > 0 && grown >= (uint64_t)options->log_size_max / 2) {
+    if (saving_disk_asks(saving, grown, now_ms)) {
         return true;
     }
     /* A log of data that compresses well is no larger than it has to be. */
@@ -437,13 +441,12 @@ void saving_cron(struct saving *saving) {
     pthread_mutex_lock(&saving->mutex);
     /* What is published may be older than the base. */
     changes = changes > saving->changes_base ? changes - saving->changes_base : 0;
+    saving_disk_cron(saving, now_ms);
     bool is_idle = saving->ended == saving->begun && saving->queued == 0;
     bool rules_want = is_idle && rules_ask(saving, changes, now_ms);
     bool growth_wants = is_idle && growth_asks(saving, now_ms);
     enum saving_job log_switch = is_idle ? switch_asked(saving, now_ms) : SAVING_JOBS;
     atomic_store(&node->refuses_writes, refuses_writes(saving));
-    int64_t log_max = saving_options(saving)->log_size_max;
-    atomic_store(&node->log_is_at_max, log_max > 0 && log_grown(saving) >= (uint64_t)log_max);
     pthread_mutex_unlock(&saving->mutex);
     if (log_switch != SAVING_JOBS) {
         saving_request(saving, log_switch);
@@ -483,6 +486,10 @@ void saving_status_read(struct saving *saving, struct saving_status *status) {
         .early_buckets = saving->early_buckets,
         .writes_held = saving->writes_held,
         .base_bytes = saving->base_bytes,
+        .disk_log_bytes = saving->disk.log_bytes,
+        .disk_old_bytes = saving->disk.old_bytes,
+        .disk_divergence_bytes = saving->disk.divergence_bytes,
+        .disk_max = saving->disk.max,
         .has_log = node->log != NULL && node->log_gates,
     };
     pthread_mutex_unlock(&saving->mutex);
@@ -516,11 +523,15 @@ struct saving *saving_new(const struct saving_plan *plan) {
     memcpy(saving->node_id, plan->node_id, sizeof(saving->node_id));
     saving->last_saved_s = clock_wall_ms() / 1000;
     saving->running = SAVING_JOBS;
+    saving->disk.max = SAVING_DISK_NO_MAX;
+    saving->trim_is_due = true;
     saving->snapshots = (struct saving_tally){.last_duration_s = -1, .current_duration_s = -1};
     saving->rewrites = saving->snapshots;
     int failed = pthread_mutex_init(&saving->mutex, NULL);
     failed |= pthread_cond_init(&saving->changed, NULL);
-    failed |= pthread_create(&saving->thread, NULL, thread_main, saving);
+    ASSERT(failed == 0);
+    saving_disk_begin(saving);
+    failed = pthread_create(&saving->thread, NULL, thread_main, saving);
     ASSERT(failed == 0);
     return saving;
 }

@@ -28,6 +28,8 @@
 /* After a snapshot that failed, save rules wait so long before the next. */
 #define SAVING_RETRY_MS 5000
 
+#define SAVING_DISK_NO_MAX UINT64_MAX
+
 enum saving_job {
     SAVING_SNAPSHOT,
     SAVING_REWRITE, /* the same, for the log's sake: BGREWRITEAOF, growth */
@@ -84,6 +86,8 @@ void saving_request_change(struct saving *saving, struct saving_change *change);
  * HOUSEKEEPING_PERIOD_MS. */
 void saving_cron(struct saving *saving);
 
+/* What a segment of the log holds, by log-segment-size and log-size-max. */
+uint64_t saving_segment_bytes(const struct server_options *options);
 /* appendfsync, as the log knows it. */
 enum oplog_sync saving_sync(const struct server_options *options);
 
@@ -107,9 +111,13 @@ struct saving_status {
     uint64_t changes;     /* since the last good one began */
     uint64_t keys_done;   /* of the running one */
     uint64_t keys_total;
-    uint64_t early_buckets; /* of the running or last one: serialised before their turn */
-    uint64_t writes_held;   /* likewise: held back for room */
-    uint64_t base_bytes;    /* of the last good one */
+    uint64_t early_buckets;  /* of the running or last one: serialised before their turn */
+    uint64_t writes_held;    /* likewise: held back for room */
+    uint64_t base_bytes;     /* of the last good one */
+    uint64_t disk_log_bytes; /* with room set aside */
+    uint64_t disk_old_bytes;
+    uint64_t disk_divergence_bytes;
+    uint64_t disk_max; /* or SAVING_DISK_NO_MAX */
     bool has_log;
     struct oplog_figures log; /* if has_log */
 };

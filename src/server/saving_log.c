@@ -26,8 +26,7 @@ static void remove_found(void *context, const char *name) {
     removal->folder->remove(removal->folder->context, name);
 }
 
-/* Removes a folder of log files, if it is there. */
-static void folder_remove(const char *path) {
+void saving_folder_remove(const char *path) {
     if (access(path, F_OK) != 0) {
         return;
     }
@@ -48,7 +47,7 @@ static struct disk *folder_open(enum saving_log_kind kind, struct buffer *report
         memory_disk_open(folder);
         return folder;
     }
-    folder_remove(SAVING_LOG_TEMPORARY);
+    saving_folder_remove(SAVING_LOG_TEMPORARY);
     int error = disk_open(folder, SAVING_LOG_TEMPORARY);
     if (error != 0) {
         memory_free(folder);
@@ -67,7 +66,7 @@ static void folder_close(struct disk *folder, enum saving_log_kind kind) {
     }
     memory_free(folder);
     if (kind == SAVING_LOG_OF_SNAPSHOT) {
-        folder_remove(SAVING_LOG_TEMPORARY);
+        saving_folder_remove(SAVING_LOG_TEMPORARY);
     }
 }
 
@@ -88,7 +87,7 @@ struct log_switch {
 uint64_t saving_log_segment_bytes(const struct saving *saving, enum saving_log_kind kind) {
     const struct server_options *options = saving_options(saving);
     if (kind != SAVING_LOG_MEMORY) {
-        return (uint64_t)options->log_segment_size;
+        return saving_segment_bytes(options);
     }
     uint64_t bytes = (uint64_t)options->repl_backlog_size / SAVING_MEMORY_SEGMENTS;
     bytes = bytes > SAVING_MEMORY_SEGMENT_MIN ? bytes : SAVING_MEMORY_SEGMENT_MIN;
@@ -283,6 +282,10 @@ void saving_log_trim(struct saving *saving) {
     };
     struct oplog_segment *segments = oplog_segments(saving->log, &retention.segments_count);
     retention.segments = segments;
+    retention.is_short = saving_disk_is_short(saving);
+    if (retention.is_short) {
+        oplog_renew(saving->log);
+    }
     uint64_t position = replication_trim(&saving->server->replication, &retention, is_memory);
     memory_free(segments);
     oplog_trim(saving->log, position);
@@ -344,7 +347,7 @@ bool saving_log_put_away(struct buffer *report) {
     if (!claim_log(report)) {
         return false;
     }
-    folder_remove(SAVING_LOG_OLD);
+    saving_folder_remove(SAVING_LOG_OLD);
     if (rename(SAVING_LOG, SAVING_LOG_OLD) != 0) {
         buffer_format(report, "cannot rename " SAVING_LOG ": %s", strerror(errno));
         return false;

@@ -1,5 +1,6 @@
-/* The parts of saving: what saving.c (jobs, rules, figures), saving_log.c (the log, on and off) and
- * saving_snapshot.c (one snapshot) have in common. For these three only.
+/* The parts of saving: what saving.c (jobs, rules, figures), saving_log.c (the log, on and off),
+ * saving_disk.c (what all of it takes on disk), saving_follow.c (a replica's log) and
+ * saving_snapshot.c (one snapshot) have in common. For these only.
  *
  * Functions run on the saving thread, unless they say otherwise.
  */
@@ -19,6 +20,19 @@ enum saving_log_kind {
     SAVING_LOG_KEPT,        /* appendonly: in SAVING_LOG */
     SAVING_LOG_OF_SNAPSHOT, /* of a snapshot, in SAVING_LOG_TEMPORARY */
     SAVING_LOG_MEMORY,      /* for replicas */
+};
+
+/* saving_disk.c: bytes on disk. Numbers with the mutex, or read by the saving thread where it alone
+ * writes them. */
+struct saving_disk {
+    uint64_t max;            /* log-size-max in bytes, or SAVING_DISK_NO_MAX */
+    uint64_t divergence_max; /* 0: none */
+    uint64_t log_bytes;      /* of the log that is on, with the last cron */
+    uint64_t old_bytes;      /* the saving thread's, as the next ones */
+    uint64_t divergence_bytes;
+    uint64_t file_system_bytes; /* what `dir` is on, as a whole */
+    uint64_t fitted_max;        /* for which segments have their size */
+    int64_t looked_ms;          /* when the saving thread was asked to look */
 };
 
 struct saving {
@@ -51,6 +65,7 @@ struct saving {
     uint64_t keys_total;
     bool is_log_wanted; /* replicas read it */
     bool trim_is_due;
+    struct saving_disk disk;
     struct saving_change *change; /* of the log, to be carried out; or NULL */
     atomic_bool gives_up;         /* the snapshot under way is to end where it is */
 
@@ -107,6 +122,23 @@ void saving_log_serve(struct saving *saving, bool is_wanted);
 
 /* Bytes of a segment. */
 uint64_t saving_log_segment_bytes(const struct saving *saving, enum saving_log_kind kind);
+
+/* Removes a folder of log files, if it is there. */
+void saving_folder_remove(const char *path);
+
+/* ---- saving_disk.c ---- */
+
+/* Before the thread starts. */
+void saving_disk_begin(struct saving *saving);
+/* By worker 0, with the mutex: from which position of the log on writes are refused. */
+void saving_disk_cron(struct saving *saving, int64_t now_ms);
+/* With the mutex: whether a snapshot is wanted, for a log that has grown by so much since the last
+ * one. */
+bool saving_disk_asks(const struct saving *saving, uint64_t grown, int64_t now_ms);
+/* What is kept for others gives way. */
+bool saving_disk_is_short(struct saving *saving);
+/* Looks at what takes room, and removes what may go. */
+void saving_disk_fit(struct saving *saving);
 
 /* ---- saving_follow.c ---- */
 

@@ -210,8 +210,8 @@ static bool is_suspended(const struct worker *worker, const struct connection *c
     "error."
 
 #define LOG_AT_MAX                                                                                 \
-    "MISCONF The log has grown to log-size-max. Writes are refused until a snapshot has made "     \
-    "room."
+    "MISCONF The log and what is kept beside it have grown to log-size-max. Writes are refused "   \
+    "until a snapshot has made room."
 
 #define NO_REPLICAS "NOREPLICAS Not enough good replicas to write."
 #define US_PER_MS 1000
@@ -287,7 +287,7 @@ static bool refuse_for_state(struct worker *worker, struct connection *connectio
         admission_reject(worker, connection, slot, SNAPSHOT_FAILED);
         return true;
     }
-    if (atomic_load(&node->log_is_at_max)) {
+    if (node_log_is_at_max(node)) {
         admission_reject(worker, connection, slot, LOG_AT_MAX);
         return true;
     }

@@ -6,6 +6,7 @@
 
 #include "commands/command.h"
 #include "io/background.h"
+#include "oplog/oplog.h"
 #include "replication/quorum.h"
 #include "store/keyspace.h"
 #include "worker/client_links.h"
@@ -116,7 +117,7 @@ struct node {
     atomic_uint_least64_t cutting_bytes;      /* of chunks that wait: cutting.h */
     atomic_bool active_expire_is_off;         /* DEBUG SET-ACTIVE-EXPIRE 0 */
     atomic_bool is_loading;                   /* the data is not whole yet: LOADING */
-    atomic_bool log_is_at_max;                /* log-size-max: MISCONF */
+    atomic_uint_least64_t log_end_max;        /* log-size-max: then MISCONF; 0: none */
     atomic_bool is_cut_off;                   /* a replica whose link is down: perhaps MASTERDOWN */
     atomic_bool is_incomplete;                /* a replica that waits for images: LOADING */
     atomic_bool refuses_writes;               /* the last snapshot failed: MISCONF */
@@ -126,6 +127,12 @@ struct node {
  * by itself. */
 static inline bool node_is_led(const struct node *node) {
     return node->is_replica || node->follows_redis;
+}
+
+/* The log must not grow now: what wants to write to it is refused, or waits. */
+static inline bool node_log_is_at_max(const struct node *node) {
+    uint64_t max = atomic_load_explicit(&node->log_end_max, memory_order_relaxed);
+    return max != 0 && node->log != NULL && oplog_end_position(node->log) >= max;
 }
 
 /* The version of Redis whose behaviour this node has. */

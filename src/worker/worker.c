@@ -243,12 +243,11 @@ static void release_stage(struct worker *worker) {
     worker->log_has_failed =
         node->log != NULL && node->log_gates && (is_full || oplog_error(node->log) != 0);
     worker->may_hold = worker->cut != NULL || is_full;
-    worker->may_refuse = node_is_led(node) ||
-                         atomic_load_explicit(&node->is_loading, memory_order_relaxed) ||
-                         atomic_load_explicit(&node->refuses_writes, memory_order_relaxed) ||
-                         atomic_load_explicit(&node->log_is_at_max, memory_order_relaxed) ||
-                         (node->log != NULL && oplog_error(node->log) != 0) ||
-                         node->options->min_replicas_to_write > 0 || key_holds_any(node);
+    worker->may_refuse =
+        node_is_led(node) || atomic_load_explicit(&node->is_loading, memory_order_relaxed) ||
+        atomic_load_explicit(&node->refuses_writes, memory_order_relaxed) ||
+        node_log_is_at_max(node) || (node->log != NULL && oplog_error(node->log) != 0) ||
+        node->options->min_replicas_to_write > 0 || key_holds_any(node);
     gate_open_step(worker);
     quorum_gate_open_step(worker);
     blocking_step(worker);

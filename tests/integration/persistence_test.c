@@ -165,31 +165,6 @@ START_TEST(a_save_that_fails_is_told_and_refuses_writes_until_one_succeeds) {
 }
 END_TEST
 
-/* While no snapshot can be taken, nothing lets the log go. */
-START_TEST(a_log_at_its_maximum_refuses_writes_until_a_snapshot_makes_room) {
-    struct server server =
-        server_start(server_worker_options[_i], "--log-size-max 1mb --save", NULL);
-    redisContext *client = server_connect(&server);
-    char path[128];
-    snprintf(path, sizeof(path), "%s/dump.snapshot", server.folder);
-    ck_assert_int_eq(mkdir(path, 0700), 0);
-    struct reply_text text;
-    do {
-        text = client_ask_with(client, "SET key", 100000);
-    } while (strcmp(text.bytes, "+OK") == 0);
-    ck_assert_str_eq(text.bytes, "-MISCONF The log has grown to log-size-max. Writes are refused "
-                                 "until a snapshot has made room.");
-    EXPECT(client, ":100000", "STRLEN key");
-    EXPECT_PART(client, "errorstat_MISCONF:count=", "INFO errorstats");
-    expect_field(client, "tarn_log_is_at_max:1");
-    ck_assert_int_eq(rmdir(path), 0);
-    wait_for_field(client, "tarn_log_is_at_max:0");
-    EXPECT(client, "+OK", "SET key value");
-    redisFree(client);
-    server_stop(&server);
-}
-END_TEST
-
 /* A copy lets nothing of the log go, so it does not end its growth; what the growth asks for does,
  * whatever copies are called. */
 START_TEST(a_copy_of_the_data_does_not_end_the_growth_of_the_log) {
@@ -299,7 +274,6 @@ int main(void) {
         appendfsync_changes_how_the_log_syncs_from_then_on,
         changes_are_counted_since_the_last_save,
         a_save_that_fails_is_told_and_refuses_writes_until_one_succeeds,
-        a_log_at_its_maximum_refuses_writes_until_a_snapshot_makes_room,
         a_copy_of_the_data_does_not_end_the_growth_of_the_log,
         a_reload_changes_nothing_and_neither_does_a_restart,
         a_reload_of_the_last_snapshot_is_what_a_restart_finds,

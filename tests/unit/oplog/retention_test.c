@@ -51,6 +51,19 @@ START_TEST(backlog_is_kept_for_whoever_comes) {
 }
 END_TEST
 
+START_TEST(where_room_is_short_only_snapshot_and_connected_replicas_are_waited_for) {
+    struct retention retention = nobody();
+    retention.is_short = true;
+    retention.absent = 1500;
+    retention.backlog_bytes = 3000;
+    ck_assert_uint_eq(retention_position(&retention), 10000);
+    retention.connected = 5500;
+    ck_assert_uint_eq(retention_position(&retention), 5500);
+    retention.snapshot = 4200;
+    ck_assert_uint_eq(retention_position(&retention), 4200);
+}
+END_TEST
+
 START_TEST(absent_replicas_are_waited_for_up_to_the_limit_of_bytes) {
     struct retention retention = nobody();
     retention.absent = 1500;
@@ -121,6 +134,7 @@ int main(void) {
         log_that_nobody_needs_goes_up_to_its_end,
         snapshot_and_connected_replicas_are_waited_for_whatever_the_limits_are,
         backlog_is_kept_for_whoever_comes,
+        where_room_is_short_only_snapshot_and_connected_replicas_are_waited_for,
         absent_replicas_are_waited_for_up_to_the_limit_of_bytes,
         absent_replicas_are_waited_for_up_to_the_limit_of_time,
         segment_whose_time_is_not_known_is_young,
