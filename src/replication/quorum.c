@@ -6,6 +6,8 @@
 
 void quorum_init(struct quorum *quorum, void (*progress)(void *context), void *context) {
     memset(quorum, 0, sizeof(*quorum));
+    int failed = pthread_mutex_init(&quorum->mutex, NULL);
+    ASSERT(failed == 0);
     for (uint32_t i = 0; i < QUORUM_MEMBERS_MAX; i++) {
         atomic_init(&quorum->heard_ms[i], QUORUM_NEVER_HEARD);
     }
@@ -15,7 +17,7 @@ void quorum_init(struct quorum *quorum, void (*progress)(void *context), void *c
 
 /* ---- reports ---- */
 
-/* What the members know, each column sorted downwards by itself. */
+/* What some members know, each column sorted downwards by itself. */
 struct columns {
     uint64_t written[QUORUM_MEMBERS_MAX];
     uint64_t synced[QUORUM_MEMBERS_MAX];
@@ -37,11 +39,20 @@ static void insert_time(int64_t *sorted, uint32_t count, int64_t time_ms) {
     sorted[count] = time_ms;
 }
 
-static void columns_sort(const struct quorum *quorum, struct columns *columns) {
+static bool is_peer(const struct quorum *quorum, const struct quorum_member *member) {
+    for (uint32_t i = 0; quorum->has_peers && i < quorum->peers_count; i++) {
+        if (memcmp(quorum->peers[i], member->node_id, QUORUM_NODE_ID_BYTES) == 0) {
+            return true;
+        }
+    }
+    return !quorum->has_peers;
+}
+
+static void columns_sort(const struct quorum *quorum, bool of_peers, struct columns *columns) {
     memset(columns, 0, sizeof(*columns));
     for (uint32_t i = 0; i < QUORUM_MEMBERS_MAX; i++) {
         const struct quorum_member *member = &quorum->members[i];
-        if (member->is_connected) {
+        if (member->is_connected && (!of_peers || is_peer(quorum, member))) {
             insert_position(columns->written, columns->count, member->written);
             insert_position(columns->synced, columns->count, member->synced);
             insert_time(columns->heard_ms, columns->count, member->heard_ms);
@@ -62,16 +73,36 @@ static bool publish_position(atomic_uint_least64_t *place, uint64_t position) {
     return true;
 }
 
-static void publish(struct quorum *quorum) {
-    struct columns columns;
-    columns_sort(quorum, &columns);
-    bool has_changed = atomic_load(&quorum->connected) != columns.count;
+static bool publish_columns(struct quorum_columns *places, const struct columns *columns) {
+    bool has_changed = false;
     for (uint32_t i = 0; i < QUORUM_MEMBERS_MAX; i++) {
-        has_changed |= publish_position(&quorum->written[i], columns.written[i]);
-        has_changed |= publish_position(&quorum->synced[i], columns.synced[i]);
+        has_changed |= publish_position(&places->written[i], columns->written[i]);
+        has_changed |= publish_position(&places->synced[i], columns->synced[i]);
+    }
+    return has_changed;
+}
+
+/* With the mutex. True: something has changed. */
+static bool publish(struct quorum *quorum) {
+    struct columns columns;
+    columns_sort(quorum, true, &columns);
+    bool has_changed = publish_columns(&quorum->of_peers, &columns);
+    if (quorum->has_peers) {
+        columns_sort(quorum, false, &columns);
+    }
+    has_changed |= publish_columns(&quorum->all, &columns);
+    has_changed |= atomic_load(&quorum->connected) != columns.count;
+    for (uint32_t i = 0; i < QUORUM_MEMBERS_MAX; i++) {
         atomic_store_explicit(&quorum->heard_ms[i], columns.heard_ms[i], memory_order_relaxed);
     }
     atomic_store(&quorum->connected, columns.count);
+    return has_changed;
+}
+
+/* With the mutex, of which it lets go. */
+static void tell(struct quorum *quorum) {
+    bool has_changed = publish(quorum);
+    pthread_mutex_unlock(&quorum->mutex);
     if (has_changed && quorum->progress != NULL) {
         quorum->progress(quorum->context);
     }
@@ -79,8 +110,20 @@ static void publish(struct quorum *quorum) {
 
 void quorum_report(struct quorum *quorum, uint32_t member, const struct quorum_member *state) {
     ASSERT(member < QUORUM_MEMBERS_MAX);
+    pthread_mutex_lock(&quorum->mutex);
     quorum->members[member] = *state;
-    publish(quorum);
+    tell(quorum);
+}
+
+void quorum_set_peers(struct quorum *quorum, const unsigned char (*peers)[QUORUM_NODE_ID_BYTES],
+                      uint32_t count) {
+    pthread_mutex_lock(&quorum->mutex);
+    quorum->has_peers = true;
+    quorum->peers_count = count < QUORUM_MEMBERS_MAX ? count : QUORUM_MEMBERS_MAX;
+    if (quorum->peers_count > 0) {
+        memcpy(quorum->peers, peers, quorum->peers_count * sizeof(quorum->peers[0]));
+    }
+    tell(quorum);
 }
 
 void quorum_set_primary(struct quorum *quorum, bool is_primary) {
@@ -96,21 +139,26 @@ bool quorum_is_primary(const struct quorum *quorum) {
 
 /* ---- questions ---- */
 
-uint64_t quorum_position(const struct quorum *quorum, uint32_t replicas, bool is_synced) {
+static uint64_t position_in(const struct quorum_columns *columns, uint32_t replicas,
+                            bool is_synced) {
     if (replicas == 0) {
         return UINT64_MAX;
     }
     if (replicas > QUORUM_MEMBERS_MAX) {
         return 0;
     }
-    const atomic_uint_least64_t *sorted = is_synced ? quorum->synced : quorum->written;
+    const atomic_uint_least64_t *sorted = is_synced ? columns->synced : columns->written;
     return atomic_load_explicit(&sorted[replicas - 1], memory_order_acquire);
+}
+
+uint64_t quorum_position(const struct quorum *quorum, uint32_t peers, bool is_synced) {
+    return position_in(&quorum->of_peers, peers, is_synced);
 }
 
 uint32_t quorum_count(const struct quorum *quorum, uint64_t position, bool is_synced) {
     uint32_t connected = quorum_connected(quorum);
     uint32_t count = 0;
-    while (count < connected && quorum_position(quorum, count + 1, is_synced) >= position) {
+    while (count < connected && position_in(&quorum->all, count + 1, is_synced) >= position) {
         count++;
     }
     return count;

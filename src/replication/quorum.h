@@ -13,16 +13,17 @@
  *  2. Positions may go back: a replica that leaves takes with it what only it held. What passed
  *     before has passed.
  *  3. On a node that is a replica itself nothing is held back: is_primary.
- *
  *  4. Where the log begins anew, the links end, and with each of them its member.
+ *  5. In a cluster, replies wait for the in-sync set alone: of the members only the peers count for
+ *     quorum_position(). WAIT counts them all.
  *
- * Threads: quorum_report() and quorum_set_primary() by one thread at a time; the rest by any thread
- * at any time. Each count is exact by itself; two counts read one after the other may be of
- * different reports.
+ * Threads: any, at any time; reports of one member come one after the other. Each count is exact by
+ * itself; two counts read one after the other may be of different reports.
  */
 #ifndef TARN_REPLICATION_QUORUM_H
 #define TARN_REPLICATION_QUORUM_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,25 +32,37 @@
 #define QUORUM_MEMBERS_MAX 32
 /* quorum_heard_ms() of a count that is not there. */
 #define QUORUM_NEVER_HEARD INT64_MIN
+#define QUORUM_NODE_ID_BYTES 20
 
 struct quorum_member {
     bool is_connected; /* and follows the log; else the rest means nothing */
     uint64_t written;  /* position up to which it holds the log */
     uint64_t synced;   /* and up to which it is on its disk; 0 where it has none */
     int64_t heard_ms;  /* when it was last heard, by clock_monotonic_us() / 1000 */
+    unsigned char node_id[QUORUM_NODE_ID_BYTES];
+};
+
+/* What n of some members hold: [n - 1]. */
+struct quorum_columns {
+    atomic_uint_least64_t written[QUORUM_MEMBERS_MAX];
+    atomic_uint_least64_t synced[QUORUM_MEMBERS_MAX];
 };
 
 struct quorum {
-    struct quorum_member members[QUORUM_MEMBERS_MAX]; /* the reporting thread's */
-    /* [n - 1]: what n replicas hold, and from when on n replicas were heard. */
-    atomic_uint_least64_t written[QUORUM_MEMBERS_MAX];
-    atomic_uint_least64_t synced[QUORUM_MEMBERS_MAX];
+    pthread_mutex_t mutex; /* of what is told: members, peers */
+    struct quorum_member members[QUORUM_MEMBERS_MAX];
+    unsigned char peers[QUORUM_MEMBERS_MAX][QUORUM_NODE_ID_BYTES];
+    uint32_t peers_count;
+    bool has_peers; /* else all members are */
+    struct quorum_columns all;
+    struct quorum_columns of_peers;
+    /* [n - 1]: from when on n replicas were heard. */
     atomic_int_least64_t heard_ms[QUORUM_MEMBERS_MAX];
     atomic_uint_least32_t connected;
     atomic_uint_least32_t waiters; /* who wait for reports: quorum_is_awaited() */
     atomic_bool is_replica;
-    /* A position advanced, or a member came or went: wakes who may wait. By the reporting thread;
-     * must not wait. Or NULL. */
+    /* A position advanced, or a member came or went: wakes who may wait. By the thread that told
+     * it; must not wait. Or NULL. */
     void (*progress)(void *context);
     void *context;
 };
@@ -59,12 +72,16 @@ void quorum_init(struct quorum *quorum, void (*progress)(void *context), void *c
 /* What a link knows of its replica now; `member` is the link's number, below
  * QUORUM_MEMBERS_MAX. */
 void quorum_report(struct quorum *quorum, uint32_t member, const struct quorum_member *state);
+/* From now on only these nodes count for quorum_position(); of more than QUORUM_MEMBERS_MAX some do
+ * not. */
+void quorum_set_peers(struct quorum *quorum, const unsigned char (*peers)[QUORUM_NODE_ID_BYTES],
+                      uint32_t count);
 /* The node became a primary, as it is at first, or a replica. */
 void quorum_set_primary(struct quorum *quorum, bool is_primary);
 bool quorum_is_primary(const struct quorum *quorum);
 
-/* What so many replicas hold at least, written or synced; with 0 replicas, everything. */
-uint64_t quorum_position(const struct quorum *quorum, uint32_t replicas, bool is_synced);
+/* What so many peers hold at least, written or synced; with 0 peers, everything. */
+uint64_t quorum_position(const struct quorum *quorum, uint32_t peers, bool is_synced);
 /* How many replicas hold that position. */
 uint32_t quorum_count(const struct quorum *quorum, uint64_t position, bool is_synced);
 /* How many follow the log. */

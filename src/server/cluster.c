@@ -6,6 +6,7 @@
 #include "io/signals.h"
 #include "server/cluster_answers.h"
 #include "server/cluster_member.h"
+#include "server/cluster_role.h"
 #include "server/server.h"
 #include "worker/pubsub.h"
 #include "worker/worker.h"
@@ -149,6 +150,7 @@ static void show(struct cluster_seat *seat, struct map *map, const unsigned char
     peers_follow(seat, seat->face.map, map);
     note_forgotten(seat, seat->face.map, map);
     memcpy(seat->id, id, MAP_ID_BYTES);
+    replication_set_cluster_id(&seat->server->replication, id);
     cluster_set_map(&seat->face, map, myself);
     state_settle(seat);
     listeners_follow(seat);
@@ -289,6 +291,7 @@ static struct cluster_seat *seat_new(struct server *server) {
     pthread_mutex_init(&seat->mutex, NULL);
     seat->publication.visit = (struct visit){.run = publication_run, .context = seat};
     seat->publication.done.run = publication_done;
+    seat->role = cluster_role_new(seat);
     return seat;
 }
 
@@ -334,6 +337,7 @@ fail_after_loop:
 fail_after_disk:
     disk_close(&seat->disk);
 fail_after_new:
+    cluster_role_free(seat->role);
     pthread_mutex_destroy(&seat->mutex);
     memory_free(seat);
     return code;
@@ -355,6 +359,7 @@ int cluster_start(struct server *server) {
 }
 
 static void loaded_run(struct cluster_seat *seat, struct cluster_post *post) {
+    cluster_role_loaded(seat);
     seat->part.start(seat->part.context);
     post_free(seat, post);
 }
@@ -396,6 +401,7 @@ void cluster_close(struct server *server) {
     }
     map_return(seat->publication.map);
     seat->part.close(seat->part.context);
+    cluster_role_free(seat->role);
     cluster_questions_free(seat);
     cluster_answers_free(seat);
     map_return(seat->face.map);

@@ -111,6 +111,7 @@ struct cluster_part {
 
 struct cluster_answers;
 struct cluster_question;
+struct cluster_role;
 
 /* A message to the thread; `run` frees it. */
 struct cluster_post {
@@ -141,6 +142,7 @@ struct cluster_seat {
     unsigned char id[MAP_ID_BYTES]; /* changes under a stop of all workers: RESET HARD */
     struct cluster face;            /* node->cluster: what the workers see */
     struct cluster_part part;
+    struct cluster_role *role;
     struct cluster_publication publication;
     struct cluster_traffic traffic;
     unsigned char forgotten[CLUSTER_FORGOTTEN_KEPT][MAP_ID_BYTES]; /* changed under a stop */

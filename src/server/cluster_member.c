@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "cluster/member.h"
 #include "io/clock.h"
+#include "server/cluster_role.h"
 #include "server/server.h"
 
 #include <string.h>
@@ -38,31 +39,12 @@ struct cluster_member {
     struct cluster_links *links;
     struct member_target *targets; /* room for all that there can be */
     bool has_targets;              /* others than the links know */
-    struct member_role role;
-    bool is_loaded;
 };
 
 /* Each event has its own: a promise counts from when it was heard of, not from when the loop
  * woke. */
 static uint64_t now_ms(void) {
     return (uint64_t)clock_boot_ms();
-}
-
-/* ---- the role ---- */
-
-static void role_take(struct cluster_member *part, const struct member_role *role) {
-    part->role = *role;
-}
-
-static void role_read(const struct cluster_member *part, struct member_replication *state) {
-    *state = (struct member_replication){
-        .is_loaded = part->is_loaded,
-        .is_whole = true,
-        .is_paused = part->role.is_paused,
-        .is_stopped = part->role.kind == MEMBER_WAITS,
-        .role_epoch = part->role.epoch,
-        .workers_ms = now_ms(),
-    };
 }
 
 /* ---- what the member tells ---- */
@@ -90,13 +72,13 @@ static void outlet_answer(void *context, uint64_t ticket, const char *error) {
 
 static void outlet_role(void *context, const struct member_role *role) {
     struct cluster_member *part = context;
-    role_take(part, role);
+    cluster_role_take(part->seat, role);
     part->has_news = true;
 }
 
 static void outlet_lease(void *context, uint64_t until_ms) {
-    (void)context;
-    (void)until_ms;
+    const struct cluster_member *part = context;
+    cluster_role_lease(part->seat, until_ms);
 }
 
 static void outlet_targets(void *context) {
@@ -182,7 +164,7 @@ static void report(struct cluster_member *part) {
     struct member_replication state;
     part->has_news = false;
     part->reported_ms = now_ms();
-    role_read(part, &state);
+    cluster_role_read(part->seat, &state);
     member_replication_set(part->member, &state, part->reported_ms);
 }
 
@@ -284,7 +266,6 @@ static void step(void *context, int64_t loop_ms) {
 
 static void start(void *context) {
     struct cluster_member *part = context;
-    part->is_loaded = true;
     report(part);
     settle(part);
 }

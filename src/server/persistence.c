@@ -40,6 +40,7 @@ struct persistence {
     uint64_t end;
     struct lineage lineage;                     /* up to that history */
     unsigned char node_id[OPLOG_NODE_ID_BYTES]; /* zeros: none was recovered */
+    bool is_partial; /* the log could not be read: others are to have what it held */
     uint64_t snapshot_bytes;
     bool is_found; /* a snapshot or a log */
 };
@@ -118,6 +119,7 @@ static void lineage_recovered(struct persistence *persistence,
  * from is that of a sync that did not come to its end. The snapshot stands for itself. */
 static int begin_without_log(struct persistence *persistence, const struct buffer *found) {
     struct buffer report = BUFFER_EMPTY;
+    persistence->is_partial = true;
     log_warning("The log is put away as " SAVING_LOG_OLD ", and the primary asked: %.*s",
                 (int)found->length, found->bytes);
     disk_close(persistence->log_folder);
@@ -131,6 +133,11 @@ static int begin_without_log(struct persistence *persistence, const struct buffe
     }
     buffer_free(&report);
     return error == 0 ? 0 : EX_IOERR;
+}
+
+/* It may be able to get from others what it cannot read. */
+static bool has_others(const struct server *server) {
+    return server->options->server.replicaof.count > 0 || server->options->cluster.enabled;
 }
 
 /* Reads the whole log and cuts a torn tail, before anything is loaded. */
@@ -148,7 +155,7 @@ static int check_log(const struct server *server, struct persistence *persistenc
     int code = 0;
     if (status == OPLOG_STOPPED) {
         code = EX_TEMPFAIL;
-    } else if (status == OPLOG_DAMAGED && server->options->server.replicaof.count > 0) {
+    } else if (status == OPLOG_DAMAGED && has_others(server)) {
         code = begin_without_log(persistence, &recovery.report);
     } else if (status != OPLOG_DONE) {
         code = complain("Cannot load the log", &recovery.report);
@@ -303,8 +310,11 @@ static void follow_on(const struct persistence *persistence, struct oplog_plan *
     }
 }
 
-static bool is_replica(const struct server *server) {
-    return server->options->server.replicaof.count > 0;
+/* The history goes on: of a replica, and of a node that may be one. In a cluster nobody is a
+ * primary before the others have made it one; what has no history yet is its own. */
+static bool goes_on(const struct server *server) {
+    return server->options->server.replicaof.count > 0 ||
+           (server->options->cluster.enabled && !history_is_none(&server->persistence->history));
 }
 
 static int open_log(struct server *server, struct saving_plan *plan) {
@@ -320,7 +330,7 @@ static int open_log(struct server *server, struct saving_plan *plan) {
         .context = &server->node,
     };
     memcpy(log.node_id, plan->node_id, sizeof(log.node_id));
-    if (is_replica(server)) {
+    if (goes_on(server)) {
         follow_on(persistence, &log);
     }
     int error = 0;
@@ -332,7 +342,7 @@ static int open_log(struct server *server, struct saving_plan *plan) {
     plan->log_folder = persistence->log_folder;
     persistence->log_folder = NULL;
     plan->history = log.history;
-    if (!is_replica(server)) {
+    if (!goes_on(server)) {
         replication_lineage_turn(&server->replication, &log.history, log.begin);
     }
     return 0;
@@ -357,6 +367,7 @@ static void attach_log(void *context) {
     const struct beginning *beginning = context;
     struct node *node = &beginning->server->node;
     node->log = beginning->log;
+    replication_set_log(&beginning->server->replication, beginning->log);
     node->log_memory = beginning->memory;
     node->log_gates = beginning->log != NULL && beginning->memory == NULL;
     for (uint32_t i = 0; i < node->worker_count; i++) {
@@ -370,6 +381,13 @@ static void begin_role(void *context) {
     struct server *server = context;
     const struct option_list *replicaof = &server->options->server.replicaof;
     int64_t port = 0;
+    if (server->options->cluster.enabled) {
+        replica_wait(&server->replica);
+        if (server->persistence->is_partial) {
+            replica_lacks(&server->replica);
+        }
+        return;
+    }
     number_parse(span_of_string(replicaof->items[1]), &port);
     replica_follow(&server->replica, replicaof->items[0], (uint16_t)port);
 }
@@ -539,11 +557,11 @@ static int begin_saving(struct server *server, bool has_imported) {
     begin_lineage(server);
     bool has_log = persistence->log_folder != NULL;
     int code = 0;
-    if (is_replica(server) && history_is_none(&persistence->history)) {
+    if (goes_on(server) && history_is_none(&persistence->history)) {
         has_log = false; /* It begins where the primary says. */
     } else if (has_log && !has_imported) {
         code = open_log(server, &plan);
-    } else if (is_replica(server)) {
+    } else if (goes_on(server)) {
         code = open_memory_log(server, &plan);
     }
     if (code != 0) {
@@ -572,7 +590,7 @@ int persistence_start(struct server *server) {
     struct persistence *persistence = server->persistence;
     bool has_imported = false;
     int code = persistence->code != 0 ? persistence->code : end_loading(server);
-    if (code == 0 && !is_replica(server)) {
+    if (code == 0 && !goes_on(server) && !persistence->is_partial) {
         code = import_first(server, &has_imported);
     }
     if (code == 0) {
@@ -581,7 +599,7 @@ int persistence_start(struct server *server) {
     if (code != 0) {
         return code;
     }
-    if (is_replica(server)) {
+    if (goes_on(server) || server->options->cluster.enabled) {
         stop_visit(&server->node, begin_role, server);
     }
     stop_visit(&server->node, serve, server);
@@ -615,6 +633,7 @@ void persistence_stop(struct server *server) {
     join_check(persistence);
     struct saving *saving = atomic_exchange(&server->saving, NULL);
     server->node.log = NULL;
+    replication_set_log(&server->replication, NULL);
     server->node.log_memory = NULL;
     if (saving != NULL) {
         int error = saving_free(saving);

@@ -148,7 +148,7 @@ static void feed_begin(struct link *link) {
         .now_ms = links->replicator->now_ms,
         .compresses = !network_peer_is_local(link->fd),
     };
-    memcpy(plan.node_id, links->server->replication.node_id, sizeof(plan.node_id));
+    replication_name(&links->server->replication, plan.node_id);
     link->feed = feed_new(&plan);
 }
 
@@ -343,12 +343,15 @@ static void heard(struct link *link) {
                    " bytes of images",
                    link->address, link->port, figures.images, figures.image_bytes);
     }
-    report(link, &(struct quorum_member){
-                     .is_connected = figures.follows,
-                     .written = figures.written,
-                     .synced = figures.synced,
-                     .heard_ms = figures.heard_ms,
-                 });
+    struct quorum_member member = {
+        .is_connected = figures.follows,
+        .written = figures.written,
+        .synced = figures.synced,
+        .heard_ms = figures.heard_ms,
+    };
+    _Static_assert(sizeof(member.node_id) == sizeof(figures.node_id), "names of nodes are alike");
+    memcpy(member.node_id, figures.node_id, sizeof(member.node_id));
+    report(link, &member);
 }
 
 /* What a replica reports is of no use at once, unless somebody waits for it: to be woken for each

@@ -94,12 +94,8 @@ static void begin(struct replica *replica) {
     configure_workers(node);
 }
 
-void replica_follow(struct replica *replica, const char *host, uint16_t port) {
-    struct node *node = &replica->server->node;
-    pthread_mutex_lock(&replica->mutex);
-    if (replica->state == REPLICA_OFF || node->follows_redis) {
-        begin(replica);
-    }
+/* With the mutex: from now on that one is followed; "": nobody. */
+static void set_source(struct replica *replica, const char *host, uint16_t port) {
     replica->redis_stand.id[0] = '\0';
     snprintf(replica->host, sizeof(replica->host), "%s", host);
     replica->port = port;
@@ -109,10 +105,53 @@ void replica_follow(struct replica *replica, const char *host, uint16_t port) {
     replica->state = REPLICA_WAITING;
     replica->down_since_ms = clock_monotonic_us() / 1000;
     memset(&replica->figures, 0, sizeof(replica->figures));
-    atomic_store(&node->is_cut_off, true);
+    atomic_store(&replica->server->node.is_cut_off, true);
+}
+
+static bool is_primary(const struct replica *replica) {
+    return replica->state == REPLICA_OFF || replica->server->node.follows_redis;
+}
+
+void replica_follow(struct replica *replica, const char *host, uint16_t port) {
+    pthread_mutex_lock(&replica->mutex);
+    if (is_primary(replica)) {
+        begin(replica);
+    }
+    set_source(replica, host, port);
     pthread_mutex_unlock(&replica->mutex);
     logger_set_role('S');
     applied_further(replica->server);
+}
+
+void replica_wait(struct replica *replica) {
+    pthread_mutex_lock(&replica->mutex);
+    if (is_primary(replica)) {
+        begin(replica);
+        replica->is_complete = true; /* What there is, is all that it is to hold. */
+    }
+    set_source(replica, "", 0);
+    pthread_mutex_unlock(&replica->mutex);
+    logger_set_role('S');
+    applied_further(replica->server);
+}
+
+void replica_lacks(struct replica *replica) {
+    pthread_mutex_lock(&replica->mutex);
+    replica->is_complete = false;
+    pthread_mutex_unlock(&replica->mutex);
+}
+
+bool replica_stands_still(struct replica *replica) {
+    struct applying *applying = replica->server->node.applying;
+    pthread_mutex_lock(&replica->mutex);
+    bool answer = replica->state != REPLICA_OFF && replica->host[0] == '\0' &&
+                  replica->link_generation == replica->generation && !replica->is_changing;
+    if (answer) {
+        applying_reap(applying);
+        answer = applying_is_idle(applying);
+    }
+    pthread_mutex_unlock(&replica->mutex);
+    return answer;
 }
 
 void replica_hand_over(struct replica *replica, const char *host, uint16_t port) {

@@ -2,6 +2,7 @@
  *
  *   REPLICAOF, option -> replica_follow() --- the link comes and goes (replica_link.h) ---
  *   REPLICAOF NO ONE  -> replica_promote(): a new history begins, where the log ends
+ *   a cluster         -> replica_wait(): it follows nobody, until it is told whom, or promoted
  *
  * The data is whole once no slot is missing and the log has come to where the last image was taken;
  * until then clients are told LOADING, no snapshot is taken, and nobody copies this node.
@@ -71,8 +72,9 @@ struct replica {
     struct replica_link *link; /* the replicator's */
 
     enum replica_state state;
-    uint64_t generation; /* of whom to follow: a link of an older one ends */
-    char host[REPLICA_HOST_BYTES];
+    uint64_t generation;           /* of whom to follow: a link of an older one ends */
+    uint64_t link_generation;      /* of the link that there is, or was last */
+    char host[REPLICA_HOST_BYTES]; /* empty: nobody is followed */
     uint16_t port;
     struct client_link client; /* the link, once it is one; id 0: it is not */
     bool promotes;             /* as soon as the log has been changed */
@@ -110,6 +112,12 @@ void replica_configure(struct replica *replica);
 void replica_follow(struct replica *replica, const char *host, uint16_t port);
 /* Likewise, and that one is to be the primary in this node's place. */
 void replica_hand_over(struct replica *replica, const char *host, uint16_t port);
+/* As replica_follow(), but it copies nobody: nothing is added any more to what it holds. */
+void replica_wait(struct replica *replica);
+/* It has been told to, and what it holds is not all that it should. */
+void replica_lacks(struct replica *replica);
+/* It waits so, the last link has been closed, and all that it brought is applied. Any thread. */
+bool replica_stands_still(struct replica *replica);
 /* What came of it. */
 enum replica_hand_over replica_hand_over_answer(struct replica *replica);
 /* The node is a primary from here on. As replica_follow(). */

@@ -254,7 +254,7 @@ static void client_begin(struct replica_link *link) {
 }
 
 static void stream_begin(struct replica_link *link, struct span nonce) {
-    const struct server *server = link->replicator->server;
+    struct server *server = link->replicator->server;
     struct follower_plan plan = {
         .target = replica_target,
         .slots = link->replica->slots,
@@ -262,7 +262,7 @@ static void stream_begin(struct replica_link *link, struct span nonce) {
         .now_ms = link->replicator->now_ms,
     };
     plan.target.context = link->replica;
-    memcpy(plan.node_id, server->replication.node_id, sizeof(plan.node_id));
+    replication_name(&server->replication, plan.node_id);
     link->follower = follower_new(&plan);
     link->was_in_log = false;
     client_begin(link);
@@ -647,6 +647,7 @@ static void step(struct replica_link *link) {
     struct replica *replica = link->replica;
     struct applying *applying = link->replicator->server->node.applying;
     check_generation(link);
+    replica->link_generation = link->generation;
     link->has_primary = replica->state != REPLICA_OFF;
     if (!link->has_primary) {
         return;
@@ -657,8 +658,9 @@ static void step(struct replica_link *link) {
     switch (link->stage) {
     case LINK_WAITING:
         /* What a change of the log brings to an end is no business of a new link. */
-        if (link->replicator->now_ms >= link->retry_at_ms && applying_is_idle(applying) &&
-            !replica->is_changing && atomic_load(&link->replicator->server->saving) != NULL) {
+        if (replica->host[0] != '\0' && link->replicator->now_ms >= link->retry_at_ms &&
+            applying_is_idle(applying) && !replica->is_changing &&
+            atomic_load(&link->replicator->server->saving) != NULL) {
             applying_take_failure(applying, &replica->slots->missing, &link->input);
             buffer_free(&link->input);
             connect_now(link);

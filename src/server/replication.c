@@ -34,6 +34,23 @@ void replication_set_role(struct replication *replication, enum replication_role
     pthread_mutex_unlock(&replication->mutex);
 }
 
+/* ---- name ---- */
+
+void replication_name(struct replication *replication, unsigned char id[MESSAGE_NODE_ID_BYTES]) {
+    pthread_mutex_lock(&replication->mutex);
+    memcpy(id, replication->is_in_cluster ? replication->cluster_id : replication->node_id,
+           MESSAGE_NODE_ID_BYTES);
+    pthread_mutex_unlock(&replication->mutex);
+}
+
+void replication_set_cluster_id(struct replication *replication,
+                                const unsigned char id[MESSAGE_NODE_ID_BYTES]) {
+    pthread_mutex_lock(&replication->mutex);
+    memcpy(replication->cluster_id, id, MESSAGE_NODE_ID_BYTES);
+    replication->is_in_cluster = true;
+    pthread_mutex_unlock(&replication->mutex);
+}
+
 /* ---- lineage ---- */
 
 bool replication_lineage_read(struct replication *replication, struct lineage *lineage,
@@ -223,6 +240,19 @@ void replication_set_backlog(struct replication *replication, bool has_backlog) 
 }
 
 /* ---- the log ---- */
+
+void replication_set_log(struct replication *replication, const struct oplog *log) {
+    pthread_mutex_lock(&replication->mutex);
+    replication->log = log;
+    pthread_mutex_unlock(&replication->mutex);
+}
+
+uint64_t replication_log_end(struct replication *replication) {
+    pthread_mutex_lock(&replication->mutex);
+    uint64_t end = replication->log == NULL ? 0 : oplog_end_position(replication->log);
+    pthread_mutex_unlock(&replication->mutex);
+    return end;
+}
 
 uint64_t replication_log_start(struct replication *replication, struct oplog *log) {
     pthread_mutex_lock(&replication->mutex);

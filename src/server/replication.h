@@ -83,6 +83,10 @@ struct replication {
     uint64_t partial_syncs_refused;
     /* Drawn, or recovered from the log or else the snapshot; constant once the node serves. */
     unsigned char node_id[MESSAGE_NODE_ID_BYTES];
+    /* In a cluster, the node's name there, by which its links know it. */
+    unsigned char cluster_id[MESSAGE_NODE_ID_BYTES];
+    bool is_in_cluster;
+    const struct oplog *log; /* node.log, for threads that do not stand still; or NULL */
 };
 
 void replication_init(struct replication *replication);
@@ -90,6 +94,11 @@ void replication_destroy(struct replication *replication);
 
 enum replication_role replication_role(struct replication *replication);
 void replication_set_role(struct replication *replication, enum replication_role role);
+
+/* What the node says of itself on its links. */
+void replication_name(struct replication *replication, unsigned char id[MESSAGE_NODE_ID_BYTES]);
+void replication_set_cluster_id(struct replication *replication,
+                                const unsigned char id[MESSAGE_NODE_ID_BYTES]);
 
 /* Copies the lineage if it has changed since *changes, which is updated. True: it has. */
 bool replication_lineage_read(struct replication *replication, struct lineage *lineage,
@@ -147,6 +156,10 @@ void replication_absent_remove(struct replication *replication,
 /* Whether the backlog is kept for whoever comes. */
 void replication_set_backlog(struct replication *replication, bool has_backlog);
 
+/* node.log is another one, or none. With each change of it, before the one that was is closed. */
+void replication_set_log(struct replication *replication, const struct oplog *log);
+/* Where the log ends; 0: there is none. */
+uint64_t replication_log_end(struct replication *replication);
 /* The first position that the log holds; all from there on stays until the links are published
  * again. */
 uint64_t replication_log_start(struct replication *replication, struct oplog *log);

@@ -4,6 +4,7 @@
 #include "io/clock.h"
 #include "io/signals.h"
 #include "server/anti_entropy.h"
+#include "server/cluster_role.h"
 #include "server/primary_links.h"
 #include "server/replica_link.h"
 
@@ -58,6 +59,23 @@ void replicator_call(struct replicator *replicator, void (*run)(void *context), 
     pthread_mutex_unlock(&call.mutex);
     pthread_mutex_destroy(&call.mutex);
     pthread_cond_destroy(&call.changed);
+}
+
+struct watching {
+    struct replicator_post post;
+    struct cluster_seat *seat;
+};
+
+static void watch_run(struct replicator *replicator, struct replicator_post *post) {
+    replicator->seat = ((struct watching *)post)->seat;
+    memory_free(post);
+}
+
+void replicator_watch(struct replicator *replicator, struct cluster_seat *seat) {
+    struct watching *watching = memory_alloc_zeroed(sizeof(*watching));
+    watching->post.run = watch_run;
+    watching->seat = seat;
+    replicator_post(replicator, &watching->post);
 }
 
 struct log_change {
@@ -140,6 +158,9 @@ static void *thread_main(void *context) {
         replica_link_step(replicator->replica_link);
         has_more = primary_links_step(replicator->primary_links);
         failover_step(replicator->server);
+        if (replicator->seat != NULL) {
+            cluster_role_step(replicator->seat);
+        }
         anti_entropy_step(replicator->anti_entropy,
                           primary_links_following(replicator->primary_links));
         watch_time(replicator);

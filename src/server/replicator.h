@@ -46,6 +46,7 @@ struct replicator {
     struct primary_links *primary_links; /* NULL: the thread has ended */
     struct replica_link *replica_link;
     struct anti_entropy *anti_entropy; /* likewise */
+    struct cluster_seat *seat;         /* that is told; or NULL */
     bool is_stopping;
 };
 
@@ -62,6 +63,9 @@ void replicator_free(struct replicator *replicator);
 
 /* Runs post->run on the thread. Any thread, until replicator_end(). */
 void replicator_post(struct replicator *replicator, struct replicator_post *post);
+
+/* From now on the seat's role hears of what happens here (cluster_role_step()). */
+void replicator_watch(struct replicator *replicator, struct cluster_seat *seat);
 
 /* The log that is on from now on; what was on before is not used any more when this returns. As
  * replicator_call(). */

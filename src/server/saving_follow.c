@@ -203,6 +203,7 @@ static void attach(struct saving *saving, struct oplog *log) {
     struct node *node = &server->node;
     pthread_mutex_lock(&server->replica.mutex);
     node->log = log;
+    replication_set_log(&server->replication, log);
     node->log_memory =
         log != NULL && saving->log_kind == SAVING_LOG_MEMORY ? saving->log_folder : NULL;
     node->log_gates = log != NULL && saving->log_kind == SAVING_LOG_KEPT;

@@ -133,6 +133,7 @@ static void attach(const struct log_switch *change, struct oplog *log) {
     struct node *node = &change->saving->server->node;
     bool goes_on = change->old != NULL && log != NULL;
     node->log = log;
+    replication_set_log(&change->saving->server->replication, log);
     node->log_memory = change->kind == SAVING_LOG_MEMORY ? change->folder : NULL;
     node->log_gates = false;
     for (uint32_t i = 0; i < node->worker_count; i++) {

@@ -308,6 +308,24 @@ static bool refuse_for_state(struct worker *worker, struct connection *connectio
 
 /* ---- the cluster ---- */
 
+#define DOWN "CLUSTERDOWN The cluster is down"
+
+/* This node is a primary that may not serve now. */
+static bool needs_lease(const struct worker *worker, const struct command_slot *slot) {
+    return UNLIKELY(worker->lacks_lease) && cluster_needs_lease(slot->command) &&
+           !atomic_load(&worker->node->is_loading);
+}
+
+/* It is about to begin, or to make way for another: who waits a little need not be refused. */
+static enum admission without_lease(struct worker *worker, struct connection *connection,
+                                    const struct command_slot *slot) {
+    if (worker->boot_ms < atomic_load(&worker->node->cluster->refuses_from_ms)) {
+        return ADMISSION_HELD;
+    }
+    admission_reject(worker, connection, slot, DOWN);
+    return ADMISSION_REFUSED;
+}
+
 /* False: another node is to be asked, or none can; the reply says so. As in Redis the error is
  * EXEC's whole answer. */
 static bool is_ours(struct worker *worker, struct connection *connection,
@@ -354,6 +372,9 @@ enum admission admission_decide(struct worker *worker, struct connection *connec
     }
     if (waits_for_loading(worker, slot)) {
         return ADMISSION_HELD;
+    }
+    if (needs_lease(worker, slot)) {
+        return without_lease(worker, connection, slot);
     }
     if (refuse_for_state(worker, connection, slot)) {
         return ADMISSION_REFUSED;

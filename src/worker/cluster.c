@@ -1,6 +1,7 @@
 #include "worker/cluster.h"
 
 #include "base/memory.h"
+#include "io/clock.h"
 #include "worker/route.h"
 #include "worker/transactions.h"
 
@@ -10,6 +11,7 @@ void cluster_set_map(struct cluster *cluster, struct map *map, uint16_t myself) 
     struct map *before = cluster->map;
     cluster->map = map_borrow(map);
     cluster->myself = myself;
+    cluster->is_primary = map_primary_of(map, myself) == myself;
     slot_set_clear(&cluster->plain);
     for (uint32_t slot = 0; slot < SLOTS; slot++) {
         if (map_slot_owner(map, (uint16_t)slot) == myself &&
@@ -18,6 +20,22 @@ void cluster_set_map(struct cluster *cluster, struct map *map, uint16_t myself) 
         }
     }
     map_return(before);
+}
+
+/* ---- the lease ---- */
+
+void cluster_read_lease(struct worker *worker) {
+    const struct cluster *cluster = worker->node->cluster;
+    worker->boot_ms = (uint64_t)clock_boot_ms();
+    atomic_store_explicit(&worker->seen_ms, worker->boot_ms, memory_order_relaxed);
+    worker->lease_until_ms = atomic_load(&cluster->lease_until_ms);
+    worker->lease_holds = !cluster->is_primary || worker->boot_ms < worker->lease_until_ms;
+    worker->lacks_lease = !worker->lease_holds;
+}
+
+void cluster_check_lease(struct worker *worker) {
+    worker->lease_holds =
+        worker->lease_until_ms == UINT64_MAX || (uint64_t)clock_boot_ms() < worker->lease_until_ms;
 }
 
 /* ---- what a request asks for ---- */

@@ -14,11 +14,44 @@
 struct cluster {
     struct map *map;       /* borrowed */
     uint16_t myself;       /* in it */
+    bool is_primary;       /* of its shard, as the map has it */
+    uint32_t quorum;       /* of the cluster's promise: replies wait for so many members at least */
     struct slot_set plain; /* slots that it serves to anybody while state.is_ok: see
                               cluster_serves() */
     struct redirect_state state;
     enum map_endpoint endpoint; /* cluster-preferred-endpoint-type */
+    /* By the boot clock. Written by any thread. */
+    atomic_uint_least64_t lease_until_ms;  /* a primary serves before it */
+    atomic_uint_least64_t refuses_from_ms; /* without a lease: requests wait until then */
 };
+
+/* The lease of a primary (cluster/member.h). A worker reads it once per tick, before it runs
+ * anything: without it, requests for data wait for a while, then they are refused. When the tick
+ * has run, the lease that was read must still hold: else what was answered does not leave, and its
+ * connection ends, since a successor may serve already. Behind that it may wait at the gates
+ * without end: what it answers took place under the lease. */
+
+/* Whether the command needs the lease where the node is a primary. */
+static inline bool cluster_needs_lease(const struct command *command) {
+    return (command->flags & COMMAND_WRITE) != 0 || command->keys[0].flags != 0 ||
+           (command->rules & RULE_RUNS_QUEUE) != 0;
+}
+
+/* At the tick's begin. */
+void cluster_read_lease(struct worker *worker);
+/* When it has run: sets worker->lease_holds. */
+void cluster_check_lease(struct worker *worker);
+
+/* Output that was written by then may leave, and is marked so. */
+static inline bool cluster_may_leave(const struct worker *worker, struct connection *connection) {
+    if (LIKELY((connection->flags & CONNECTION_SERVED) == 0)) {
+        return true;
+    }
+    if (LIKELY(worker->lease_holds)) {
+        connection->flags &= ~(unsigned)CONNECTION_SERVED;
+    }
+    return worker->lease_holds;
+}
 
 /* Takes the place of the map that was there. Under a stop of all workers. */
 void cluster_set_map(struct cluster *cluster, struct map *map, uint16_t myself);

@@ -106,6 +106,7 @@ enum connection_flag {
     CONNECTION_WROTE = 1 << 19,         /* the tick's append will be its last change: WAIT */
     CONNECTION_ASKING = 1 << 24,        /* the next command was sent here by ASK */
     CONNECTION_READONLY = 1 << 25,      /* it reads from replicas of a cluster, too */
+    CONNECTION_SERVED = 1 << 26, /* its output answers as a primary: the lease is to be checked */
 };
 
 /* Takes the socket of a connection that is no client any more. */

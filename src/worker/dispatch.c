@@ -1,6 +1,7 @@
 #include "worker/dispatch.h"
 
 #include "worker/admission.h"
+#include "worker/cluster.h"
 #include "worker/gate.h"
 #include "worker/monitor.h"
 #include "worker/removal.h"
@@ -246,7 +247,12 @@ static enum dispatch_outcome execute(struct worker *worker, struct connection *c
                                      struct route *route, struct reply_mark *mark) {
     unsigned flags = request->command->command->flags;
     struct queued_command command = command_of(connection, request);
+    const struct cluster *cluster = worker->node->cluster;
     gate_begin_group(worker);
+    if (UNLIKELY(cluster != NULL) && cluster->is_primary &&
+        cluster_needs_lease(request->command->command)) {
+        connection->flags |= CONNECTION_SERVED;
+    }
     if (UNLIKELY(request->command->command->session != NULL || (flags & COMMAND_GATHERS) != 0)) {
         connection->flags |= CONNECTION_FOLLOWS;
     }

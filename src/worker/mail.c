@@ -1,5 +1,6 @@
 #include "worker/mail.h"
 
+#include "worker/cluster.h"
 #include "worker/gate.h"
 #include "worker/look_ahead.h"
 #include "worker/notices.h"
@@ -99,6 +100,7 @@ void mail_send_stage(struct worker *worker) {
         for (struct list *link; (link = list_pop_front(&worker->leaving[i])) != NULL;) {
             struct connection *connection = LIST_ENTRY(link, struct connection, run_link);
             gate_carry(worker, connection);
+            cluster_may_leave(worker, connection); /* Else its home sees to it. */
             must_wake |= mailbox_push(&target->travellers, &connection->mail);
         }
         if (must_wake) {

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "io/clock.h"
+#include "worker/cluster.h"
 #include "worker/deadlines.h"
 #include "worker/gate.h"
 
@@ -59,6 +60,13 @@ static struct quorum_gate *gate_of(struct connection *connection) {
     return gate;
 }
 
+/* What the options say, or the cluster has promised. */
+static uint32_t members_wanted(const struct node *node) {
+    uint32_t members = (uint32_t)node->options->write_quorum;
+    return node->cluster != NULL && node->cluster->quorum > members ? node->cluster->quorum
+                                                                    : members;
+}
+
 /* W as it is now; a replica's replies wait for nobody else's. */
 static uint32_t members_of(const struct connection *connection) {
     const struct node *node = connection->home->node;
@@ -66,14 +74,13 @@ static uint32_t members_of(const struct connection *connection) {
     if (!quorum_is_primary(&node->quorum)) {
         return 1;
     }
-    return gate != NULL && gate->members != 0 ? gate->members
-                                              : (uint32_t)node->options->write_quorum;
+    return gate != NULL && gate->members != 0 ? gate->members : members_wanted(node);
 }
 
 static bool is_wanted(const struct connection *connection) {
     const struct quorum_gate *gate = connection->quorum;
     return gate != NULL && gate->members != 0 ? gate->members > 1
-                                              : connection->home->node->options->write_quorum > 1;
+                                              : members_wanted(connection->home->node) > 1;
 }
 
 static struct reply_mark sent_mark(const struct connection *connection) {

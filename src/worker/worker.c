@@ -4,6 +4,8 @@
 #include "io/clock.h"
 #include "worker/applying.h"
 #include "worker/blocking.h"
+#include "worker/client_info.h"
+#include "worker/cluster.h"
 #include "worker/cutting.h"
 #include "worker/deadlines.h"
 #include "worker/digesting.h"
@@ -239,6 +241,9 @@ static void run_stage(struct worker *worker) {
 /* Those that are held go on, if what they wait for may have come. */
 static void release_stage(struct worker *worker) {
     const struct node *node = worker->node;
+    if (UNLIKELY(node->cluster != NULL)) {
+        cluster_read_lease(worker);
+    }
     bool is_full = node->log != NULL && oplog_is_full(node->log);
     worker->log_has_failed =
         node->log != NULL && node->log_gates && (is_full || oplog_error(node->log) != 0);
@@ -247,7 +252,7 @@ static void release_stage(struct worker *worker) {
         node_is_led(node) || atomic_load_explicit(&node->is_loading, memory_order_relaxed) ||
         atomic_load_explicit(&node->refuses_writes, memory_order_relaxed) ||
         node_log_is_at_max(node) || (node->log != NULL && oplog_error(node->log) != 0) ||
-        node->options->min_replicas_to_write > 0 || key_holds_any(node);
+        node->options->min_replicas_to_write > 0 || key_holds_any(node) || worker->lacks_lease;
     gate_open_step(worker);
     quorum_gate_open_step(worker);
     blocking_step(worker);
@@ -268,6 +273,12 @@ static void write_stage(struct worker *worker) {
     for (struct list *link; (link = list_pop_front(&todo)) != NULL;) {
         struct connection *connection = LIST_ENTRY(link, struct connection, write_link);
         if (connection->closes || connection->is_away) {
+            continue;
+        }
+        if (UNLIKELY(!cluster_may_leave(worker, connection))) {
+            client_info_log(LOG_WARNING, "The lease ended while it was served: client ", connection,
+                            " is disconnected.");
+            connection_close(connection);
             continue;
         }
         if (UNLIKELY(reply_bytes(&connection->reply) >= CONNECTION_OUTPUT_CHECK_BYTES)) {
@@ -335,6 +346,9 @@ void worker_tick(struct worker *worker) {
     run_stage(worker);
     gate_append(worker);
     stop_serve(worker);
+    if (UNLIKELY(worker->node->cluster != NULL)) {
+        cluster_check_lease(worker);
+    }
     write_stage(worker);
     mail_send_stage(worker);
     if (!list_is_empty(&worker->closing)) {

@@ -124,6 +124,13 @@ struct worker {
     struct list spare_lists;
     uint32_t spare_lists_count;
 
+    /* In a cluster: cluster.h. */
+    uint64_t boot_ms;              /* of the tick */
+    uint64_t lease_until_ms;       /* at the tick's begin */
+    bool lacks_lease;              /* then: requests that need it do not run */
+    bool lease_holds;              /* since the tick has run: its answers may leave */
+    atomic_uint_least64_t seen_ms; /* boot_ms, for others */
+
     int64_t now_ms; /* of the tick */
     int64_t now_us; /* likewise, monotonic */
     struct loop_timer cron;

@@ -51,6 +51,25 @@ START_TEST(n_replicas_hold_the_nth_position_from_above) {
 }
 END_TEST
 
+START_TEST(only_peers_count_for_replies_that_wait) {
+    struct quorum quorum;
+    quorum_init(&quorum, NULL, NULL);
+    const unsigned char peers[1][QUORUM_NODE_ID_BYTES] = {{7}};
+    report(&quorum, 0, 300, 300);
+    struct quorum_member peer = {.is_connected = true, .written = 200, .node_id = {7}};
+    quorum_report(&quorum, 1, &peer);
+    ck_assert_uint_eq(quorum_position(&quorum, 1, false), 300);
+    quorum_set_peers(&quorum, peers, 1);
+    ck_assert_uint_eq(quorum_position(&quorum, 1, false), 200);
+    ck_assert_uint_eq(quorum_position(&quorum, 2, false), 0);
+    ck_assert_uint_eq(quorum_count(&quorum, 200, false), 2);
+    ck_assert_uint_eq(quorum_connected(&quorum), 2);
+    quorum_set_peers(&quorum, NULL, 0);
+    ck_assert_uint_eq(quorum_position(&quorum, 1, false), 0);
+    ck_assert_uint_eq(quorum_position(&quorum, 0, false), UINT64_MAX);
+}
+END_TEST
+
 START_TEST(a_replica_that_leaves_takes_its_position_with_it) {
     struct quorum quorum;
     quorum_init(&quorum, NULL, NULL);
@@ -132,6 +151,7 @@ int main(void) {
     const TTest *tests[] = {
         nobody_holds_anything_at_first_and_no_replica_is_asked_for_nothing,
         n_replicas_hold_the_nth_position_from_above,
+        only_peers_count_for_replies_that_wait,
         a_replica_that_leaves_takes_its_position_with_it,
         all_members_that_there_may_be_are_counted,
         those_who_wait_are_woken_when_something_has_changed,

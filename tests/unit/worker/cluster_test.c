@@ -21,7 +21,7 @@ static void begin(uint32_t count, char myself) {
     };
     ck_assert(maps_apply_all(changes, UNIT_COUNT(changes)));
     workers = workers_new(count);
-    cluster = (struct cluster){.state = {.is_ok = true}};
+    cluster = (struct cluster){.state = {.is_ok = true}, .lease_until_ms = UINT64_MAX};
     cluster_set_map(&cluster, maps.map, maps_find(myself));
     workers->node.cluster = &cluster;
 }
