@@ -370,6 +370,32 @@ void cluster_loaded(struct server *server) {
     }
 }
 
+struct leave_post {
+    struct cluster_post post;
+    uint64_t timeout_ms;
+};
+
+static void leave_run(struct cluster_seat *seat, struct cluster_post *post) {
+    seat->part.leave(seat->part.context, ((struct leave_post *)post)->timeout_ms,
+                     CLUSTER_LEAVE_TICKET);
+    memory_free(post);
+}
+
+void cluster_leave(struct server *server, uint64_t timeout_ms) {
+    struct cluster_seat *seat = server->seat;
+    if (seat == NULL || atomic_exchange(&seat->is_leaving, true)) {
+        return;
+    }
+    struct leave_post *post = memory_alloc_zeroed(sizeof(*post));
+    post->post.run = leave_run;
+    post->timeout_ms = timeout_ms;
+    cluster_post(seat, &post->post);
+}
+
+bool cluster_is_leaving(const struct server *server) {
+    return server->seat != NULL && atomic_load(&server->seat->is_leaving);
+}
+
 static void end_run(struct cluster_seat *seat, struct cluster_post *post) {
     seat->is_stopping = true;
     post_free(seat, post);

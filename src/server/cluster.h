@@ -96,6 +96,9 @@ struct cluster_part {
     void (*propose)(void *context, struct span entry, uint64_t ticket);
     void (*meet)(void *context, const struct cluster_wish *wish, uint64_t ticket);
     void (*failover)(void *context, enum cluster_failover failover, uint64_t ticket);
+    /* Before the node ends: its shard and its leadership go to others; at the latest after so
+     * long. */
+    void (*leave)(void *context, uint64_t timeout_ms, uint64_t ticket);
     /* Leaves the group, founds another one. */
     void (*reset)(void *context, bool is_hard, uint64_t ticket);
     void (*options_changed)(void *context, const struct cluster_settings *settings);
@@ -163,7 +166,11 @@ struct cluster_seat {
     bool has_error;
     struct buffer error;
     struct cluster_post planned;
+    atomic_bool is_leaving; /* cluster_leave() has been called, and is not answered yet */
 };
+
+/* The ticket of cluster_leave(). */
+#define CLUSTER_LEAVE_TICKET UINT64_MAX
 
 /* Reads or draws the node's name and opens the part. 0 or an exit code of sysexits(3), the log says
  * why. */
@@ -172,6 +179,10 @@ int cluster_open(struct server *server);
 int cluster_start(struct server *server);
 /* All data is loaded: the part may act. */
 void cluster_loaded(struct server *server);
+/* The node is to end: what it does in the cluster is handed over. It is over when
+ * cluster_is_leaving() is false, at the latest after so long. The main thread. */
+void cluster_leave(struct server *server, uint64_t timeout_ms);
+bool cluster_is_leaving(const struct server *server);
 void cluster_end(struct server *server); /* the thread ends; allowed where none began */
 void cluster_close(struct server *server);
 /* Options have changed: the state that workers see follows; the part is told. Under a stop. */

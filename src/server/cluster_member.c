@@ -324,6 +324,12 @@ static void reset(void *context, bool is_hard, uint64_t ticket) {
     settle(part);
 }
 
+static void leave(void *context, uint64_t timeout_ms, uint64_t ticket) {
+    struct cluster_member *part = context;
+    member_leave(part->member, ticket, timeout_ms, now_ms());
+    settle(part);
+}
+
 /* ---- lifecycle ---- */
 
 static void end(void *context) {
@@ -407,6 +413,7 @@ int cluster_member_open(struct cluster_seat *seat) {
         .meet = meet,
         .failover = failover,
         .reset = reset,
+        .leave = leave,
         .options_changed = options_changed,
         .links = links,
         .step = step,

@@ -1,5 +1,6 @@
 #include "server/cluster.h"
 
+#include "base/logger.h"
 #include "base/memory.h"
 #include "server/server.h"
 #include "worker/session.h"
@@ -235,6 +236,11 @@ void cluster_published(struct cluster_seat *seat) {
 }
 
 void cluster_answer(struct cluster_seat *seat, uint64_t ticket, const char *error) {
+    if (ticket == CLUSTER_LEAVE_TICKET) {
+        log_notice("Left to others what this node does in the cluster: %s",
+                   error == NULL ? "done" : error);
+        atomic_store(&seat->is_leaving, false);
+    }
     if (seat->current == NULL || seat->current->ticket != ticket) {
         return;
     }

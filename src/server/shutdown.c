@@ -3,6 +3,7 @@
 #include "base/logger.h"
 #include "io/clock.h"
 #include "io/signals.h"
+#include "server/cluster.h"
 #include "server/persistence.h"
 #include "worker/gate.h"
 
@@ -110,11 +111,31 @@ static bool waits_on(struct server *server, int signal_number, uint64_t *asked) 
     return is_command && (atomic_load(&server->shutdown_flags) & SHUTDOWN_FLAG_NOW) == 0;
 }
 
+static bool end_wait(struct server *server) {
+    return atomic_exchange(&server->shutdown_wait, SHUTDOWN_WAITS_NOT) == SHUTDOWN_WAITS;
+}
+
+static int64_t timeout_ms(const struct server *server) {
+    return server->options->server.shutdown_timeout * 1000;
+}
+
+/* In a cluster a replica takes over first, so that nobody misses this node. False: SHUTDOWN
+ * ABORT. */
+static bool make_way(struct server *server, uint64_t *asked) {
+    if (server->seat == NULL) {
+        return true;
+    }
+    atomic_store(&server->shutdown_wait, SHUTDOWN_WAITS);
+    cluster_leave(server, (uint64_t)timeout_ms(server));
+    while (cluster_is_leaving(server) && waits_on(server, signals_wait(LOOK_MS), asked)) {
+    }
+    return end_wait(server);
+}
+
 /* Writes are held. False: SHUTDOWN ABORT. */
 static bool wait_for_replicas(struct server *server, uint64_t *asked) {
     struct census census = {.server = server};
-    int64_t until_us =
-        clock_monotonic_us() + server->options->server.shutdown_timeout * INT64_C(1000000);
+    int64_t until_us = clock_monotonic_us() + timeout_ms(server) * 1000;
     stop_visit(&server->node, count_replicas, &census);
     if (census.behind == 0) {
         return true;
@@ -129,7 +150,7 @@ static bool wait_for_replicas(struct server *server, uint64_t *asked) {
     stop_visit(&server->node, count_replicas, &census);
     log_notice("%u of %u replicas are in sync when shutting down.", census.replicas - census.behind,
                census.replicas);
-    return atomic_exchange(&server->shutdown_wait, SHUTDOWN_WAITS_NOT) == SHUTDOWN_WAITS;
+    return end_wait(server);
 }
 
 bool shutdown_abort(struct server *server) {
@@ -138,6 +159,11 @@ bool shutdown_abort(struct server *server) {
 }
 
 /* ---- all of it ---- */
+
+static void abort_all(struct server *server, uint64_t asked) {
+    log_notice("Shutdown manually aborted.");
+    refuse(server, asked);
+}
 
 /* False: it could not be saved. */
 static bool save_last(struct server *server) {
@@ -157,10 +183,10 @@ bool shutdown_prepare(struct server *server, int signal_number) {
     if (!saves && !waits) {
         return true;
     }
+    bool goes_on = !waits || make_way(server, &asked);
     stop_visit(&server->node, begin_pause, server);
-    if (waits && !wait_for_replicas(server, &asked)) {
-        log_notice("Shutdown manually aborted.");
-        refuse(server, asked);
+    if (!goes_on || (waits && !wait_for_replicas(server, &asked))) {
+        abort_all(server, asked);
         return false;
     }
     if (!saves || save_last(server)) {

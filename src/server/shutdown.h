@@ -1,8 +1,8 @@
 /* Shutdown: from the wish to end the server to the certainty that it may.
  *
  *   SHUTDOWN [any worker] --\
- *   SIGTERM, SIGINT ---------> main thread: writes are held, replicas come to have all, the last
- *                              snapshot is taken
+ *   SIGTERM, SIGINT ---------> main thread: in a cluster a replica takes over; writes are held,
+ *                              replicas come to have all, the last snapshot is taken
  *                                 |-> server_stop()
  *                                 \-> refused: it could not be saved, or was aborted; all goes on
  *
