@@ -7,6 +7,7 @@
 #include "server/cluster_answers.h"
 #include "server/cluster_member.h"
 #include "server/cluster_role.h"
+#include "server/migrate.h"
 #include "server/server.h"
 #include "worker/pubsub.h"
 #include "worker/worker.h"
@@ -142,6 +143,23 @@ static void listeners_follow(const struct cluster_seat *seat) {
     }
 }
 
+/* Slots that were this node's and become another shard's, and keys of which are here. */
+static void keep_leftovers(struct cluster_seat *seat, const struct map *map, uint16_t myself) {
+    const struct cluster *face = &seat->face;
+    if (map_primary_of(map, myself) != myself || node_is_led(&seat->server->node)) {
+        return;
+    }
+    uint16_t shard = map->nodes[myself].shard;
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        uint16_t owner = map->slots[slot].owner;
+        if (owner != shard && owner != MAP_NOBODY &&
+            map_slot_owner(face->map, (uint16_t)slot) == face->myself &&
+            cluster_slot_keys(seat->server, (uint16_t)slot) > 0) {
+            migrate_keep_leftovers(seat->server->migrate, (uint16_t)slot);
+        }
+    }
+}
+
 static void show(struct cluster_seat *seat, struct map *map, const unsigned char *id) {
     uint16_t myself = map_find(map, id);
     ASSERT(myself != MAP_NOBODY);
@@ -151,6 +169,9 @@ static void show(struct cluster_seat *seat, struct map *map, const unsigned char
     note_forgotten(seat, seat->face.map, map);
     memcpy(seat->id, id, MAP_ID_BYTES);
     replication_set_cluster_id(&seat->server->replication, id);
+    if (!is_first) {
+        keep_leftovers(seat, map, myself);
+    }
     cluster_set_map(&seat->face, map, myself);
     state_settle(seat);
     listeners_follow(seat);

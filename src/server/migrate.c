@@ -30,9 +30,23 @@ static struct span text_copy(char **place, struct span text, bool is_ended) {
     return span_of(copy, text.length);
 }
 
-static void copy_keys(struct migrate_job *job, const struct span *keys, char *place) {
+static size_t bytes_of(const struct span *keys, uint32_t count) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += keys[i].length;
+    }
+    return bytes;
+}
+
+void migrate_job_set_keys(struct migrate_job *job, const struct span *keys, uint32_t count) {
     const struct keyspace *keyspace = job->migrate->node->keyspace;
-    for (uint32_t i = 0; i < job->plan.keys_count; i++) {
+    memory_free(job->keys);
+    memory_free(job->key_texts);
+    job->keys = memory_alloc_zeroed((count + 1) * sizeof(*job->keys));
+    job->key_texts = memory_alloc(bytes_of(keys, count) + 1);
+    job->plan.keys_count = count;
+    char *place = job->key_texts;
+    for (uint32_t i = 0; i < count; i++) {
         struct migrate_key *key = &job->keys[i];
         key->hold = (struct key_hold){.key = text_copy(&place, keys[i], false), .owner = job};
         list_init(&key->hold.link);
@@ -46,22 +60,18 @@ struct migrate_job *migrate_job_new(struct migrate *migrate, const struct migrat
     struct migrate_job *job = memory_alloc_zeroed(sizeof(*job));
     size_t bytes =
         plan->host.length + plan->port.length + plan->user.length + plan->password.length + 4;
-    for (uint32_t i = 0; i < plan->keys_count; i++) {
-        bytes += plan->keys[i].length;
-    }
     list_init(&job->link);
     list_init(&job->run_link);
     job->migrate = migrate;
     job->plan = *plan;
     job->texts = memory_alloc(bytes);
-    job->keys = memory_alloc_zeroed((plan->keys_count + 1) * sizeof(*job->keys));
     char *place = job->texts;
     job->plan.host = text_copy(&place, plan->host, true);
     job->plan.port = text_copy(&place, plan->port, true);
     job->plan.user = text_copy(&place, plan->user, true);
     job->plan.password = text_copy(&place, plan->password, true);
     job->plan.keys = NULL;
-    copy_keys(job, plan->keys, place);
+    migrate_job_set_keys(job, plan->keys, plan->keys_count);
     job->asks = migrate->node->cluster != NULL;
     return job;
 }
@@ -73,6 +83,7 @@ void migrate_job_free(struct migrate_job *job) {
     block_release(job->piece.block);
     buffer_free(&job->answer);
     memory_free(job->keys);
+    memory_free(job->key_texts);
     memory_free(job->texts);
     memory_free(job);
 }
@@ -155,13 +166,13 @@ static bool wait_for_release(struct migrate *migrate, uint64_t releases) {
     return !atomic_load(&migrate->is_stopping);
 }
 
-static enum migrate_result start(struct migrate_job *job) {
+enum migrate_result migrate_begin(struct migrate_job *job, enum migrate_step step) {
     struct migrate *migrate = job->migrate;
     for (;;) {
         pthread_mutex_lock(&migrate->mutex);
         uint64_t releases = migrate->releases;
         pthread_mutex_unlock(&migrate->mutex);
-        enum migrate_result result = migrate_step(job, MIGRATE_START);
+        enum migrate_result result = migrate_step(job, step);
         if (result != MIGRATE_CLASH || job->worker != NULL ||
             !wait_for_release(migrate, releases)) {
             return result;
@@ -170,7 +181,11 @@ static enum migrate_result start(struct migrate_job *job) {
 }
 
 static void run(struct migrate_job *job) {
-    switch (start(job)) {
+    if (job->is_leftover) {
+        migrate_leftovers(job);
+        return;
+    }
+    switch (migrate_begin(job, MIGRATE_START)) {
     case MIGRATE_DONE:
         migrate_transfer(job);
         migrate_step(job, MIGRATE_FINISH);
@@ -249,11 +264,14 @@ static void *thread_main(void *context) {
         run(job);
         pthread_mutex_lock(&migrate->mutex);
         drop_old(migrate);
+        if (job->home == NULL) {
+            migrate_job_free(job);
+            continue;
+        }
         job->is_done = true;
         job->done_ms = now_ms();
         /* Whoever fetches the job frees it. */
-        struct worker *home = job->home;
-        loop_wake(home->loop);
+        loop_wake(job->home->loop);
     }
     pthread_mutex_unlock(&migrate->mutex);
     return NULL;
@@ -278,27 +296,50 @@ static void start_thread(struct migrate *migrate) {
 
 /* ---- asking ---- */
 
+/* With the mutex. False: there is nobody to run it. */
+static bool queue_job(struct migrate *migrate, struct migrate_job *job) {
+    if (atomic_load(&migrate->is_stopping)) {
+        return false;
+    }
+    list_push_back(&migrate->queue, &job->run_link);
+    migrate->queue_count++;
+    if (migrate->queue_count > migrate->idle_count) {
+        start_thread(migrate);
+    }
+    if (migrate->threads_count == 0) {
+        next_job(migrate);
+        return false;
+    }
+    pthread_cond_broadcast(&migrate->changed);
+    return true;
+}
+
 uint64_t migrate_submit(struct migrate_job *job, struct worker *home) {
     struct migrate *migrate = job->migrate;
     pthread_mutex_lock(&migrate->mutex);
     job->home = home;
     uint64_t ticket = job->ticket = ++migrate->tickets;
     list_push_back(&migrate->jobs, &job->link);
-    list_push_back(&migrate->queue, &job->run_link);
-    migrate->queue_count++;
-    if (migrate->queue_count > migrate->idle_count && !atomic_load(&migrate->is_stopping)) {
-        start_thread(migrate);
-    }
-    if (migrate->threads_count == 0 || atomic_load(&migrate->is_stopping)) {
-        list_remove(&job->run_link);
-        migrate->queue_count--;
+    if (!queue_job(migrate, job)) {
         buffer_append_string(&job->answer, "-IOERR error or timeout connecting to the client");
         job->is_done = true;
         loop_wake(home->loop);
     }
-    pthread_cond_broadcast(&migrate->changed);
     pthread_mutex_unlock(&migrate->mutex);
     return ticket;
+}
+
+void migrate_keep_leftovers(struct migrate *migrate, uint16_t slot) {
+    struct migrate_job *job = migrate_job_new(migrate, &(struct migrate_plan){.keys = NULL});
+    job->is_leftover = true;
+    job->slot = slot;
+    job->owners = UINT64_C(1) << migrate->node->keyspace->owners[slot];
+    pthread_mutex_lock(&migrate->mutex);
+    bool is_queued = queue_job(migrate, job);
+    pthread_mutex_unlock(&migrate->mutex);
+    if (!is_queued) {
+        migrate_job_free(job);
+    }
 }
 
 struct migrate_job *migrate_fetch(struct migrate *migrate, uint64_t ticket, bool *is_known) {

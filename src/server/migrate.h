@@ -22,9 +22,13 @@
  * a cluster RESTORE-ASKING) with the rest of the key's time; but RESTORE is not sent before AUTH
  * and SELECT have been answered, and payloads are of the version that redis-server 7.0 takes, too.
  *
+ * Leftovers: a slot that goes to another node while keys are here takes none of them along. They go
+ * to a file first, as RESTORE with ABSTTL for `redis-cli --pipe`, a round of keys after the other,
+ * then they are deleted like keys that a target has.
+ *
  * migrate.c has the pool and the jobs, migrate_keys.c the steps on the keys' owners,
- * migrate_transfer.c the talk with the target, migrate_target.c connections, migrate_commands.c the
- * command.
+ * migrate_transfer.c the talk with the target, migrate_target.c connections, migrate_leftovers.c
+ * the file, migrate_commands.c the command.
  *
  * Lifecycle: migrate_new(), migrate_end() while the workers still run, migrate_free() when they
  * have ended. Threads are made when they are needed.
@@ -43,6 +47,8 @@
 /* Jobs that are under way at once; others wait. */
 #define MIGRATE_THREADS_MAX 8
 #define MIGRATE_PIECE_BYTES ((size_t)256 * 1024)
+/* Keys of a round of leftovers, but for those of one bucket. */
+#define MIGRATE_ROUND_KEYS 1000
 /* An answer that nobody fetched (its client has gone) is kept so long. */
 #define MIGRATE_ANSWER_KEPT_MS 60000
 
@@ -80,11 +86,11 @@ struct migrate_piece {
     bool is_broken; /* what was announced cannot be kept: the connection is of no use any more */
 };
 
-enum migrate_step { MIGRATE_START, MIGRATE_PIECE, MIGRATE_FINISH };
+enum migrate_step { MIGRATE_START, MIGRATE_COLLECT, MIGRATE_PIECE, MIGRATE_FINISH };
 enum migrate_result {
     MIGRATE_DONE,
-    MIGRATE_NO_KEYS,   /* START: none of them is here */
-    MIGRATE_CLASH,     /* START: one of them is held by another job */
+    MIGRATE_NO_KEYS,   /* START: none of them is here; COLLECT: no more */
+    MIGRATE_CLASH,     /* START, COLLECT: one of them is held by another job */
     MIGRATE_NO_MEMORY, /* START */
     MIGRATE_UNFINISHED /* PIECE: goes on with the next tick */
 };
@@ -98,9 +104,14 @@ struct migrate_job {
     uint64_t ticket;
     struct migrate_plan plan; /* spans are the job's, zeros behind each but keys */
     char *texts;
+    char *key_texts;
     struct migrate_key *keys;
-    bool asks;   /* in a cluster */
-    bool is_led; /* FINISH: the node has become a replica */
+    bool asks;        /* in a cluster */
+    bool is_leftover; /* keys of `slot`, which is another node's now, go to a file */
+    uint16_t slot;
+    uint64_t collected; /* where COLLECT goes on: table_scan()'s position ... */
+    bool is_collected;  /* ... or is at the end */
+    bool is_led;        /* FINISH: the node has become a replica */
 
     /* The steps. */
     enum migrate_step step;
@@ -157,10 +168,18 @@ struct migrate_job *migrate_fetch(struct migrate *migrate, uint64_t ticket, bool
 /* All of it on this worker, for which the owners of the keys stand still. */
 void migrate_run_here(struct migrate_job *job, struct worker *worker);
 
+/* The slot goes to another node while this one holds keys of it: they go to a file. Under a
+ * stop. */
+void migrate_keep_leftovers(struct migrate *migrate, uint16_t slot);
+
 /* ---- steps ---- */
 
 /* Runs the step where the keys are, and waits for its end. */
 enum migrate_result migrate_step(struct migrate_job *job, enum migrate_step step);
+/* START or COLLECT, again and again while another job holds one of the keys. */
+enum migrate_result migrate_begin(struct migrate_job *job, enum migrate_step step);
+/* The job's keys are these from now on, copied. */
+void migrate_job_set_keys(struct migrate_job *job, const struct span *keys, uint32_t count);
 /* The same, by its worker (migrate_keys.c). */
 enum migrate_result migrate_keys_step(struct migrate_job *job, struct worker *worker);
 /* PIECE begins with the first key again. */
@@ -170,5 +189,17 @@ void migrate_keys_rewind(struct migrate_job *job);
 
 /* Sends what START has found; marks what was taken, and sets the answer. */
 void migrate_transfer(struct migrate_job *job);
+
+/* Where commands go. take answers false: it is over. */
+struct migrate_sink {
+    bool (*take)(void *context, struct span bytes);
+    void *context;
+};
+/* All that START or COLLECT has found, piece by piece. */
+bool migrate_send_all(struct migrate_job *job, const struct migrate_sink *sink);
+
+/* ---- leftovers (migrate_leftovers.c) ---- */
+
+void migrate_leftovers(struct migrate_job *job);
 
 #endif

@@ -7,6 +7,7 @@
 #include "store/hash_value.h"
 #include "store/rdb_form.h"
 #include "store/value_codec.h"
+#include "worker/cluster.h"
 #include "worker/gate.h"
 
 /* The footer of a payload: dump.h. */
@@ -94,6 +95,44 @@ static enum migrate_result start(struct migrate_job *job, struct worker *worker)
     return result;
 }
 
+/* ---- COLLECT ---- */
+
+struct collection {
+    struct span *keys;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+static void collect_one(void *element, void *context) {
+    struct collection *collection = context;
+    if (collection->count == collection->capacity) {
+        collection->capacity = collection->capacity == 0 ? 64 : collection->capacity * 2;
+        collection->keys =
+            memory_realloc(collection->keys, collection->capacity * sizeof(*collection->keys));
+    }
+    collection->keys[collection->count++] = entry_key(element);
+}
+
+/* The next keys of the slot that has gone become the job's. */
+static enum migrate_result collect(struct migrate_job *job, struct worker *worker) {
+    const struct store *store = keyspace_store(job->migrate->node->keyspace, job->slot);
+    const struct table *table = store_table(store, job->plan.database, job->slot);
+    struct collection collection = {.keys = NULL};
+    uint64_t from = job->collected;
+    while (table != NULL && !job->is_collected && collection.count < MIGRATE_ROUND_KEYS) {
+        job->collected = table_scan(table, job->collected, collect_one, &collection);
+        job->is_collected = job->collected == 0;
+    }
+    migrate_job_set_keys(job, collection.keys, collection.count);
+    memory_free(collection.keys);
+    enum migrate_result result = start(job, worker);
+    if (result == MIGRATE_CLASH) {
+        job->collected = from;
+        job->is_collected = false;
+    }
+    return result;
+}
+
 /* ---- PIECE: what is sent ---- */
 
 static void append_bulk(struct buffer *buffer, struct span bytes) {
@@ -106,8 +145,9 @@ static void append_bulk(struct buffer *buffer, struct span bytes) {
 static void append_begin(const struct migrate_job *job, const struct migrate_key *key,
                          int64_t ttl_ms, size_t payload_bytes, struct buffer *buffer) {
     char ttl[NUMBER_TEXT_BYTES_MAX];
-    buffer_format(buffer, "*%d\r\n", job->plan.replaces ? 5 : 4);
-    append_bulk(buffer, span_of_string(job->asks ? "RESTORE-ASKING" : "RESTORE"));
+    bool asks = job->asks && !job->is_leftover;
+    buffer_format(buffer, "*%d\r\n", job->plan.replaces || job->is_leftover ? 5 : 4);
+    append_bulk(buffer, span_of_string(asks ? "RESTORE-ASKING" : "RESTORE"));
     append_bulk(buffer, key->hold.key);
     append_bulk(buffer, span_of(ttl, number_format(ttl, ttl_ms)));
     buffer_format(buffer, "$%zu\r\n", payload_bytes);
@@ -115,18 +155,24 @@ static void append_begin(const struct migrate_job *job, const struct migrate_key
 
 /* Behind the payload. */
 static void append_end(const struct migrate_job *job, struct buffer *buffer) {
-    buffer_append_string(buffer, job->plan.replaces ? "\r\n$7\r\nREPLACE\r\n" : "\r\n");
+    const char *word = job->plan.replaces ? "\r\n$7\r\nREPLACE\r\n"
+                       : job->is_leftover ? "\r\n$6\r\nABSTTL\r\n"
+                                          : "\r\n";
+    buffer_append_string(buffer, word);
 }
 
-/* What the key's time still is, 0 without one. False: it is over, and the key is as good as
- * gone. */
-static bool find_ttl(const struct entry *entry, int64_t now_ms, int64_t *ttl_ms) {
+/* What the key's time still is, or when it ends; 0 without one. False: it is over, and the key is
+ * as good as gone. */
+static bool find_ttl(const struct entry *entry, int64_t now_ms, bool is_absolute, int64_t *ttl_ms) {
     int64_t expiry_ms = entry_expiry(entry);
     if (expiry_ms == ENTRY_NO_EXPIRY) {
         *ttl_ms = 0;
         return true;
     }
     *ttl_ms = expiry_ms > now_ms ? expiry_ms - now_ms : 1;
+    if (is_absolute) {
+        *ttl_ms = expiry_ms;
+    }
     return expiry_ms >= now_ms;
 }
 
@@ -235,7 +281,7 @@ static enum next append_key(struct migrate_job *job, struct migrate_key *key, in
         return job->is_inside ? NEXT_PIECE : NEXT_KEY;
     }
     const struct entry *entry = table_cell_element(*place.cell);
-    if (!job->is_inside && !find_ttl(entry, now_ms, &ttl_ms)) {
+    if (!job->is_inside && !find_ttl(entry, now_ms, job->is_leftover, &ttl_ms)) {
         return NEXT_KEY;
     }
     if (entry_kind(entry) == ENTRY_HASH_TABLE) {
@@ -305,9 +351,15 @@ static void delete_taken(struct migrate_job *job, struct worker *worker) {
     worker->executor.changes += call.changes;
 }
 
+/* The slot has come back meanwhile. */
+static bool is_ours_again(const struct migrate_job *job) {
+    const struct cluster *cluster = job->migrate->node->cluster;
+    return job->is_leftover && map_slot_owner(cluster->map, job->slot) == cluster->myself;
+}
+
 static void finish(struct migrate_job *job, struct worker *worker) {
     job->is_led = node_is_led(worker->node);
-    if (!job->plan.copies && !job->is_led) {
+    if (!job->plan.copies && !job->is_led && !is_ours_again(job)) {
         delete_taken(job, worker);
     }
     let_all_go(job);
@@ -323,6 +375,8 @@ enum migrate_result migrate_keys_step(struct migrate_job *job, struct worker *wo
     switch (job->step) {
     case MIGRATE_START:
         return start(job, worker);
+    case MIGRATE_COLLECT:
+        return collect(job, worker);
     case MIGRATE_PIECE:
         return next_piece(job, worker);
     case MIGRATE_FINISH:

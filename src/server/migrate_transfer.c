@@ -15,8 +15,6 @@ enum attempt {
 struct transfer {
     struct migrate_job *job;
     struct migrate_target *target;
-    uint64_t crc;         /* of the payload that is sent in parts */
-    bool is_inside;       /* one of those */
     uint32_t next_answer; /* the key whose answer is next */
     bool has_answers;
     bool is_timed_out;
@@ -92,41 +90,55 @@ static enum attempt log_in(struct transfer *transfer) {
 
 /* ---- RESTORE ---- */
 
-static bool send_part(struct transfer *transfer, struct span bytes) {
-    transfer->crc = crc64_add(transfer->crc, bytes);
-    return migrate_target_send(transfer->target, bytes);
+struct sending {
+    const struct migrate_sink *sink;
+    uint64_t crc; /* of the payload that is sent in parts */
+};
+
+static bool send(const struct sending *sending, struct span bytes) {
+    return bytes.length == 0 || sending->sink->take(sending->sink->context, bytes);
+}
+
+static bool send_part(struct sending *sending, struct span bytes) {
+    sending->crc = crc64_add(sending->crc, bytes);
+    return send(sending, bytes);
 }
 
 /* A payload's footer: commands/dump.h. */
-static bool send_footer(struct transfer *transfer) {
+static bool send_footer(struct sending *sending) {
     char version[sizeof(uint16_t)];
     char crc[sizeof(uint64_t)];
     bytes_store_u16(version, RDB_WRITER_VERSION);
-    if (!send_part(transfer, span_of(version, sizeof(version)))) {
+    if (!send_part(sending, span_of(version, sizeof(version)))) {
         return false;
     }
-    bytes_store_u64(crc, transfer->crc);
-    transfer->crc = CRC64_EMPTY;
-    return migrate_target_send(transfer->target, span_of(crc, sizeof(crc)));
+    bytes_store_u64(crc, sending->crc);
+    sending->crc = CRC64_EMPTY;
+    return send(sending, span_of(crc, sizeof(crc)));
 }
 
-static bool send_piece(struct transfer *transfer, const struct migrate_piece *piece) {
-    return !piece->is_broken && migrate_target_send(transfer->target, buffer_span(&piece->head)) &&
-           send_part(transfer, buffer_span(&piece->part)) &&
-           (piece->block == NULL || send_part(transfer, block_span(piece->block))) &&
-           (!piece->ends_payload || send_footer(transfer)) &&
-           migrate_target_send(transfer->target, buffer_span(&piece->tail));
+static bool send_piece(struct sending *sending, const struct migrate_piece *piece) {
+    return !piece->is_broken && send(sending, buffer_span(&piece->head)) &&
+           send_part(sending, buffer_span(&piece->part)) &&
+           (piece->block == NULL || send_part(sending, block_span(piece->block))) &&
+           (!piece->ends_payload || send_footer(sending)) &&
+           send(sending, buffer_span(&piece->tail));
 }
 
-static bool send_all(struct transfer *transfer) {
-    struct migrate_job *job = transfer->job;
+bool migrate_send_all(struct migrate_job *job, const struct migrate_sink *sink) {
+    struct sending sending = {.sink = sink, .crc = CRC64_EMPTY};
+    migrate_keys_rewind(job);
     do {
         migrate_step(job, MIGRATE_PIECE);
-        if (!send_piece(transfer, &job->piece)) {
+        if (!send_piece(&sending, &job->piece)) {
             return false;
         }
     } while (!job->piece.is_last);
     return true;
+}
+
+static bool target_take(void *target, struct span bytes) {
+    return migrate_target_send(target, bytes);
 }
 
 /* ---- what the target answers ---- */
@@ -160,8 +172,8 @@ static enum attempt talk(struct transfer *transfer) {
     if (attempt != ATTEMPT_OVER || transfer->job->answer.length > 0) {
         return attempt;
     }
-    migrate_keys_rewind(transfer->job);
-    if (!send_all(transfer)) {
+    struct migrate_sink sink = {.take = target_take, .context = transfer->target};
+    if (!migrate_send_all(transfer->job, &sink)) {
         /* What it has answered before counts. */
         read_answers(transfer, false);
         return ATTEMPT_WRITE_FAILED;
@@ -193,11 +205,11 @@ static enum attempt try_once(struct transfer *transfer) {
 /* As in redis-server: a kept connection may be one that the target has closed, so what failed
  * before there was an answer is tried once more, unless that took the time that there was. */
 void migrate_transfer(struct migrate_job *job) {
-    struct transfer transfer = {.job = job, .crc = CRC64_EMPTY};
+    struct transfer transfer = {.job = job};
     enum attempt attempt = try_once(&transfer);
     if ((attempt == ATTEMPT_WRITE_FAILED || attempt == ATTEMPT_READ_FAILED) &&
         !transfer.is_timed_out && !transfer.has_answers && job->answer.length == 0) {
-        transfer = (struct transfer){.job = job, .crc = CRC64_EMPTY};
+        transfer = (struct transfer){.job = job};
         attempt = try_once(&transfer);
     }
     if (attempt == ATTEMPT_OVER || job->answer.length > 0) {
