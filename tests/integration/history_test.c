@@ -1,0 +1,231 @@
+/* A shard whose writes wait for a quorum, while its primaries are killed, stopped and restarted:
+ * what clients were told of each key is what one copy of it could have told. */
+#include "tests/history/history.h"
+
+#include "tests/integration/nodes.h"
+
+#include "io/clock.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define NODES 3
+#define CLIENTS 6
+#define KEYS 3
+#define OPERATIONS_MAX 40000 /* of one client */
+#define ANSWER_MS 400        /* a client that waits longer asks another node */
+#define PROGRESS 200         /* acknowledged writes between two faults */
+
+static const char *const quorum[] = {
+    "--write-quorum 2 --write-quorum-timeout 2000 --workers 1",
+    "--write-quorum 2 --write-quorum-timeout 2000 --workers 3",
+};
+
+struct recorder {
+    const struct server *nodes;
+    redisContext *links[NODES];
+    pthread_t thread;
+    int number;
+    size_t node; /* that answered last */
+    size_t count;
+    struct history_operation operations[OPERATIONS_MAX];
+    int keys[OPERATIONS_MAX];
+};
+
+static atomic_bool ends;
+static atomic_ulong acknowledged;
+
+enum outcome { DONE, REFUSED, UNKNOWN };
+
+static redisContext *link_to(struct recorder *recorder, size_t node) {
+    redisContext *link = recorder->links[node];
+    if (link == NULL) {
+        struct timeval patience = {.tv_usec = ANSWER_MS * 1000};
+        link = redisConnectWithTimeout("127.0.0.1", recorder->nodes[node].port, patience);
+        if (link->err == 0) {
+            redisSetTimeout(link, patience);
+        }
+        recorder->links[node] = link;
+    }
+    return link;
+}
+
+static void drop(struct recorder *recorder, size_t node) {
+    redisFree(recorder->links[node]);
+    recorder->links[node] = NULL;
+}
+
+/* Errors of a node that has not run the command. */
+static bool is_refusal(const char *error) {
+    static const char *const words[] = {"MOVED",      "CLUSTERDOWN", "READONLY", "LOADING",
+                                        "MASTERDOWN", "UNBLOCKED",   "MISCONF ", "TRYAGAIN"};
+    for (size_t i = 0; i < UNIT_COUNT(words); i++) {
+        if (strncmp(error, words[i], strlen(words[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One try, with the node that answered last. The value of a read is put into *value. */
+static enum outcome try_one(struct recorder *recorder, int key, bool is_write, uint64_t *value) {
+    redisContext *link = link_to(recorder, recorder->node);
+    if (link->err != 0) {
+        drop(recorder, recorder->node);
+        return REFUSED;
+    }
+    redisReply *reply =
+        is_write ? redisCommand(link, "SET history:{x}:%d %llu", key, (unsigned long long)*value)
+                 : redisCommand(link, "GET history:{x}:%d", key);
+    if (reply == NULL) {
+        drop(recorder, recorder->node);
+        return UNKNOWN;
+    }
+    enum outcome outcome = DONE;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        outcome = is_refusal(reply->str) ? REFUSED : UNKNOWN;
+    } else if (!is_write) {
+        *value = reply->type == REDIS_REPLY_NIL ? HISTORY_NOTHING : strtoull(reply->str, NULL, 10);
+    }
+    freeReplyObject(reply);
+    return outcome;
+}
+
+static void *recorder_main(void *context) {
+    struct recorder *recorder = context;
+    unsigned seed = (unsigned)recorder->number;
+    uint64_t written = 0;
+    while (!atomic_load(&ends) && recorder->count < OPERATIONS_MAX) {
+        int key = rand_r(&seed) % KEYS;
+        struct history_operation operation = {.is_write = rand_r(&seed) % 2 == 0};
+        if (operation.is_write) {
+            operation.value = ((uint64_t)recorder->number << 32) + written++;
+        }
+        operation.began = clock_monotonic_us();
+        enum outcome outcome = try_one(recorder, key, operation.is_write, &operation.value);
+        operation.ended = clock_monotonic_us();
+        operation.is_unknown = outcome == UNKNOWN;
+        if (outcome == DONE || (outcome == UNKNOWN && operation.is_write)) {
+            recorder->keys[recorder->count] = key;
+            recorder->operations[recorder->count++] = operation;
+        }
+        if (outcome == DONE && operation.is_write) {
+            atomic_fetch_add(&acknowledged, 1);
+        }
+        if (outcome != DONE) {
+            recorder->node = (recorder->node + 1) % NODES;
+            server_sleep_ms(5);
+        }
+    }
+    for (size_t i = 0; i < NODES; i++) {
+        drop(recorder, i);
+    }
+    return NULL;
+}
+
+/* Writes are acknowledged again. */
+static void expect_progress(void) {
+    unsigned long before = atomic_load(&acknowledged);
+    for (int i = 0; atomic_load(&acknowledged) < before + PROGRESS; i++) {
+        ck_assert_msg(i < SERVER_PATIENCE_SECONDS * 100, "no writes are acknowledged");
+        server_sleep_ms(10);
+    }
+}
+
+static void expect_linearizable(struct recorder *recorders) {
+    size_t most = (size_t)CLIENTS * OPERATIONS_MAX;
+    struct history_operation *operations = malloc(most * sizeof(*operations));
+    size_t all = 0;
+    for (int key = 0; key < KEYS; key++) {
+        size_t count = 0;
+        for (int i = 0; i < CLIENTS; i++) {
+            for (size_t j = 0; j < recorders[i].count; j++) {
+                if (recorders[i].keys[j] == key) {
+                    operations[count++] = recorders[i].operations[j];
+                }
+            }
+        }
+        struct history_verdict verdict = history_check(operations, count);
+        ck_assert_msg(verdict.problem == NULL, "key %d: %llx %s (%llx)", key,
+                      (unsigned long long)verdict.value, verdict.problem,
+                      (unsigned long long)verdict.other);
+        all += count;
+    }
+    ck_assert_uint_gt(all, 1000);
+    free(operations);
+}
+
+/* The node that says that it is the primary, and is not the one that is out. */
+static size_t primary_of(const struct server *nodes, size_t out) {
+    for (int i = 0; i < SERVER_PATIENCE_SECONDS * 100; i++) {
+        for (size_t j = 0; j < NODES; j++) {
+            if (j != out && strstr(node_ask(&nodes[j], "CLUSTER NODES").bytes, "myself,master")) {
+                return j;
+            }
+        }
+        server_sleep_ms(10);
+    }
+    ck_abort_msg("no node is a primary");
+}
+
+static void shard_start(struct server *nodes, const char *options) {
+    char command[96];
+    for (size_t i = 0; i < NODES; i++) {
+        nodes[i] = node_start(options);
+    }
+    nodes_meet(nodes, NODES);
+    ck_assert_str_eq(node_ask(&nodes[0], "CLUSTER ADDSLOTSRANGE 0 16383").bytes, "+OK");
+    snprintf(command, sizeof(command), "CLUSTER REPLICATE %.40s", node_id(&nodes[0]).bytes);
+    for (size_t i = 1; i < NODES; i++) {
+        node_expect_soon(&nodes[i], "+OK", command);
+        node_expect_soon(&nodes[i], "master_link_status:up", "INFO replication");
+    }
+}
+
+static void recorders_begin(struct recorder *recorders, const struct server *nodes) {
+    atomic_store(&ends, false);
+    atomic_store(&acknowledged, 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        recorders[i].nodes = nodes;
+        recorders[i].number = i + 1;
+        ck_assert_int_eq(pthread_create(&recorders[i].thread, NULL, recorder_main, &recorders[i]),
+                         0);
+    }
+}
+
+static void recorders_end(struct recorder *recorders) {
+    atomic_store(&ends, true);
+    for (int i = 0; i < CLIENTS; i++) {
+        pthread_join(recorders[i].thread, NULL);
+    }
+}
+
+START_TEST(what_clients_saw_of_a_key_could_be_of_one_copy) {
+    struct server nodes[NODES];
+    struct recorder *recorders = calloc(CLIENTS, sizeof(*recorders));
+    shard_start(nodes, quorum[_i]);
+    recorders_begin(recorders, nodes);
+    expect_progress();
+    size_t primary = primary_of(nodes, NODES);
+    server_kill(&nodes[primary]);
+    expect_progress();
+    node_restart(&nodes[primary], quorum[_i]);
+    node_expect_soon(&nodes[primary], "master_link_status:up", "INFO replication");
+    expect_progress();
+    primary = primary_of(nodes, NODES);
+    ck_assert_int_eq(kill(nodes[primary].pid, SIGSTOP), 0);
+    primary_of(nodes, primary);
+    expect_progress();
+    ck_assert_int_eq(kill(nodes[primary].pid, SIGCONT), 0);
+    expect_progress();
+    recorders_end(recorders);
+    expect_linearizable(recorders);
+    free(recorders);
+    nodes_stop(nodes, NODES);
+}
+END_TEST
+
+int main(void) {
+    const TTest *tests[] = {what_clients_saw_of_a_key_could_be_of_one_copy};
+    return unit_run(server_suite("history", tests, UNIT_COUNT(tests)));
+}
