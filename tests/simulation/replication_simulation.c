@@ -52,6 +52,9 @@
 #define DIGEST_STEP_BYTES 700
 #define HEAL_STEPS 200000
 
+/* Which slots are asked for is drawn. */
+static const struct digest_pace no_rounds = {.period_ms = 0};
+
 /* What a link carries in one direction. */
 struct pipe {
     struct buffer bytes;
@@ -350,7 +353,7 @@ static void digest_next(struct world *world) {
     if (world->digesting.digest != NULL) {
         return;
     }
-    if (!digest_rounds_next(world->rounds, 0, world->now_ms, &request)) {
+    if (!digest_rounds_next(world->rounds, &no_rounds, world->now_ms, &request)) {
         request.seed = random_next(&world->random);
     }
     digest_ask(world, &request);
@@ -1062,7 +1065,7 @@ static void heal(struct world *world) {
         struct digest_request request = {.seed = random_next(&world->random)};
         if (world->digesting.digest == NULL && steps % 64 == 0) {
             request.slot = world->slots[steps / 64 % TAGS];
-            digest_rounds_next(world->rounds, 0, world->now_ms, &request);
+            digest_rounds_next(world->rounds, &no_rounds, world->now_ms, &request);
             digest_ask(world, &request);
             oplog_append(world->oplog, &world->batch, world->now_ms);
             oplog_step_write(world->oplog);
