@@ -28,7 +28,7 @@
 
 /* A step ends once it has serialised so many bytes or looked at so many buckets; what it overshoots
  * by is one bucket without its large values. */
-#define CUT_STEP_BYTES ((size_t)128 * 1024)
+#define CUT_STEP_BYTES ((size_t)64 * 1024)
 #define CUT_STEP_BUCKETS 4096
 /* Strings and hashes beyond these are cut in pieces of their own; a piece ends once it has so many
  * bytes. What no piece ends within is the value of a field. */

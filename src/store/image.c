@@ -13,9 +13,14 @@
 
 /* ---- chunks ---- */
 
+/* A chunk that grew step by step would be copied as often as it is filled, each time into memory
+ * that the process has not touched; of one size, the last one's is used again. */
+#define CHUNK_ROOM_BYTES (IMAGE_CHUNK_BYTES + IMAGE_CHUNK_BYTES / 4)
+
 struct image_chunk *image_chunk_new(void) {
     struct image_chunk *chunk = memory_alloc_zeroed(sizeof(*chunk));
     list_init(&chunk->link);
+    buffer_reserve(&chunk->bytes, CHUNK_ROOM_BYTES);
     return chunk;
 }
 

@@ -212,7 +212,7 @@ START_TEST(a_tick_with_requests_takes_a_step_in_proportion_to_them) {
     ck_assert_uint_ge(step_after(&node, 0), CUT_STEP_BYTES);
     ck_assert_uint_ge(step_after(&node, 0), CUT_STEP_BYTES);
     ck_assert_uint_lt(step_after(&node, 1), CUT_STEP_BYTES);
-    ck_assert_uint_ge(step_after(&node, 1000), 1000 * CUTTING_BYTES_PER_REQUEST);
+    ck_assert_uint_ge(step_after(&node, 500), 500 * CUTTING_BYTES_PER_REQUEST);
     ck_assert_uint_ge(step_after(&node, 1000000), CUT_STEP_BYTES);
     node.worker->work = (struct tick_work){0};
     end(&node);
