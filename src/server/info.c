@@ -166,7 +166,7 @@ static const struct field persistence_fields[] = {
     FIELD("rdb_current_bgsave_time_sec", FORM_SIGNED, persistence.snapshot_current_s),
     FIELD("rdb_saves", FORM_UNSIGNED, persistence.snapshots),
     FIXED("rdb_last_cow_size", "0"),
-    FIXED("rdb_last_load_keys_expired", "0"),
+    FIELD("rdb_last_load_keys_expired", FORM_UNSIGNED, persistence.loaded_keys_expired),
     FIELD("rdb_last_load_keys_loaded", FORM_UNSIGNED, persistence.loaded_keys),
     FIELD("aof_enabled", FORM_BOOL, persistence.has_log),
     FIELD("aof_rewrite_in_progress", FORM_UNSIGNED, persistence.is_rewriting),

@@ -3,16 +3,19 @@
 #include "base/logger.h"
 #include "base/memory.h"
 #include "base/numbers.h"
-#include "execute/import.h"
 #include "io/clock.h"
 #include "io/files.h"
 #include "io/memory_disk.h"
+#include "io/signals.h"
 #include "oplog/recovery.h"
+#include "oplog/segments.h"
+#include "server/first_import.h"
 #include "server/replicator.h"
 #include "worker/gate.h"
 #include "worker/loading.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -20,6 +23,7 @@
 
 #define PROGRESS_US (2 * INT64_C(1000000)) /* between two lines about it */
 #define MIB (UINT64_C(1024) * 1024)
+#define BASE_LOOK_MS 10
 
 struct persistence {
     struct disk folder; /* dir */
@@ -35,8 +39,15 @@ struct persistence {
     int code;        /* why it cannot be loaded */
     atomic_bool is_given_up;
     atomic_uint_least64_t checked_bytes; /* of the log */
-    int64_t told_us;                     /* when progress was logged, or the start */
-    struct history history;              /* recovered */
+    uint64_t to_check_bytes;
+    struct first_import *import; /* NULL: none is running. Set under a stop */
+    bool has_looked_for_import;
+    bool has_imported;
+    struct import_result imported;
+    uint64_t imported_bytes;
+    int64_t began_us;
+    int64_t told_us;        /* when progress was logged, or the start */
+    struct history history; /* recovered */
     uint64_t end;
     struct lineage lineage;                     /* up to that history */
     unsigned char node_id[OPLOG_NODE_ID_BYTES]; /* zeros: none was recovered */
@@ -186,8 +197,23 @@ static void *check(void *context) {
     return NULL;
 }
 
+/* What is going to be checked: as good as exact, since what a crash left may have room set
+ * aside. */
+static uint64_t bytes_to_check(const struct persistence *persistence) {
+    struct segments segments = SEGMENTS_EMPTY;
+    uint64_t bytes = 0;
+    if (segments_read(&segments, persistence->log_folder) == 0 && segments.count > 0) {
+        const struct segment_found *last = &segments.found[segments.count - 1];
+        uint64_t end = last->name.first + last->size;
+        bytes = end > persistence->end ? end - persistence->end : 0;
+    }
+    segments_free(&segments);
+    return bytes;
+}
+
 static int start_check(struct server *server) {
     struct persistence *persistence = server->persistence;
+    persistence->to_check_bytes = bytes_to_check(persistence);
     int error = pthread_create(&persistence->checker, NULL, check, server);
     if (error != 0) {
         log_warning("Cannot start the thread that checks the log: %s", strerror(error));
@@ -228,7 +254,8 @@ int persistence_prepare(struct server *server) {
     server->persistence = persistence;
     pthread_mutex_init(&persistence->mutex, NULL);
     pthread_cond_init(&persistence->changed, NULL);
-    persistence->told_us = clock_monotonic_us();
+    persistence->began_us = clock_monotonic_us();
+    persistence->told_us = persistence->began_us;
     loading_announce(&server->node);
     int error = disk_open(&persistence->folder, ".");
     if (error != 0) {
@@ -261,6 +288,31 @@ static void begin_loading(void *context) {
     });
 }
 
+/* Read twice, once to be checked and once to be loaded, the log counts twice. */
+void persistence_progress(const struct server *server, struct persistence_progress *progress) {
+    const struct persistence *persistence = server->persistence;
+    const struct loading *loading = persistence->loading;
+    *progress = (struct persistence_progress){
+        .began_us = persistence->began_us,
+        .total_bytes = persistence->snapshot_bytes + 2 * persistence->to_check_bytes,
+        .done_bytes = atomic_load(&persistence->checked_bytes),
+    };
+    if (persistence->has_imported) {
+        /* A snapshot of it is being written. */
+        progress->total_bytes = persistence->imported_bytes;
+        progress->done_bytes = persistence->imported_bytes;
+    } else if (persistence->import != NULL) {
+        progress->total_bytes = first_import_bytes(persistence->import);
+        progress->done_bytes = first_import_bytes_done(persistence->import);
+    } else if (loading != NULL) {
+        progress->total_bytes = progress->done_bytes + loading->plan.bytes;
+        progress->done_bytes += atomic_load(&loading->bytes_done);
+    }
+    if (progress->done_bytes > progress->total_bytes) {
+        progress->done_bytes = progress->total_bytes;
+    }
+}
+
 static void tell_progress(struct persistence *persistence) {
     int64_t now_us = clock_monotonic_us();
     if (now_us - persistence->told_us < PROGRESS_US) {
@@ -268,9 +320,17 @@ static void tell_progress(struct persistence *persistence) {
     }
     persistence->told_us = now_us;
     const struct loading *loading = persistence->loading;
+    const struct first_import *import = persistence->import;
+    if (import != NULL) {
+        log_notice("Importing: %llu of %llu MiB",
+                   (unsigned long long)(first_import_bytes_done(import) / MIB),
+                   (unsigned long long)(first_import_bytes(import) / MIB));
+        return;
+    }
     if (loading == NULL) {
-        log_notice("Checking the log: %llu MiB so far",
-                   (unsigned long long)(atomic_load(&persistence->checked_bytes) / MIB));
+        log_notice("Checking the log: %llu of %llu MiB",
+                   (unsigned long long)(atomic_load(&persistence->checked_bytes) / MIB),
+                   (unsigned long long)(persistence->to_check_bytes / MIB));
         return;
     }
     uint64_t done = atomic_load(&loading->bytes_done);
@@ -278,6 +338,49 @@ static void tell_progress(struct persistence *persistence) {
                (unsigned long long)(done / MIB), (unsigned long long)(loading->plan.bytes / MIB),
                (unsigned long long)atomic_load(&loading->keys),
                (unsigned long long)atomic_load(&loading->effects));
+}
+
+/* The history goes on: of a replica, and of a node that may be one. In a cluster nobody is a
+ * primary before the others have made it one; what has no history yet is its own. */
+static bool goes_on(const struct server *server) {
+    return server->options->server.replicaof.count > 0 ||
+           (server->options->cluster.enabled && !history_is_none(&server->persistence->history));
+}
+
+/* Under a stop. */
+static void begin_import(void *context) {
+    struct server *server = context;
+    struct persistence *persistence = server->persistence;
+    persistence->import = first_import_begin(server, &persistence->code);
+}
+
+/* Under a stop. */
+static void end_import(void *context) {
+    struct persistence *persistence = ((struct server *)context)->persistence;
+    persistence->imported_bytes = first_import_bytes(persistence->import);
+    persistence->has_imported = true;
+    persistence->import = NULL;
+}
+
+/* Where nothing was found that could be loaded. True: there is nothing more to wait for. */
+static bool is_imported(struct server *server, int64_t timeout_ms) {
+    struct persistence *persistence = server->persistence;
+    bool is_wanted = !persistence->is_found && !goes_on(server) && !persistence->is_partial &&
+                     !atomic_load(&persistence->loading->has_failed);
+    if (is_wanted && !persistence->has_looked_for_import) {
+        persistence->has_looked_for_import = true;
+        stop_visit(&server->node, begin_import, server);
+    }
+    struct first_import *import = persistence->import;
+    if (import == NULL) {
+        return true;
+    }
+    if (!first_import_wait(import, timeout_ms)) {
+        return false;
+    }
+    stop_visit(&server->node, end_import, server);
+    persistence->code = first_import_end(import, &persistence->imported);
+    return true;
 }
 
 bool persistence_is_loaded(struct server *server, int64_t timeout_ms) {
@@ -293,7 +396,7 @@ bool persistence_is_loaded(struct server *server, int64_t timeout_ms) {
         }
         stop_visit(&server->node, begin_loading, server);
     }
-    return loading_wait(persistence->loading, timeout_ms);
+    return loading_wait(persistence->loading, timeout_ms) && is_imported(server, timeout_ms);
 }
 
 /* ---- from loaded to running ---- */
@@ -308,13 +411,6 @@ static void follow_on(const struct persistence *persistence, struct oplog_plan *
     if (lineage->count > 1) {
         log->parent = lineage->parts[lineage->count - 2].history;
     }
-}
-
-/* The history goes on: of a replica, and of a node that may be one. In a cluster nobody is a
- * primary before the others have made it one; what has no history yet is its own. */
-static bool goes_on(const struct server *server) {
-    return server->options->server.replicaof.count > 0 ||
-           (server->options->cluster.enabled && !history_is_none(&server->persistence->history));
 }
 
 static int open_log(struct server *server, struct saving_plan *plan) {
@@ -404,99 +500,6 @@ static void serve(void *context) {
     }
 }
 
-/* ---- what a redis-server left behind ---- */
-
-struct import {
-    struct server *server;
-    struct disk *disk; /* dir, or the folder of append only files */
-    const char *name;
-    bool is_aof;
-    enum import_status status;
-    struct import_result result;
-    struct buffer report;
-};
-
-/* Under a stop: nothing records what is imported, a snapshot will follow. */
-static void import_run(void *context) {
-    struct import *import = context;
-    struct server *server = import->server;
-    struct import_plan plan = {
-        .environment = &server->node.workers[0]->executor.environment,
-        .commands = server->node.commands,
-        .disk = import->disk,
-        .now_ms = clock_wall_ms(),
-        .takes_truncated = server->options->server.aof_load_truncated,
-    };
-    import->status = import->is_aof
-                         ? import_aof(&plan, import->name, &import->result, &import->report)
-                         : import_rdb(&plan, import->name, &import->result, &import->report);
-}
-
-static int import_file(struct server *server, struct disk *disk, const char *name, bool is_aof) {
-    struct import import = {.server = server, .disk = disk, .name = name, .is_aof = is_aof};
-    int64_t started_us = clock_monotonic_us();
-    stop_visit(&server->node, import_run, &import);
-    bool is_done = import.status == IMPORT_DONE || import.status == IMPORT_TRUNCATED;
-    if (import.report.length > 0) {
-        log_warning("%s: %.*s", is_done ? "Imported" : "Cannot import", (int)import.report.length,
-                    import.report.bytes);
-    }
-    if (is_done) {
-        log_notice("Imported %s of a redis-server: %llu keys, %llu commands, %llu expired keys "
-                   "left out, %.3f seconds",
-                   name, (unsigned long long)import.result.keys,
-                   (unsigned long long)import.result.commands,
-                   (unsigned long long)import.result.expired_keys,
-                   (double)(clock_monotonic_us() - started_us) / 1e6);
-    }
-    buffer_free(&import.report);
-    return is_done ? 0 : EX_SOFTWARE;
-}
-
-/* The append only file in its folder, as redis-server 7 has it. */
-static int import_folder(struct server *server, const char *manifest) {
-    struct disk folder;
-    int error = disk_open(&folder, server->options->server.appenddirname);
-    if (error != 0) {
-        log_warning("Cannot open the folder %s: %s", server->options->server.appenddirname,
-                    strerror(-error));
-        return EX_NOINPUT;
-    }
-    int code = import_file(server, &folder, manifest, true);
-    disk_close(&folder);
-    return code;
-}
-
-static bool is_there(const char *folder, const char *name) {
-    char path[2 * DISK_NAME_BYTES_MAX];
-    return (size_t)snprintf(path, sizeof(path), "%s/%s", folder, name) < sizeof(path) &&
-           access(path, F_OK) == 0;
-}
-
-/* At the first start: the append only file, as redis-server would, or else the RDB file. */
-static int import_first(struct server *server, bool *has_imported) {
-    const struct server_options *options = &server->options->server;
-    struct persistence *persistence = server->persistence;
-    char manifest[DISK_NAME_BYTES_MAX];
-    snprintf(manifest, sizeof(manifest), "%s.manifest", options->appendfilename);
-    *has_imported = true;
-    if (persistence->is_found) {
-        *has_imported = false;
-        return 0;
-    }
-    if (options->appendonly && is_there(options->appenddirname, manifest)) {
-        return import_folder(server, manifest);
-    }
-    if (options->appendonly && is_there(".", options->appendfilename)) {
-        return import_file(server, &persistence->folder, options->appendfilename, true);
-    }
-    if (is_there(".", options->dbfilename)) {
-        return import_file(server, &persistence->folder, options->dbfilename, false);
-    }
-    *has_imported = false;
-    return 0;
-}
-
 static void log_folder_close(struct persistence *persistence) {
     if (persistence->log_folder != NULL) {
         disk_close(persistence->log_folder);
@@ -517,7 +520,8 @@ static int end_loading(struct server *server) {
                    persistence->snapshot == NULL ? "append only file" : "disk",
                    (double)(clock_monotonic_us() - loading->started_us) / 1e6);
     }
-    server->loaded_keys = atomic_load(&loading->keys);
+    server->loaded_keys = atomic_load(&loading->keys) + persistence->imported.keys;
+    server->loaded_keys_expired = persistence->imported.expired_keys;
     return code;
 }
 
@@ -541,9 +545,26 @@ static void begin_lineage(struct server *server) {
     replication_lineage_set(&server->replication, lineage);
 }
 
+/* What the log goes on from, after an import: clients wait until it is durable. SIGTERM ends it. */
+static int save_base(struct saving *saving) {
+    uint64_t number = saving_request(saving, SAVING_LOG_ON);
+    const struct timespec pause = {.tv_nsec = BASE_LOOK_MS * 1000000};
+    bool has_failed = false;
+    while (!saving_is_done(saving, number, &has_failed)) {
+        int signal_number = signals_wait(0);
+        if (signal_number == SIGTERM || signal_number == SIGINT) {
+            log_warning("Asked to end while what was imported is saved.");
+            return SERVER_ENDED;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return has_failed ? EX_IOERR : 0;
+}
+
 /* The log begins: on what was loaded, or on a snapshot of what was imported. */
-static int begin_saving(struct server *server, bool has_imported) {
+static int begin_saving(struct server *server) {
     struct persistence *persistence = server->persistence;
+    bool has_imported = persistence->has_imported;
     struct saving_plan plan = {
         .server = server,
         .history = persistence->history,
@@ -581,20 +602,14 @@ static int begin_saving(struct server *server, bool has_imported) {
                                            });
     struct saving *saving = saving_new(&plan);
     atomic_store(&server->saving, saving);
-    bool is_saved =
-        !has_log || !has_imported || saving_wait(saving, saving_request(saving, SAVING_LOG_ON));
-    return is_saved ? 0 : EX_IOERR;
+    return has_log && has_imported ? save_base(saving) : 0;
 }
 
 int persistence_start(struct server *server) {
     struct persistence *persistence = server->persistence;
-    bool has_imported = false;
     int code = persistence->code != 0 ? persistence->code : end_loading(server);
-    if (code == 0 && !goes_on(server) && !persistence->is_partial) {
-        code = import_first(server, &has_imported);
-    }
     if (code == 0) {
-        code = begin_saving(server, has_imported);
+        code = begin_saving(server);
     }
     if (code != 0) {
         return code;
@@ -618,6 +633,12 @@ bool persistence_save_last(struct server *server) {
 }
 
 void persistence_end_saving(struct server *server) {
+    struct persistence *persistence = server->persistence;
+    if (persistence->import != NULL) {
+        first_import_give_up(persistence->import);
+        first_import_end(persistence->import, &persistence->imported);
+        persistence->import = NULL;
+    }
     struct saving *saving = atomic_load(&server->saving);
     if (saving != NULL) {
         saving_end(saving);

@@ -1,8 +1,7 @@
 #include "server/persistence_figures.h"
 
 #include "io/clock.h"
-#include "server/saving.h"
-#include "worker/loading.h"
+#include "server/persistence.h"
 #include "worker/worker.h"
 
 #include <stdio.h>
@@ -16,22 +15,22 @@ static const char *status_text(bool has_failed) {
 }
 
 static void read_loading(const struct server *server, struct persistence_figures *figures) {
-    const struct loading *loading = server->node.loading;
-    figures->is_loading = atomic_load(&server->node.is_loading);
-    if (loading == NULL) {
-        /* The log is being checked: how long the loading takes is not known yet. */
-        figures->loading_start_s = figures->is_loading ? clock_wall_us() / US_PER_SECOND : 0;
+    const struct node *node = &server->node;
+    figures->is_loading = atomic_load(&node->is_loading);
+    if (!figures->is_loading) {
         return;
     }
-    int64_t elapsed_us = clock_monotonic_us() - loading->started_us;
-    uint64_t total = loading->plan.bytes;
-    uint64_t done = atomic_load(&loading->bytes_done);
+    struct persistence_progress progress;
+    persistence_progress(server, &progress);
+    uint64_t total = progress.total_bytes;
+    uint64_t done = progress.done_bytes;
+    int64_t elapsed_us = clock_monotonic_us() - progress.began_us;
     figures->loading_start_s = (clock_wall_us() - elapsed_us) / US_PER_SECOND;
     figures->loading_total_bytes = total;
     figures->loading_loaded_bytes = done;
     figures->loading_percent = total == 0 ? 0 : 100 * (double)done / (double)total;
     figures->loading_eta_s = 1;
-    if (done > 0 && total >= done && elapsed_us >= US_PER_SECOND) {
+    if (done > 0 && elapsed_us >= US_PER_SECOND) {
         double seconds = (double)elapsed_us / US_PER_SECOND;
         figures->loading_eta_s = (int64_t)(seconds * (double)(total - done) / (double)done);
     }
@@ -115,7 +114,10 @@ void persistence_figures_read(const struct server *server, struct persistence_fi
     };
     read_loading(server, figures);
     /* The main thread's while data is loaded. */
-    figures->loaded_keys = atomic_load(&server->node.is_loading) ? 0 : server->loaded_keys;
+    if (!atomic_load(&server->node.is_loading)) {
+        figures->loaded_keys = server->loaded_keys;
+        figures->loaded_keys_expired = server->loaded_keys_expired;
+    }
     struct saving *saving = atomic_load(&server->saving);
     if (saving != NULL) {
         struct saving_status status;

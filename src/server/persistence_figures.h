@@ -15,8 +15,9 @@ struct persistence_figures {
     double loading_percent;
     int64_t loading_eta_s; /* 1 while nothing can be told, as Redis has it */
 
-    uint64_t loaded_keys; /* at the start */
-    uint64_t changes;     /* since the last good snapshot began */
+    uint64_t loaded_keys;         /* at the start */
+    uint64_t loaded_keys_expired; /* left out then */
+    uint64_t changes;             /* since the last good snapshot began */
     int64_t last_saved_s;
     uint64_t is_saving; /* 0 or 1, as all that are shown so */
     const char *snapshot_status;

@@ -56,8 +56,9 @@ struct server {
     struct write_pause write_pause;
     struct replicator *replicator;
     struct migrate *migrate;
-    struct cluster_seat *seat; /* NULL: the node is in no cluster */
-    uint64_t loaded_keys;      /* from the snapshot's images */
+    struct cluster_seat *seat;    /* NULL: the node is in no cluster */
+    uint64_t loaded_keys;         /* from the snapshot's images, or a file of Redis */
+    uint64_t loaded_keys_expired; /* that such a file held, left out */
     /* SHUTDOWN: see shutdown.h. */
     atomic_bool is_shutting_down;
     atomic_int shutdown_flags; /* enum shutdown_flag */

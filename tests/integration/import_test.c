@@ -150,10 +150,112 @@ START_TEST(append_only_file_of_commands_alone_is_imported) {
 }
 END_TEST
 
+#define IMPORTED_KEYS 200000
+
+/* Starts ours in the folder of a redis-server that has ended; does not wait. */
+static struct server spawn_in(const struct redis *redis, const char *option, ...) {
+    struct server server = {.port = server_free_port()};
+    snprintf(server.folder, sizeof(server.folder), "%s", redis->folder);
+    va_list more;
+    va_start(more, option);
+    server_spawn(&server, option, more);
+    va_end(more);
+    return server;
+}
+
+static redisContext *connect_early(const struct server *server) {
+    redisContext *client = server_try_connect(server);
+    for (int i = 0; client->err != 0; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 1000);
+        redisFree(client);
+        server_sleep_ms(1);
+        client = server_try_connect(server);
+    }
+    return client;
+}
+
+static long long field_of(redisContext *client, const char *name) {
+    redisReply *reply = redisCommand(client, "INFO persistence");
+    ck_assert_ptr_nonnull(reply);
+    const char *at = strstr(reply->str, name);
+    long long number = at == NULL ? -1 : strtoll(at + strlen(name), NULL, 10);
+    freeReplyObject(reply);
+    return number;
+}
+
+static void make_many(struct redis *redis, const char *how) {
+    redis_make_folder(redis);
+    redis_start(redis, "--save 3600 1000 --enable-debug-command yes", how, NULL);
+    redis_expect(redis, "OK", "DEBUG SET-ACTIVE-EXPIRE 0");
+    redis_expect(redis, "OK", "SET gone v PX 1");
+    redis_expect(redis, "OK", "DEBUG POPULATE 200000 key 100");
+}
+
+/* As any loading: with progress, in steps between which clients are answered. */
+START_TEST(clients_see_the_import_of_a_file_as_they_see_any_loading) {
+    struct redis redis;
+    make_many(&redis, "--appendonly no");
+    redis_expect(&redis, "OK", "SAVE");
+    redis_stop(&redis);
+    struct server server = spawn_in(&redis, server_worker_options[_i], "--appendonly yes", NULL);
+    redisContext *client = connect_early(&server);
+    long long answers = 0;
+    long long done = 0;
+    while (field_of(client, "\nloading:") == 1) {
+        long long total = field_of(client, "\nloading_total_bytes:");
+        long long loaded = field_of(client, "\nloading_loaded_bytes:");
+        ck_assert_int_le(loaded, total);
+        ck_assert(loaded >= done || loaded == -1);
+        answers += loaded > 0 && loaded < total;
+        done = loaded;
+    }
+    ck_assert_int_gt(answers, 0);
+    ck_assert_int_eq(field_of(client, "\nrdb_last_load_keys_loaded:"), IMPORTED_KEYS);
+    ck_assert_int_eq(field_of(client, "\nrdb_last_load_keys_expired:"), 1);
+    EXPECT(client, ":200000", "DBSIZE");
+    redisFree(client);
+    server_kill(&server);
+    redis_remove_folder(&redis);
+}
+END_TEST
+
+START_TEST(server_that_is_asked_to_end_does_not_wait_for_an_import) {
+    struct redis redis;
+    make_many(&redis, "--appendonly no");
+    redis_expect(&redis, "OK", "SAVE");
+    redis_stop(&redis);
+    struct server server = spawn_in(&redis, server_worker_options[_i], "--appendonly yes", NULL);
+    redisContext *client = connect_early(&server);
+    while (field_of(client, "\nloading_loaded_bytes:") <= 0) {
+        ck_assert_int_eq(field_of(client, "\nloading:"), 1);
+    }
+    redisFree(client);
+    kill(server.pid, SIGTERM);
+    int status = 0;
+    ck_assert_int_eq(waitpid(server.pid, &status, 0), server.pid);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    server_expect_log(&server, "Asked to end while the data is loaded.");
+    ck_assert(server_has(&server, "dump.rdb"));
+    ck_assert(!server_has(&server, "dump.snapshot"));
+    redis_remove_folder(&redis);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         append_only_file_with_an_rdb_file_for_its_base_is_imported,
         append_only_file_of_commands_alone_is_imported,
     };
-    return unit_run(unit_suite("import", tests, UNIT_COUNT(tests)));
+    const TTest *starts[] = {
+        clients_see_the_import_of_a_file_as_they_see_any_loading,
+        server_that_is_asked_to_end_does_not_wait_for_an_import,
+    };
+    Suite *suite = unit_suite("import", tests, UNIT_COUNT(tests));
+    TCase *of_starts = tcase_create("starts");
+    tcase_set_timeout(of_starts, UNIT_TIMEOUT_SECONDS);
+    for (size_t i = 0; i < UNIT_COUNT(starts); i++) {
+        tcase_add_loop_test(of_starts, starts[i], 0, (int)UNIT_COUNT(server_worker_options));
+    }
+    suite_add_tcase(suite, of_starts);
+    return unit_run(suite);
 }
