@@ -105,7 +105,10 @@ bool snapshot_load_chunk(struct snapshot_load *load, uint32_t index, struct buff
     if (kind != SNAPSHOT_IMAGE && kind != SNAPSHOT_TAIL) {
         return true;
     }
-    if (snapshot_reader_chunk(load->reader, index, &load->content, report) != SNAPSHOT_READ_DONE) {
+    enum snapshot_read_status status =
+        snapshot_reader_chunk(load->reader, index, &load->content, report);
+    load->is_unreadable = status == SNAPSHOT_READ_FAILED;
+    if (status != SNAPSHOT_READ_DONE) {
         return false;
     }
     return kind == SNAPSHOT_IMAGE ? load_images(load, index, report)

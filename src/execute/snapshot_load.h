@@ -18,6 +18,7 @@ struct snapshot_load {
     struct buffer content; /* room that is kept from chunk to chunk; the owner frees it */
     uint64_t keys;         /* taken from images so far */
     uint64_t effects;      /* of the tail and the log */
+    bool is_unreadable;    /* the last failure was one of the disk or the memory */
 };
 
 /* Loads what chunk `index` holds of the store's slots. False: a sentence is appended to the

@@ -273,6 +273,7 @@ int first_import_end(struct first_import *import, struct import_result *result) 
                     import->report.bytes);
     }
     *result = import->result;
+    enum import_status status = import->status;
     if (is_done) {
         log_notice("Imported %s of a redis-server: %llu keys, %llu commands, %llu expired keys "
                    "left out, %.3f seconds",
@@ -281,7 +282,7 @@ int first_import_end(struct first_import *import, struct import_result *result) 
                    (double)(clock_monotonic_us() - import->started_us) / 1e6);
     }
     import_free(import);
-    return is_done ? 0 : EX_SOFTWARE;
+    return is_done ? 0 : status == IMPORT_FAILED ? EX_IOERR : EX_SOFTWARE;
 }
 
 uint64_t first_import_bytes(const struct first_import *import) {

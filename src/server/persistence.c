@@ -56,9 +56,10 @@ struct persistence {
     bool is_found; /* a snapshot or a log */
 };
 
-static int complain(const char *what, const struct buffer *report) {
+/* The exit code: what cannot be read is another thing than what makes no sense. */
+static int complain(const char *what, const struct buffer *report, bool is_unreadable) {
     log_warning("%s: %.*s", what, (int)report->length, report->bytes);
-    return EX_SOFTWARE;
+    return is_unreadable ? EX_IOERR : EX_SOFTWARE;
 }
 
 /* ---- what there is ---- */
@@ -72,7 +73,9 @@ static int find_snapshot(const struct server *server, struct persistence *persis
     struct buffer report = BUFFER_EMPTY;
     enum snapshot_read_status status =
         snapshot_reader_open(&persistence->folder, name, &persistence->snapshot, &report);
-    int code = status == SNAPSHOT_READ_DONE ? 0 : complain("Cannot load the snapshot", &report);
+    int code = status == SNAPSHOT_READ_DONE
+                   ? 0
+                   : complain("Cannot load the snapshot", &report, status == SNAPSHOT_READ_FAILED);
     buffer_free(&report);
     if (code == 0) {
         const struct snapshot_reader *snapshot = persistence->snapshot;
@@ -169,7 +172,7 @@ static int check_log(const struct server *server, struct persistence *persistenc
     } else if (status == OPLOG_DAMAGED && has_others(server)) {
         code = begin_without_log(persistence, &recovery.report);
     } else if (status != OPLOG_DONE) {
-        code = complain("Cannot load the log", &recovery.report);
+        code = complain("Cannot load the log", &recovery.report, status == OPLOG_FAILED);
     } else {
         if (recovery.report.length > 0) {
             log_warning("The log: %.*s", (int)recovery.report.length, recovery.report.bytes);
@@ -514,7 +517,7 @@ static int end_loading(struct server *server) {
     struct loading *loading = persistence->loading;
     int code = 0;
     if (atomic_load(&loading->has_failed)) {
-        code = complain("Cannot load the data", &loading->report);
+        code = complain("Cannot load the data", &loading->report, loading->is_unreadable);
     } else if (loading->plan.bytes > 0) {
         log_notice("DB loaded from %s: %.3f seconds",
                    persistence->snapshot == NULL ? "append only file" : "disk",
@@ -569,7 +572,6 @@ static int begin_saving(struct server *server) {
         .server = server,
         .history = persistence->history,
         .end = persistence->end,
-        .base_bytes = persistence->snapshot_bytes,
         .base_end = snapshot_end(persistence),
         .raw_bytes = persistence->snapshot == NULL ? 0 : persistence->snapshot->end.raw_bytes,
     };

@@ -11,7 +11,7 @@
  *   dump.rdb        of redis-server: read at the first start, when neither of the others is there
  *
  * The snapshot must be of a history that the log goes on from; whatever else is found is refused,
- * with exit code 70 (EX_SOFTWARE), and nothing is touched.
+ * with exit code 70 (EX_SOFTWARE), and nothing is touched; 74 (EX_IOERR): it cannot be read.
  *
  * Thread: the main one.
  */

@@ -60,7 +60,7 @@ static void read_snapshots(const struct saving_status *status,
     figures->rewrite_current_s = rewrites->current_duration_s;
     figures->rewrites = rewrites->count;
     figures->rewrite_failures = rewrites->failures_in_a_row;
-    figures->base_bytes = status->base_bytes;
+    figures->base_bytes = status->growth_base_bytes;
 }
 
 static void read_disk(const struct server *server, const struct saving_status *status,
@@ -76,12 +76,11 @@ static void read_log(const struct server *server, const struct saving_status *st
                      struct persistence_figures *figures) {
     struct oplog *oplog = server->node.log;
     const struct oplog_figures *log = &status->log;
-    figures->current_bytes = status->base_bytes;
+    figures->current_bytes = status->growth_base_bytes + status->grown_bytes;
     if (!status->has_log) {
         return;
     }
     figures->write_status = status_text(oplog_error(oplog) != 0);
-    figures->current_bytes += log->size_bytes;
     figures->buffer_bytes = log->pending_bytes;
     figures->pending_sync = log->unsynced_bytes > 0;
     figures->delayed_syncs = log->syncs_delayed;

@@ -40,8 +40,8 @@ struct persistence_figures {
 
     bool has_log; /* appendonly; the log may not be open yet */
     const char *write_status;
-    uint64_t base_bytes;
-    uint64_t current_bytes; /* of snapshot and log together, as Redis counts its files */
+    uint64_t base_bytes; /* what the log's growth is compared with: of the data when it was saved */
+    uint64_t current_bytes; /* that, and the log since */
     uint64_t buffer_bytes;
     uint64_t pending_sync; /* 1: what is written waits for a sync */
     uint64_t delayed_syncs;

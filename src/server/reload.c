@@ -13,6 +13,7 @@
 #include "worker/loading.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -162,10 +163,47 @@ static bool open_snapshot(const struct server *server, const struct disk *folder
     return true;
 }
 
+/* Whether all of it can be read, before what is there goes. */
+static bool check_snapshot(const struct snapshot_reader *snapshot, struct buffer *report) {
+    struct buffer content = BUFFER_EMPTY;
+    enum snapshot_read_status status = SNAPSHOT_READ_DONE;
+    for (uint32_t i = 0; status == SNAPSHOT_READ_DONE && i < snapshot->chunks_count; i++) {
+        status = snapshot_reader_chunk(snapshot, i, &content, report);
+    }
+    buffer_free(&content);
+    return status == SNAPSHOT_READ_DONE;
+}
+
+static bool check_log(const struct loading_plan *plan, struct buffer *report) {
+    if (plan->log_from == plan->log_to) {
+        return true;
+    }
+    struct oplog_reader_plan reading = {
+        .disk = plan->log,
+        .from = plan->log_from,
+        .to = plan->log_to,
+        .report = report,
+    };
+    struct oplog_reader *reader = NULL;
+    enum oplog_read status = oplog_reader_open(&reading, &reader);
+    struct oplog_frame frame;
+    if (reader != NULL) {
+        do {
+            status = oplog_reader_next(reader, &frame);
+        } while (status == OPLOG_READ_FRAME);
+        oplog_reader_close(reader);
+    }
+    return status == OPLOG_READ_END;
+}
+
 static bool load_file(struct server *server, const struct disk *folder, const char *name,
                       const struct reload_options *options, struct buffer *report) {
     struct snapshot_reader *snapshot = NULL;
     if (!open_snapshot(server, folder, name, &snapshot, report)) {
+        return false;
+    }
+    if (!check_snapshot(snapshot, report)) {
+        snapshot_reader_close(snapshot);
         return false;
     }
     if (!options->no_flush) {
@@ -298,23 +336,45 @@ static int wait_until_written(const struct oplog *oplog) {
     return 0;
 }
 
-static bool load_log(struct server *server, const struct disk *folder, const struct disk *log,
-                     struct buffer *report) {
-    char name[DISK_NAME_BYTES_MAX];
+/* The snapshot must be of what the log goes on from. */
+static bool belongs(struct server *server, const struct snapshot_reader *snapshot,
+                    struct buffer *report) {
+    struct lineage *own = memory_alloc_zeroed(sizeof(*own));
+    uint64_t changes = 0;
+    replication_lineage_read(&server->replication, own, &changes);
+    const struct lineage_part end = {.history = snapshot->header.history,
+                                     .position = snapshot->end.end};
+    bool answer = lineage_holds(own, &end);
+    memory_free(own);
+    if (!answer) {
+        buffer_format(report, "the snapshot %s is not one that the log goes on from",
+                      snapshot->name);
+    }
+    return answer;
+}
+
+static bool load_log(struct server *server, const struct disk *folder,
+                     const struct saving_start *start, struct buffer *report) {
     struct snapshot_reader *snapshot = NULL;
-    saving_file_name(server->options->server.dbfilename, name);
-    if (access(name, F_OK) == 0 && !open_snapshot(server, folder, name, &snapshot, report)) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", start->dir, start->name);
+    if (access(path, F_OK) == 0 && !open_snapshot(server, folder, start->name, &snapshot, report)) {
         return false;
     }
-    flush_all(server->node.keyspace);
     struct loading_plan plan = {
         .node = &server->node,
         .snapshot = snapshot,
-        .log = log,
+        .log = start->log,
         .log_from = snapshot == NULL ? 0 : snapshot->end.end,
         .log_to = oplog_end_position(server->node.log),
     };
-    bool is_loaded = load(&plan, report);
+    bool is_loaded = (snapshot == NULL ||
+                      (belongs(server, snapshot, report) && check_snapshot(snapshot, report))) &&
+                     check_log(&plan, report);
+    if (is_loaded) {
+        flush_all(server->node.keyspace);
+        is_loaded = load(&plan, report);
+    }
     if (snapshot != NULL) {
         snapshot_reader_close(snapshot);
     }
@@ -331,21 +391,15 @@ enum reload_status reload_log(struct server *server, struct buffer *report) {
         buffer_append_string(report, strerror(error));
         return RELOAD_NOT_SAVED;
     }
+    struct saving_start start;
+    saving_start_read(atomic_load(&server->saving), &start);
     struct disk folder;
-    struct disk log;
-    error = disk_open(&folder, ".");
-    if (error == 0) {
-        error = disk_open(&log, SAVING_LOG);
-        if (error != 0) {
-            disk_close(&folder);
-        }
-    }
+    error = disk_open(&folder, start.dir);
     if (error != 0) {
         buffer_append_string(report, strerror(-error));
         return RELOAD_NOT_SAVED;
     }
-    bool is_loaded = load_log(server, &folder, &log, report);
-    disk_close(&log);
+    bool is_loaded = load_log(server, &folder, &start, report);
     disk_close(&folder);
     return is_loaded ? RELOAD_DONE : RELOAD_NOT_LOADED;
 }

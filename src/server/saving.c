@@ -39,12 +39,29 @@ uint64_t saving_changes(const struct node *node) {
     return changes;
 }
 
+/* Of snapshots, of what DEBUG RELOAD writes, of RDB files for replicas and of primaries. */
+static const char *const temporary_ends[] = {
+    SAVING_FILE_SUFFIX, "-reload" SAVING_FILE_SUFFIX, "-reload.part", "-replicas.rdb",
+    "-primary.rdb",
+};
+
+static bool is_temporary(const char *name, int *pid) {
+    int length = 0;
+    if (sscanf(name, "temp-%d%n", pid, &length) != 1) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(temporary_ends) / sizeof(temporary_ends[0]); i++) {
+        if (strcmp(name + length, temporary_ends[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void remove_unfinished(void *context, const char *name) {
     const struct disk *folder = context;
     int pid = 0;
-    int length = 0;
-    if (sscanf(name, SAVING_TEMPORARY "%n", &pid, &length) != 1 || (size_t)length != strlen(name) ||
-        (pid != getpid() && kill(pid, 0) == 0)) {
+    if (!is_temporary(name, &pid) || (pid != getpid() && kill(pid, 0) == 0)) {
         return;
     }
     log_notice("Removing %s, which a server did not finish", name);
@@ -53,6 +70,7 @@ static void remove_unfinished(void *context, const char *name) {
 
 void saving_remove_unfinished(const struct disk *folder) {
     folder->list(folder->context, remove_unfinished, (void *)(uintptr_t)folder);
+    saving_log_remove_unfinished();
 }
 
 /* ---- jobs ---- */
@@ -167,7 +185,6 @@ static void snapshot_ends(struct saving *saving, struct saving_tally *tally, boo
     saving->last_saved_s = now_ms / 1000;
     saving->changes_base = saving->changes_at_begin;
     if (saving->new_is_for_start) { /* A copy lets nothing of the log go. */
-        saving->base_bytes = saving->new_base_bytes;
         saving->raw_bytes = saving->new_raw_bytes;
         saving->last_end = saving->new_end;
     }
@@ -346,6 +363,11 @@ enum saving_job saving_running_job(struct saving *saving) {
     return job;
 }
 
+void saving_start_read(struct saving *saving, struct saving_start *start) {
+    *start = (struct saving_start){
+        .log = saving->log_folder, .dir = saving->start_dir, .name = saving->start_name};
+}
+
 int64_t saving_last_saved_s(struct saving *saving) {
     if (saving == NULL) {
         return 0;
@@ -485,7 +507,8 @@ void saving_status_read(struct saving *saving, struct saving_status *status) {
         .keys_total = snapshots.is_running || rewrites.is_running ? saving->keys_total : 0,
         .early_buckets = saving->early_buckets,
         .writes_held = saving->writes_held,
-        .base_bytes = saving->base_bytes,
+        .growth_base_bytes = saving->raw_bytes,
+        .grown_bytes = log_grown(saving),
         .disk_log_bytes = saving->disk.log_bytes,
         .disk_old_bytes = saving->disk.old_bytes,
         .disk_divergence_bytes = saving->disk.divergence_bytes,
@@ -515,7 +538,6 @@ struct saving *saving_new(const struct saving_plan *plan) {
     saving->kept_from = plan->base_end;
     saving->history = plan->history;
     saving->end = plan->end;
-    saving->base_bytes = plan->base_bytes;
     saving->raw_bytes = plan->raw_bytes;
     saving->last_end = plan->base_end;
     saving_file_name(saving_options(saving)->dbfilename, saving->start_name);

@@ -48,7 +48,6 @@ struct saving_plan {
     bool log_is_memory;      /* it is on no disk: a replica's without appendonly */
     struct history history;  /* the log's, or the recovered one, which a log would go on from */
     uint64_t end;            /* position where it stands */
-    uint64_t base_bytes;     /* of the snapshot that was loaded */
     uint64_t base_end;       /* the log up to here is in it */
     uint64_t raw_bytes;      /* of the data in it, not compressed */
     unsigned char node_id[OPLOG_NODE_ID_BYTES];
@@ -71,6 +70,14 @@ bool saving_is_running(struct saving *saving);
 enum saving_job saving_running_job(struct saving *saving);
 /* Wall clock seconds: of the last good snapshot, or the start. */
 int64_t saving_last_saved_s(struct saving *saving); /* NULL: 0 */
+/* Where the next start finds what the log goes on from, and the log. */
+struct saving_start {
+    const struct disk *log; /* NULL: none is on */
+    const char *dir;
+    const char *name; /* the snapshot's, which may not be there */
+};
+/* Under a stop, while no job runs; good for as long. */
+void saving_start_read(struct saving *saving, struct saving_start *start);
 /* Waits for its end; true if it went well. Not on workers. */
 bool saving_wait(struct saving *saving, uint64_t number);
 /* Replicas want a log, or do not any more. Any thread, does not wait. */
@@ -111,10 +118,11 @@ struct saving_status {
     uint64_t changes;     /* since the last good one began */
     uint64_t keys_done;   /* of the running one */
     uint64_t keys_total;
-    uint64_t early_buckets;  /* of the running or last one: serialised before their turn */
-    uint64_t writes_held;    /* likewise: held back for room */
-    uint64_t base_bytes;     /* of the last good one */
-    uint64_t disk_log_bytes; /* with room set aside */
+    uint64_t early_buckets;     /* of the running or last one: serialised before their turn */
+    uint64_t writes_held;       /* likewise: held back for room */
+    uint64_t growth_base_bytes; /* what the log's growth is compared with: the data's, raw */
+    uint64_t grown_bytes;       /* of the log, since the last good one */
+    uint64_t disk_log_bytes;    /* with room set aside */
     uint64_t disk_old_bytes;
     uint64_t disk_divergence_bytes;
     uint64_t disk_max; /* or SAVING_DISK_NO_MAX */
@@ -127,7 +135,7 @@ void saving_status_read(struct saving *saving, struct saving_status *status);
 /* A log that is not gone on with is kept under another name, in place of an older such one. False:
  * a sentence is appended to the report. While nobody has it open. */
 bool saving_log_put_away(struct buffer *report);
-/* Removes the temporary files of servers that are gone. */
+/* Removes the temporary files and logs of servers that are gone. */
 void saving_remove_unfinished(const struct disk *folder);
 /* What a snapshot's file is called: dbfilename's ".rdb" is replaced. name[DISK_NAME_BYTES_MAX]. */
 void saving_file_name(const char *dbfilename, char *name);

@@ -39,6 +39,19 @@ void saving_folder_remove(const char *path) {
     rmdir(path);
 }
 
+void saving_log_remove_unfinished(void) {
+    struct disk folder;
+    if (access(SAVING_LOG_TEMPORARY, F_OK) != 0 || disk_open(&folder, SAVING_LOG_TEMPORARY) != 0) {
+        return;
+    }
+    bool is_ours = folder.lock(folder.context) == 0;
+    disk_close(&folder);
+    if (is_ours) {
+        log_notice("Removing " SAVING_LOG_TEMPORARY ", which a server did not finish");
+        saving_folder_remove(SAVING_LOG_TEMPORARY);
+    }
+}
+
 /* ---- a log's folder ---- */
 
 static struct disk *folder_open(enum saving_log_kind kind, struct buffer *report) {

@@ -57,9 +57,8 @@ struct saving {
     struct saving_tally snapshots;
     struct saving_tally rewrites;
     uint64_t changes_base; /* the node's changes when the last good one began */
-    uint64_t base_bytes;
-    uint64_t raw_bytes; /* of the data in it, not compressed */
-    uint64_t last_end;  /* the log up to here is in the last good one */
+    uint64_t raw_bytes;    /* of the data in it, not compressed */
+    uint64_t last_end;     /* the log up to here is in the last good one */
     uint64_t early_buckets;
     uint64_t writes_held;
     uint64_t keys_total;
@@ -90,7 +89,6 @@ struct saving {
     bool is_compressed;
     bool is_for_log;       /* the running one is to let segments go, so a start must find it */
     bool new_is_for_start; /* under the name that a start looks for: else it is a copy */
-    uint64_t new_base_bytes;
     uint64_t new_raw_bytes;
 };
 
@@ -113,6 +111,8 @@ bool saving_log_begin(struct saving *saving, enum saving_log_kind kind, int *clo
 int saving_log_end(struct saving *saving);
 /* The temporary log becomes the log. */
 bool saving_log_keep(struct saving *saving, struct buffer *report);
+/* Removes a temporary log that nobody has open. */
+void saving_log_remove_unfinished(void);
 /* Closes it when nobody appends any more. */
 int saving_log_close(struct saving *saving);
 /* Lets go of what nobody needs. */

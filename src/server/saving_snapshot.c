@@ -148,7 +148,6 @@ static int write_file(struct saving *saving, struct snapshot_writer *writer,
         snapshot_writer_abandon(writer);
         return error;
     }
-    saving->new_base_bytes = snapshot_writer_bytes(writer);
     struct snapshot_finish finish = {.name = saving->name, .end = end, .end_ms = clock_wall_ms()};
     saving->new_end = end;
     error = snapshot_writer_finish(writer, &finish);

@@ -87,6 +87,7 @@ static void finish(struct worker *worker, bool has_failed) {
     pthread_mutex_lock(&loading->mutex);
     if (has_failed && !atomic_exchange(&loading->has_failed, true)) {
         buffer_append_span(&loading->report, buffer_span(&loader->report));
+        loading->is_unreadable = loader->load.is_unreadable;
     }
     loading->working--;
     pthread_cond_broadcast(&loading->changed);
@@ -155,6 +156,7 @@ static bool log_step(struct worker *worker, bool *is_done) {
         enum oplog_read status = oplog_reader_next(loader->reader, &frame);
         if (status != OPLOG_READ_FRAME) {
             *is_done = status == OPLOG_READ_END;
+            loader->load.is_unreadable = status == OPLOG_READ_FAILED;
             return *is_done;
         }
         if (!snapshot_load_frame(&loader->load, frame.position, frame.content, &loader->report)) {

@@ -34,6 +34,7 @@ struct loading {
     uint32_t working;     /* workers that are not done; with the mutex */
     struct buffer report; /* why it failed, of the first that did; with the mutex */
     atomic_bool has_failed;
+    bool is_unreadable;               /* because of the disk or the memory; with the mutex */
     atomic_uint_least64_t bytes_done; /* of worker 0, which reads all there is to read */
     atomic_uint_least64_t keys;       /* from images */
     atomic_uint_least64_t effects;

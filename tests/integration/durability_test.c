@@ -361,6 +361,52 @@ START_TEST(damage_of_the_snapshot_is_refused_with_its_place) {
 }
 END_TEST
 
+static void make_file_of(const struct server *server, const char *name) {
+    char path[PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/%s", server->folder, name);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+static void make_folder_of(const struct server *server, const char *name) {
+    char path[PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/%s", server->folder, name);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+}
+
+START_TEST(what_cannot_be_read_is_told_from_what_is_damaged) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    server_kill(&server);
+    make_folder_of(&server, "dump.snapshot");
+    server_expect_refusal(&server, EX_IOERR, server_worker_options[_i], NULL);
+    server_remove_folder(server.folder); /* That one, which is empty, too. */
+}
+END_TEST
+
+START_TEST(what_a_crash_left_half_made_is_removed_by_the_next_start) {
+    static const char *const names[] = {
+        "temp-1999999999.snapshot",        "temp-1999999999-reload.part",
+        "temp-1999999999-reload.snapshot", "temp-1999999999-replicas.rdb",
+        "temp-1999999999-primary.rdb",     "log.temporary/next",
+    };
+    struct server server = server_start(server_worker_options[_i], NULL);
+    server_kill(&server);
+    make_folder_of(&server, "log.temporary");
+    for (size_t i = 0; i < UNIT_COUNT(names); i++) {
+        make_file_of(&server, names[i]);
+    }
+    make_file_of(&server, "temp-1999999999-mine.rdb");
+    server_restart(&server, server_worker_options[_i], NULL);
+    for (size_t i = 0; i < UNIT_COUNT(names); i++) {
+        ck_assert_msg(!server_has(&server, names[i]), "%s is still there", names[i]);
+    }
+    ck_assert(!server_has(&server, "log.temporary"));
+    remove_file(&server, "temp-1999999999-mine.rdb");
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(a_snapshot_takes_old_segments_with_it_and_is_missed_when_it_is_gone) {
     struct server server = server_start(server_worker_options[_i], "--log-segment-size 4096", NULL);
     redisContext *client = server_connect(&server);
@@ -611,6 +657,8 @@ int main(void) {
         a_torn_tail_is_cut_and_reported_or_refused,
         damage_in_the_middle_of_the_log_is_refused_with_its_place,
         damage_of_the_snapshot_is_refused_with_its_place,
+        what_cannot_be_read_is_told_from_what_is_damaged,
+        what_a_crash_left_half_made_is_removed_by_the_next_start,
         a_snapshot_takes_old_segments_with_it_and_is_missed_when_it_is_gone,
         growth_of_the_log_takes_a_snapshot_without_a_save_rule,
         two_servers_do_not_share_a_folder,

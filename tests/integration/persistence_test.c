@@ -239,6 +239,33 @@ START_TEST(a_reload_changes_nothing_and_neither_does_a_restart) {
 }
 END_TEST
 
+/* The log is where it was, whatever dir has become; and damage is found before anything goes. */
+START_TEST(a_reload_of_the_log_checks_it_before_the_data_goes) {
+    struct server server = server_start(server_worker_options[_i],
+                                        DEBUG_OPTIONS " --enable-protected-configs yes", NULL);
+    redisContext *client = server_connect(&server);
+    fill(client);
+    EXPECT(client, "+OK", "SAVE");
+    EXPECT(client, "+OK", "SET behind 1");
+    struct reply_text digest = client_ask(client, "DEBUG DIGEST");
+    EXPECT(client, "+OK", "CONFIG SET dir /tmp");
+    EXPECT(client, "+OK", "DEBUG LOADAOF");
+    EXPECT(client, digest.bytes, "DEBUG DIGEST");
+    char path[128];
+    snprintf(path, sizeof(path), "%s/dump.snapshot", server.folder);
+    FILE *file = fopen(path, "r+");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fseek(file, 20000, SEEK_SET), 0);
+    ck_assert_uint_eq(fwrite("damaged", 7, 1, file), 1);
+    ck_assert_int_eq(fclose(file), 0);
+    EXPECT(client, "-ERR Error trying to load the log, check server logs.", "DEBUG LOADAOF");
+    EXPECT(client, digest.bytes, "DEBUG DIGEST");
+    redisFree(client);
+    server_kill(&server);
+    server_remove_folder(server.folder);
+}
+END_TEST
+
 START_TEST(a_reload_of_the_last_snapshot_is_what_a_restart_finds) {
     struct server server = server_start(server_worker_options[_i], DEBUG_OPTIONS, NULL);
     redisContext *client = server_connect(&server);
@@ -276,6 +303,7 @@ int main(void) {
         a_save_that_fails_is_told_and_refuses_writes_until_one_succeeds,
         a_copy_of_the_data_does_not_end_the_growth_of_the_log,
         a_reload_changes_nothing_and_neither_does_a_restart,
+        a_reload_of_the_log_checks_it_before_the_data_goes,
         a_reload_of_the_last_snapshot_is_what_a_restart_finds,
     };
     return unit_run(server_suite("persistence", tests, UNIT_COUNT(tests)));
