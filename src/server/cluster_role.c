@@ -131,9 +131,11 @@ static void hold_writes(struct cluster_role *role, bool holds) {
     role->holds_writes = holds;
     role->visits = 0;
     if (holds) {
+        log_notice("Writes wait: a replica is to take over.");
         write_pause_begin(&role->server->write_pause);
         gate_await_begin(&role->server->node);
     } else {
+        log_notice("Writes wait no longer.");
         write_pause_end(&role->server->write_pause);
         gate_await_end(&role->server->node);
     }

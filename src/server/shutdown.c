@@ -165,6 +165,9 @@ static void abort_all(struct server *server, uint64_t asked) {
     refuse(server, asked);
 }
 
+/* Snapshots that are tried. */
+#define SAVES_MAX 3
+
 /* False: it could not be saved. */
 static bool save_last(struct server *server) {
     if (!replica_is_whole(&server->replica)) {
@@ -172,7 +175,12 @@ static bool save_last(struct server *server) {
         return true;
     }
     log_notice("Saving the final snapshot before exiting.");
-    return persistence_save_last(server);
+    /* In a cluster the history may turn meanwhile, since another node has taken over. */
+    bool is_saved = persistence_save_last(server);
+    for (int i = 1; !is_saved && server->seat != NULL && i < SAVES_MAX; i++) {
+        is_saved = persistence_save_last(server);
+    }
+    return is_saved;
 }
 
 bool shutdown_prepare(struct server *server, int signal_number) {
