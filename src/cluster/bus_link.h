@@ -54,8 +54,9 @@ _Static_assert(BUS_BODY_BYTES_MAX >= MEMBER_MESSAGE_BYTES_MAX, "a message is one
 
 /* Permanent. */
 enum bus_kind {
-    BUS_PING = 1,   /* nothing: this end is there */
-    BUS_MEMBER = 2, /* a message of member_bus.h */
+    BUS_PING = 1,        /* nothing: this end is there */
+    BUS_MEMBER = 2,      /* a message of member_bus.h */
+    BUS_PUBLICATION = 3, /* a message for subscribers, or a piece of one: the server's */
 };
 
 struct bus_link;

@@ -57,7 +57,8 @@ enum redirect_kind redirect_decide(const struct redirect_plan *plan,
         return while_importing(plan, request);
     }
     bool is_replica = map_primary_of(map, plan->myself) == owner;
-    if (owner == plan->myself || (is_replica && request->client_is_readonly && !request->writes)) {
+    bool suits_replica = request->client_is_readonly || request->is_sharded_pubsub;
+    if (owner == plan->myself || (is_replica && suits_replica && !request->writes)) {
         return REDIRECT_NONE;
     }
     *target = owner;

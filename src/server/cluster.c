@@ -6,6 +6,7 @@
 #include "io/signals.h"
 #include "server/cluster_answers.h"
 #include "server/cluster_member.h"
+#include "server/cluster_publications.h"
 #include "server/cluster_role.h"
 #include "server/migrate.h"
 #include "server/server.h"
@@ -310,6 +311,7 @@ static struct cluster_seat *seat_new(struct server *server) {
     mailbox_init(&seat->mailbox);
     list_init(&seat->questions);
     pthread_mutex_init(&seat->mutex, NULL);
+    seat->publications = cluster_publications_new(&server->node);
     seat->publication.visit = (struct visit){.run = publication_run, .context = seat};
     seat->publication.done.run = publication_done;
     seat->role = cluster_role_new(seat);
@@ -348,6 +350,7 @@ int cluster_open(struct server *server) {
     server->seat = seat;
     server->node.cluster = &seat->face;
     server->node.queue_is_ready = cluster_queue_is_ready;
+    server->node.publish = cluster_publish_message;
     server->node.keyspace->has_one_database = true;
     char text[MAP_ID_TEXT_BYTES];
     log_notice("Node in a cluster, I'm %s", map_id_format(text, seat->id));
@@ -358,6 +361,7 @@ fail_after_loop:
 fail_after_disk:
     disk_close(&seat->disk);
 fail_after_new:
+    cluster_publications_free(seat->publications);
     cluster_role_free(seat->role);
     pthread_mutex_destroy(&seat->mutex);
     memory_free(seat);
@@ -439,6 +443,7 @@ void cluster_close(struct server *server) {
     }
     server->seat = NULL;
     server->node.cluster = NULL;
+    server->node.publish = NULL;
     for (struct mailbox_node *node = mailbox_take_all(&seat->mailbox); node != NULL;) {
         struct cluster_post *post = MAILBOX_ENTRY(node, struct cluster_post, mail);
         node = node->next;
@@ -448,6 +453,7 @@ void cluster_close(struct server *server) {
     }
     map_return(seat->publication.map);
     seat->part.close(seat->part.context);
+    cluster_publications_free(seat->publications);
     cluster_role_free(seat->role);
     cluster_questions_free(seat);
     cluster_answers_free(seat);

@@ -114,6 +114,7 @@ struct cluster_part {
 
 struct cluster_answers;
 struct cluster_question;
+struct cluster_publications;
 struct cluster_role;
 
 /* A message to the thread; `run` frees it. */
@@ -148,6 +149,7 @@ struct cluster_seat {
     struct cluster_role *role;
     struct cluster_publication publication;
     struct cluster_traffic traffic;
+    struct cluster_publications *publications;
     unsigned char forgotten[CLUSTER_FORGOTTEN_KEPT][MAP_ID_BYTES]; /* changed under a stop */
     uint64_t forgotten_count; /* so far: the last ones are kept */
 

@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "cluster/member.h"
 #include "io/clock.h"
+#include "server/cluster_publications.h"
 #include "server/cluster_role.h"
 #include "server/server.h"
 
@@ -133,13 +134,35 @@ static void link_up(void *context, const struct raft_id *id, const char *ip, uin
 static void link_down(void *context, const struct raft_id *id, bool is_dead) {
     struct cluster_member *part = context;
     part->peers_ms = 0;
+    cluster_publications_forget(part->seat->publications, id);
     member_link_down(part->member, id, is_dead, now_ms());
+}
+
+/* Who is not in the map may want to be, but publishes nothing here. */
+static bool publication_receive(const struct cluster_member *part, const struct raft_id *id,
+                                struct span body) {
+    return map_find(member_map(part->member), id->bytes) == MAP_NOBODY ||
+           cluster_publications_receive(part->seat->publications, id, body);
 }
 
 /* A kind of a later version is not for this one. */
 static bool link_receive(void *context, const struct raft_id *id, unsigned kind, struct span body) {
     const struct cluster_member *part = context;
-    return kind != BUS_MEMBER || member_receive(part->member, id, body, now_ms());
+    switch (kind) {
+    case BUS_MEMBER:
+        return member_receive(part->member, id, body, now_ms());
+    case BUS_PUBLICATION:
+        return publication_receive(part, id, body);
+    default:
+        return true;
+    }
+}
+
+static void publications_step(const struct cluster_member *part) {
+    const struct map *map = member_map(part->member);
+    cluster_publications_send(part->seat->publications, part->links, map,
+                              map_find(map, part->self.bytes));
+    cluster_publications_deliver(part->seat->publications);
 }
 
 static size_t links(void *context, struct reply *reply) {
@@ -259,6 +282,7 @@ static void step(void *context, int64_t loop_ms) {
     if (now >= part->peers_ms + CLUSTER_PEERS_PERIOD_MS) {
         peers_show(part);
     }
+    publications_step(part);
     cluster_links_flush(part->links, now_ms());
     settle(part); /* a link may have ended */
     timer_arm(part);

@@ -54,6 +54,9 @@ struct node {
     /* With a cluster: a queue has commands with RULE_CHANGES_MAP. False: what they want is not
      * settled yet, the worker is woken when it is. The server layer's. */
     bool (*queue_is_ready)(struct worker *worker, struct connection *connection);
+    /* With a cluster: PUBLISH, or SPUBLISH, tells the other nodes. On any worker. The server
+     * layer's. */
+    void (*publish)(struct worker *worker, bool is_sharded, struct span channel, struct span text);
     const char *password; /* requirepass; "" is none; written under a stop */
     bool protected_mode;  /* written under a stop */
     struct slow_log slow_log;

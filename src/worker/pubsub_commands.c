@@ -108,6 +108,11 @@ static void publish(struct session *session, enum pubsub_kind kind) {
     struct gather *gather = session->gather;
     gather->count += pubsub_deliver(session->worker, kind, session->args[1], session->args[2]);
     if (gather_is_last(gather)) {
+        const struct node *node = session_node(session);
+        if (node->publish != NULL) {
+            node->publish(session->worker, kind == PUBSUB_SHARD_CHANNEL, session->args[1],
+                          session->args[2]);
+        }
         reply_integer(session->reply, (int64_t)gather->count);
     }
 }

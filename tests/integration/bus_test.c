@@ -163,6 +163,74 @@ START_TEST(nodes_replicate_are_forgotten_and_reset) {
 }
 END_TEST
 
+/* ---- PUBLISH ---- */
+
+START_TEST(what_is_published_reaches_all_nodes_and_shard_channels_the_shard) {
+    struct server nodes[3];
+    redisContext *clients[3];
+    char command[128];
+    nodes_start(nodes, 3);
+    nodes_meet(nodes, 3);
+    ck_assert_str_eq(node_ask(&nodes[0], "CLUSTER ADDSLOTSRANGE 0 16383").bytes, "+OK");
+    snprintf(command, sizeof(command), "CLUSTER REPLICATE %.40s", node_id(&nodes[0]).bytes);
+    ck_assert_str_eq(node_ask(&nodes[1], command).bytes, "+OK");
+    expect_agreement(nodes, 3);
+    for (int i = 0; i < 3; i++) {
+        clients[i] = server_connect(&nodes[i]);
+        EXPECT(clients[i], "[subscribe news :1]", "SUBSCRIBE news");
+        EXPECT(clients[i], "[psubscribe n* :2]", "PSUBSCRIBE n*");
+    }
+    EXPECT(clients[1], "[ssubscribe shard :1]", "SSUBSCRIBE shard");
+    redisContext *publisher = server_connect(&nodes[0]);
+    EXPECT(publisher, ":0", "SPUBLISH shard s");
+    EXPECT(publisher, ":2", "PUBLISH news first");
+    EXPECT(publisher, "+OK", "MULTI");
+    EXPECT(publisher, "+QUEUED", "PUBLISH news second");
+    EXPECT(publisher, "[:2]", "EXEC");
+    EXPECT_NEXT(clients[1], "[smessage shard s]");
+    for (int i = 0; i < 3; i++) {
+        EXPECT_NEXT(clients[i], "[message news first]");
+        EXPECT_NEXT(clients[i], "[pmessage n* news first]");
+        EXPECT_NEXT(clients[i], "[message news second]");
+        EXPECT_NEXT(clients[i], "[pmessage n* news second]");
+        redisFree(clients[i]);
+    }
+    redisFree(publisher);
+    nodes_stop(nodes, 3);
+}
+END_TEST
+
+/* One that is larger than a frame goes in pieces, and those behind it wait. */
+START_TEST(what_is_published_keeps_its_order_whatever_its_size) {
+    static const size_t sizes[] = {3000000, 10, 1048571, 1048572, 0, 2097140};
+    struct server nodes[2];
+    nodes_start(nodes, 2);
+    nodes_meet(nodes, 2);
+    redisContext *listener = server_connect(&nodes[1]);
+    redisContext *publisher = server_connect(&nodes[0]);
+    EXPECT(listener, "[subscribe c :1]", "SUBSCRIBE c");
+    for (size_t i = 0; i < UNIT_COUNT(sizes); i++) {
+        char *text = malloc(sizes[i] + 1);
+        memset(text, 'a' + (int)i, sizes[i]);
+        redisReply *reply = redisCommand(publisher, "PUBLISH c %b", text, sizes[i]);
+        ck_assert(reply != NULL && reply->type == REDIS_REPLY_INTEGER);
+        freeReplyObject(reply);
+        free(text);
+    }
+    for (size_t i = 0; i < UNIT_COUNT(sizes); i++) {
+        redisReply *reply = NULL;
+        ck_assert_int_eq(redisGetReply(listener, (void **)&reply), REDIS_OK);
+        ck_assert_uint_eq(reply->elements, 3);
+        ck_assert_uint_eq(reply->element[2]->len, sizes[i]);
+        ck_assert(sizes[i] == 0 || reply->element[2]->str[sizes[i] - 1] == 'a' + (int)i);
+        freeReplyObject(reply);
+    }
+    redisFree(listener);
+    redisFree(publisher);
+    nodes_stop(nodes, 2);
+}
+END_TEST
+
 /* ---- strangers ---- */
 
 static int bus_connect(const struct server *node) {
@@ -357,6 +425,8 @@ int main(void) {
     tcase_add_test(tcase, two_owners_of_a_slot_do_not_meet);
     tcase_add_test(tcase, a_node_that_restarts_takes_its_place_back_with_a_new_port);
     tcase_add_test(tcase, nodes_replicate_are_forgotten_and_reset);
+    tcase_add_test(tcase, what_is_published_reaches_all_nodes_and_shard_channels_the_shard);
+    tcase_add_test(tcase, what_is_published_keeps_its_order_whatever_its_size);
     tcase_add_test(tcase, strangers_are_refused_with_few_words);
     tcase_add_test(tcase, silent_strangers_do_not_keep_a_node_out);
     tcase_add_loop_test(tcase, only_who_knows_the_secret_is_met, 0, 2);

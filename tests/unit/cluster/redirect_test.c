@@ -46,6 +46,10 @@ START_TEST(a_replica_serves_reads_to_who_asks_for_them) {
            "MOVED 3 10.0.0.1:6379");
     expect(&plan, (struct redirect_request){.slot = 16000, .client_is_readonly = true},
            "MOVED 16000 10.0.0.2:6379");
+    /* Shard channels are the whole shard's, as with Redis. */
+    expect(&plan, (struct redirect_request){.slot = 3, .is_sharded_pubsub = true}, "");
+    expect(&plan, (struct redirect_request){.slot = 16000, .is_sharded_pubsub = true},
+           "MOVED 16000 10.0.0.2:6379");
 }
 END_TEST
 
