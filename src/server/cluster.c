@@ -244,6 +244,23 @@ void cluster_set_peers(struct cluster_seat *seat, const struct map *map,
     }
 }
 
+/* ---- INFO ---- */
+
+void cluster_set_figures(struct cluster_seat *seat, const struct cluster_figures *figures) {
+    pthread_mutex_lock(&seat->mutex);
+    seat->figures = *figures;
+    pthread_mutex_unlock(&seat->mutex);
+}
+
+void cluster_figures_read(struct cluster_seat *seat, struct cluster_figures *figures) {
+    *figures = (struct cluster_figures){.voters = 0};
+    if (seat != NULL) {
+        pthread_mutex_lock(&seat->mutex);
+        *figures = seat->figures;
+        pthread_mutex_unlock(&seat->mutex);
+    }
+}
+
 uint64_t cluster_slot_keys(const struct server *server, uint16_t slot) {
     const struct store *store = keyspace_store(server->node.keyspace, slot);
     const struct table *table = store_table(store, 0, slot);

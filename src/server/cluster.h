@@ -43,6 +43,7 @@
 #define CLUSTER_ANSWER_KEPT_MS 60000
 /* Names of nodes that were forgotten: the first FORGET does it for all, the others are told so. */
 #define CLUSTER_FORGOTTEN_KEPT 64
+#define CLUSTER_WEAKNESS_BYTES 512
 /* How often the workers are told what is known of the other nodes, if nothing happens. */
 #define CLUSTER_PEERS_PERIOD_MS 500
 
@@ -57,6 +58,7 @@ enum cluster_wish_kind {
     CLUSTER_WISH_MEET,
     CLUSTER_WISH_FAILOVER,
     CLUSTER_WISH_RESET,
+    CLUSTER_WISH_OVERRIDE,
 };
 
 enum cluster_failover {
@@ -101,6 +103,8 @@ struct cluster_part {
     void (*leave)(void *context, uint64_t timeout_ms, uint64_t ticket);
     /* Leaves the group, founds another one. */
     void (*reset)(void *context, bool is_hard, uint64_t ticket);
+    /* A majority of those that decide is lost for good: founds a group of the others. */
+    void (*override)(void *context, uint64_t ticket);
     void (*options_changed)(void *context, const struct cluster_settings *settings);
     /* Rows of CLUSTER LINKS: appends to the reply, answers how many. On a worker; may be NULL. */
     size_t (*links)(void *context, struct reply *reply);
@@ -111,6 +115,17 @@ struct cluster_part {
 };
 
 /* ---- the seat ---- */
+
+/* What INFO tells of the part. */
+struct cluster_figures {
+    char leader[MAP_ID_TEXT_BYTES]; /* "": nobody is known to lead */
+    bool is_leader;
+    bool is_voter;
+    uint64_t voters;
+    uint64_t links;
+    bool has_weakness;
+    char weakness[CLUSTER_WEAKNESS_BYTES]; /* what the cluster cannot survive, or waits for */
+};
 
 struct cluster_answers;
 struct cluster_question;
@@ -158,6 +173,7 @@ struct cluster_seat {
     uint64_t tickets;
     struct map_peer *peers; /* of the published map's nodes */
     const struct map *peers_map;
+    struct cluster_figures figures;
     uint32_t peers_count;
     atomic_uint_least64_t shown_version; /* rises with what CLUSTER NODES and its like show */
     struct cluster_answers *answers[KEYSPACE_STORES_MAX]; /* each worker's own */
@@ -193,6 +209,9 @@ void cluster_options_changed(struct server *server);
 /* Runs the post on the thread. Any thread, until cluster_end(). */
 void cluster_post(struct cluster_seat *seat, struct cluster_post *post);
 
+/* For INFO. Any thread; all zero without a cluster. */
+void cluster_figures_read(struct cluster_seat *seat, struct cluster_figures *figures);
+
 /* Keys that this node holds in the slot: on the slot's worker, or under a stop. */
 uint64_t cluster_slot_keys(const struct server *server, uint16_t slot);
 /* The id is one of the last that went out of the map while this node runs. Under a stop. */
@@ -210,6 +229,7 @@ void cluster_publish(struct cluster_seat *seat, struct map *map,
 /* Copies what is known of the map's nodes, in its order; unless the workers see another map. */
 void cluster_set_peers(struct cluster_seat *seat, const struct map *map,
                        const struct map_peer *peers);
+void cluster_set_figures(struct cluster_seat *seat, const struct cluster_figures *figures);
 /* NULL, or an error with its code word. It is given once the workers see what was published. */
 void cluster_answer(struct cluster_seat *seat, uint64_t ticket, const char *error);
 

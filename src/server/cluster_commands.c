@@ -34,6 +34,7 @@ static const struct {
     {"flushslots", plan_flush_slots, 0},
     {"forget", plan_forget, 0},
     {"meet", plan_meet, 5},
+    {"override", plan_override, 0},
     {"replicate", plan_replicate, 0},
     {"reset", plan_reset, 3},
     {"set-config-epoch", plan_set_epoch, 0},
@@ -429,6 +430,10 @@ static const struct command cluster_subcommands[] = {
      .flags = COMMAND_STALE, .complexity = BY_NODES, .tips = changing_tips},
     {QUESTION("replicas", 3, replicas_command, "node-id", "5.0.0", "Lists a primary's replicas."),
      .flags = COMMAND_ADMIN | COMMAND_STALE, .complexity = BY_NODES, .tips = changing_tips},
+    {CHANGE("override", 2, "", "7.2.4",
+            "Founds the cluster anew with the nodes that are left, when most of those that decide "
+            "are lost for good."),
+     .flags = CHANGE_FLAGS, .session = change_command, .complexity = BY_NODES},
     {CHANGE("replicate", 3, "node-id", "3.0.0", "Makes this node a replica of a primary."),
      .flags = CHANGE_FLAGS, .session = change_command, .complexity = "O(1)"},
     {CHANGE("reset", -2, "[HARD|SOFT]", "3.0.0", "Takes this node out of its cluster."),

@@ -7,16 +7,16 @@
 #include "io/clock.h"
 #include "io/stream.h"
 #include "server/cluster_dials.h"
+#include "server/cluster_link_rows.h"
+#include "server/cluster_listeners.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #define READ_BYTES ((size_t)64 * 1024)
 #define READ_BYTES_MAX ((size_t)1024 * 1024) /* of a link in one step */
 #define ACCEPTS_MAX 64                       /* in one step */
-#define BACKLOG 128
 #define CHECK_MS 100
 #define SHOW_MS 500
 #define KEEPALIVE_SECONDS 10
@@ -51,24 +51,6 @@ struct link {
     const char *why;
 };
 
-struct listener {
-    struct cluster_links *links;
-    struct loop_watch watch;
-    int fd;
-    bool is_ready;
-    bool is_paused; /* the system has no descriptors left: until the next check */
-};
-
-/* What CLUSTER LINKS shows. */
-struct link_row {
-    bool is_connector;
-    bool is_full;
-    struct raft_id peer;
-    int64_t began_wall_ms;
-    size_t allocated;
-    size_t used;
-};
-
 struct cluster_links {
     struct loop *loop;
     struct cluster_traffic *traffic;
@@ -76,8 +58,7 @@ struct cluster_links {
     struct cluster_links_outlet outlet;
     struct cluster_links_settings settings;
     uint64_t now_ms;
-    struct listener listeners[NETWORK_LISTENERS_MAX];
-    size_t listeners_count;
+    struct cluster_listeners listeners;
     struct list all; /* oldest first */
     struct list active;
     uint64_t numbers;
@@ -91,10 +72,7 @@ struct cluster_links {
     unsigned untold;
     uint64_t shown_ms;
     char *input;
-
-    pthread_mutex_t mutex; /* of what follows */
-    struct link_row *rows;
-    size_t rows_count;
+    struct link_rows rows;
 };
 
 /* ---- words ---- */
@@ -272,23 +250,8 @@ static void close_ended(struct cluster_links *links) {
 
 /* ---- accepting ---- */
 
-static void listener_is_ready(void *context, unsigned events) {
-    struct listener *listener = context;
-    (void)events;
-    listener->is_ready = true;
-}
-
 bool cluster_links_listen(struct cluster_links *links, const char *bind, uint16_t port) {
-    int fds[NETWORK_LISTENERS_MAX];
-    int count = network_listen_tcp(
-        &(struct network_listen_options){.bind = bind, .port = port, .backlog = BACKLOG}, fds);
-    for (int i = 0; i < count; i++) {
-        struct listener *listener = &links->listeners[links->listeners_count++];
-        *listener = (struct listener){.links = links, .fd = fds[i]};
-        loop_watch_start(links->loop, &listener->watch, fds[i], LOOP_READ, listener_is_ready,
-                         listener);
-    }
-    return count > 0;
+    return cluster_listeners_open(&links->listeners, links->loop, bind, port);
 }
 
 /* The oldest of those that prove makes way for a younger one: who is honest is quick. */
@@ -323,20 +286,12 @@ static void link_accept(struct cluster_links *links, int fd) {
 }
 
 static void accept_all(struct cluster_links *links) {
-    for (size_t i = 0; i < links->listeners_count; i++) {
-        struct listener *listener = &links->listeners[i];
-        for (int count = 0; listener->is_ready && count < ACCEPTS_MAX; count++) {
-            int fd;
-            enum network_accept_status status = network_accept(listener->fd, &fd);
-            if (status == NETWORK_ACCEPTED) {
-                link_accept(links, fd);
-            } else {
-                listener->is_ready = false;
-                listener->is_paused = status != NETWORK_ACCEPT_NONE;
-            }
+    for (int count = 0; count < ACCEPTS_MAX; count++) {
+        int fd = cluster_listeners_accept(&links->listeners);
+        if (fd == -1) {
+            return;
         }
-        listener->is_ready = false; /* The loop tells again, as long as somebody waits. */
-        loop_watch_change(links->loop, &listener->watch, listener->is_paused ? 0 : LOOP_READ);
+        link_accept(links, fd);
     }
 }
 
@@ -557,17 +512,12 @@ static void show(struct cluster_links *links) {
             .is_full = link->stream.is_full,
             .peer = link->peer,
             .began_wall_ms = link->began_wall_ms,
-            .allocated = link->stream.out.capacity,
-            .used = stream_waiting_bytes(&link->stream),
+            .allocated_bytes = link->stream.out.capacity,
+            .used_bytes = stream_waiting_bytes(&link->stream),
         };
     }
     links->shown_ms = links->now_ms;
-    pthread_mutex_lock(&links->mutex);
-    struct link_row *before = links->rows;
-    links->rows = rows;
-    links->rows_count = links->up_count;
-    pthread_mutex_unlock(&links->mutex);
-    memory_free(before);
+    link_rows_set(&links->rows, rows, links->up_count);
 }
 
 void cluster_links_step(struct cluster_links *links, uint64_t now_ms) {
@@ -585,9 +535,7 @@ void cluster_links_step(struct cluster_links *links, uint64_t now_ms) {
     }
     if (now_ms >= links->check_ms) {
         links->check_ms = now_ms + CHECK_MS;
-        for (size_t i = 0; i < links->listeners_count; i++) {
-            links->listeners[i].is_paused = false;
-        }
+        cluster_listeners_resume(&links->listeners);
         LIST_FOR_EACH(at, &links->all) {
             link_check(LIST_ENTRY(at, struct link, list));
         }
@@ -654,31 +602,12 @@ void cluster_links_rename(struct cluster_links *links, const struct raft_id *sel
 
 /* ---- CLUSTER LINKS ---- */
 
-static void row_reply(const struct link_row *row, struct reply *reply) {
-    char id[MAP_ID_TEXT_BYTES];
-    reply_map(reply, 6);
-    reply_bulk_string(reply, "direction");
-    reply_bulk_string(reply, row->is_connector ? "to" : "from");
-    reply_bulk_string(reply, "node");
-    reply_bulk_string(reply, map_id_format(id, row->peer.bytes));
-    reply_bulk_string(reply, "create-time");
-    reply_integer(reply, row->began_wall_ms);
-    reply_bulk_string(reply, "events");
-    reply_bulk_string(reply, row->is_full ? "rw" : "r");
-    reply_bulk_string(reply, "send-buffer-allocated");
-    reply_integer(reply, (int64_t)row->allocated);
-    reply_bulk_string(reply, "send-buffer-used");
-    reply_integer(reply, (int64_t)row->used);
+size_t cluster_links_count(const struct cluster_links *links) {
+    return links->up_count;
 }
 
 size_t cluster_links_reply(struct cluster_links *links, struct reply *reply) {
-    pthread_mutex_lock(&links->mutex);
-    size_t count = links->rows_count;
-    for (size_t i = 0; i < count; i++) {
-        row_reply(&links->rows[i], reply);
-    }
-    pthread_mutex_unlock(&links->mutex);
-    return count;
+    return link_rows_reply(&links->rows, reply);
 }
 
 /* ---- lifecycle ---- */
@@ -692,17 +621,13 @@ struct cluster_links *cluster_links_new(const struct cluster_links_plan *plan) {
     links->settings = *plan->settings;
     list_init(&links->all);
     list_init(&links->active);
-    pthread_mutex_init(&links->mutex, NULL);
+    link_rows_init(&links->rows);
     links->input = memory_alloc(READ_BYTES);
     return links;
 }
 
 void cluster_links_end(struct cluster_links *links) {
-    for (size_t i = 0; i < links->listeners_count; i++) {
-        loop_watch_stop(links->loop, &links->listeners[i].watch);
-        network_close(links->listeners[i].fd);
-    }
-    links->listeners_count = 0;
+    cluster_listeners_close(&links->listeners);
     dials_free(&links->dials);
     end_all(links);
     close_ended(links);
@@ -710,8 +635,7 @@ void cluster_links_end(struct cluster_links *links) {
 
 void cluster_links_free(struct cluster_links *links) {
     cluster_links_end(links);
-    pthread_mutex_destroy(&links->mutex);
-    memory_free(links->rows);
+    link_rows_free(&links->rows);
     memory_free(links->input);
     memory_free(links);
 }

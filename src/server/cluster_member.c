@@ -9,6 +9,7 @@
 #include "server/cluster_role.h"
 #include "server/server.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -35,7 +36,9 @@ struct cluster_member {
     bool has_map;  /* for the workers */
     struct answered answered[MEMBER_PROPOSALS_MAX];
     size_t answered_count;
-    uint64_t peers_ms; /* when the workers were told of the peers */
+    uint64_t peers_ms;         /* when the workers were told of the peers */
+    const char *weakness;      /* a constant sentence: what it was when it was looked at last ... */
+    const char *weakness_told; /* ... and in the log */
     struct raft_id self;
     struct cluster_links *links;
     struct member_target *targets; /* room for all that there can be */
@@ -265,6 +268,42 @@ static void peers_show(struct cluster_member *part) {
     part->peers_ms = now;
 }
 
+/* ---- what is told of the group ---- */
+
+/* What passes by itself (an election) is no news. */
+static void weakness_tell(struct cluster_member *part, const char *weakness) {
+    bool is_new = weakness != part->weakness;
+    part->weakness = weakness;
+    if (is_new || weakness == part->weakness_told) {
+        return;
+    }
+    part->weakness_told = weakness;
+    if (weakness != NULL) {
+        log_warning("Cluster: %s", weakness);
+    } else {
+        log_notice("Cluster: that is over.");
+    }
+}
+
+static void figures_show(struct cluster_member *part) {
+    struct member_status status;
+    member_status_read(part->member, &status);
+    const char *trouble = status.problem != NULL ? status.problem : status.weakness;
+    struct cluster_figures figures = {
+        .is_leader = status.is_leader,
+        .is_voter = status.is_voter,
+        .voters = status.voters,
+        .links = cluster_links_count(part->links),
+        .has_weakness = trouble != NULL,
+    };
+    if (!raft_id_is_none(&status.leader)) {
+        map_id_format(figures.leader, status.leader.bytes);
+    }
+    snprintf(figures.weakness, sizeof(figures.weakness), "%s", trouble == NULL ? "" : trouble);
+    cluster_set_figures(part->seat, &figures);
+    weakness_tell(part, status.weakness);
+}
+
 /* ---- events ---- */
 
 static void step(void *context, int64_t loop_ms) {
@@ -281,6 +320,7 @@ static void step(void *context, int64_t loop_ms) {
     settle(part);
     if (now >= part->peers_ms + CLUSTER_PEERS_PERIOD_MS) {
         peers_show(part);
+        figures_show(part);
     }
     publications_step(part);
     cluster_links_flush(part->links, now_ms());
@@ -351,6 +391,12 @@ static void reset(void *context, bool is_hard, uint64_t ticket) {
 static void leave(void *context, uint64_t timeout_ms, uint64_t ticket) {
     struct cluster_member *part = context;
     member_leave(part->member, ticket, timeout_ms, now_ms());
+    settle(part);
+}
+
+static void override(void *context, uint64_t ticket) {
+    struct cluster_member *part = context;
+    member_override(part->member, ticket, now_ms());
     settle(part);
 }
 
@@ -438,6 +484,7 @@ int cluster_member_open(struct cluster_seat *seat) {
         .failover = failover,
         .reset = reset,
         .leave = leave,
+        .override = override,
         .options_changed = options_changed,
         .links = links,
         .step = step,

@@ -195,6 +195,12 @@ static uint64_t config_epoch(const struct map *map, uint16_t node) {
     return map->shards[map->nodes[node].shard].config_epoch;
 }
 
+void plan_override(struct cluster_plan *plan, const struct span *args, uint32_t args_count) {
+    (void)args;
+    (void)args_count;
+    *plan->wish = (struct cluster_wish){.kind = CLUSTER_WISH_OVERRIDE};
+}
+
 void plan_bump_epoch(struct cluster_plan *plan, const struct span *args, uint32_t args_count) {
     (void)args;
     (void)args_count;

@@ -12,6 +12,7 @@ void plan_delete_slots(struct cluster_plan *plan, const struct span *args, uint3
 void plan_delete_ranges(struct cluster_plan *plan, const struct span *args, uint32_t args_count);
 void plan_flush_slots(struct cluster_plan *plan, const struct span *args, uint32_t args_count);
 void plan_set_slot(struct cluster_plan *plan, const struct span *args, uint32_t args_count);
+void plan_override(struct cluster_plan *plan, const struct span *args, uint32_t args_count);
 void plan_bump_epoch(struct cluster_plan *plan, const struct span *args, uint32_t args_count);
 void plan_set_epoch(struct cluster_plan *plan, const struct span *args, uint32_t args_count);
 

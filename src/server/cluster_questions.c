@@ -267,6 +267,9 @@ static void planned(struct cluster_seat *seat, struct cluster_post *post) {
     case CLUSTER_WISH_RESET:
         part->reset(part->context, question->wish.is_hard, ticket);
         return;
+    case CLUSTER_WISH_OVERRIDE:
+        part->override(part->context, ticket);
+        return;
     case CLUSTER_WISH_NOTHING:
         break;
     }

@@ -356,6 +356,12 @@ static const struct field cpu_fields[] = {
 
 static const struct field cluster_fields[] = {
     FIELD("cluster_enabled", FORM_BOOL, cluster_enabled),
+    FIELD_IF("tarn_cluster_leader", FORM_ARRAY, cluster.leader, cluster_enabled),
+    FIELD_IF("tarn_cluster_is_leader", FORM_BOOL, cluster.is_leader, cluster_enabled),
+    FIELD_IF("tarn_cluster_is_voter", FORM_BOOL, cluster.is_voter, cluster_enabled),
+    FIELD_IF("tarn_cluster_voters", FORM_UNSIGNED, cluster.voters, cluster_enabled),
+    FIELD_IF("tarn_cluster_links", FORM_UNSIGNED, cluster.links, cluster_enabled),
+    FIELD_IF("tarn_cluster_weakness", FORM_ARRAY, cluster.weakness, cluster.has_weakness),
     {0},
 };
 

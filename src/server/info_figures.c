@@ -55,6 +55,7 @@ static void collect_server(struct server *server, struct info_figures *figures) 
     }
     figures->process_id = (uint64_t)getpid();
     figures->cluster_enabled = server->seat != NULL;
+    cluster_figures_read(server->seat, &figures->cluster);
     figures->mode = figures->cluster_enabled ? "cluster" : "standalone";
     figures->supervised = supervised_name(&server->options->server);
     figures->run_id = server->run_id;

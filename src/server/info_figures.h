@@ -3,6 +3,7 @@
 #ifndef TARN_SERVER_INFO_FIGURES_H
 #define TARN_SERVER_INFO_FIGURES_H
 
+#include "server/cluster.h"
 #include "server/memory_figures.h"
 #include "server/persistence_figures.h"
 #include "server/replication_figures.h"
@@ -98,6 +99,7 @@ struct info_figures {
 
     const char *mode; /* standalone, cluster */
     bool cluster_enabled;
+    struct cluster_figures cluster;
 };
 
 /* Costs what memory_figures_read() costs. Texts point into the server. */

@@ -163,6 +163,39 @@ START_TEST(nodes_replicate_are_forgotten_and_reset) {
 }
 END_TEST
 
+/* ---- what the cluster cannot survive ---- */
+
+START_TEST(a_cluster_that_has_lost_most_of_its_voters_is_founded_anew) {
+    struct server nodes[3];
+    char part[96];
+    nodes_start(nodes, 3);
+    node_expect_soon(&nodes[0], "tarn_cluster_weakness:Fewer than three voters", "INFO cluster");
+    nodes_meet(nodes, 3);
+    for (int i = 0; i < 3; i++) {
+        node_expect_soon(&nodes[i], "tarn_cluster_voters:3\r\n", "INFO cluster");
+    }
+    ck_assert_str_eq(node_ask(&nodes[0], "CLUSTER OVERRIDE").bytes,
+                     "-ERR The cluster has a leader: nothing is to be overridden");
+    server_kill(&nodes[1]);
+    server_kill(&nodes[2]);
+    node_expect_soon(&nodes[0], "tarn_cluster_weakness:No majority", "INFO cluster");
+    server_expect_log(&nodes[0], "Cluster: No majority of the voters is there");
+    ck_assert_str_eq(node_ask(&nodes[0], "CLUSTER OVERRIDE").bytes, "+OK");
+    ck_assert_str_eq(node_ask(&nodes[0], "CLUSTER ADDSLOTS 77").bytes, "+OK");
+
+    /* Who comes back goes over to it. */
+    struct reply_text first = node_id(&nodes[0]);
+    snprintf(part, sizeof(part), "%.40s 127.0.0.1:%d@%d master - 0 ", first.bytes, nodes[0].port,
+             nodes[0].port + SERVER_BUS_DISTANCE);
+    node_restart(&nodes[1], NULL);
+    node_expect_soon(&nodes[1], "connected 77\n", "CLUSTER NODES");
+    node_expect_soon(&nodes[1], part, "CLUSTER NODES");
+    server_stop(&nodes[1]);
+    server_stop(&nodes[0]);
+    server_remove_folder(nodes[2].folder);
+}
+END_TEST
+
 /* ---- PUBLISH ---- */
 
 START_TEST(what_is_published_reaches_all_nodes_and_shard_channels_the_shard) {
@@ -425,6 +458,7 @@ int main(void) {
     tcase_add_test(tcase, two_owners_of_a_slot_do_not_meet);
     tcase_add_test(tcase, a_node_that_restarts_takes_its_place_back_with_a_new_port);
     tcase_add_test(tcase, nodes_replicate_are_forgotten_and_reset);
+    tcase_add_test(tcase, a_cluster_that_has_lost_most_of_its_voters_is_founded_anew);
     tcase_add_test(tcase, what_is_published_reaches_all_nodes_and_shard_channels_the_shard);
     tcase_add_test(tcase, what_is_published_keeps_its_order_whatever_its_size);
     tcase_add_test(tcase, strangers_are_refused_with_few_words);
