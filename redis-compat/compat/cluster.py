@@ -211,7 +211,14 @@ def serves(node, slot):
 
 
 def owner_of(cluster, slot):
-    return next(node for node in cluster.nodes if serves(node, slot))
+    """The only node that says so: in Redis, what a node says changes by gossip."""
+    owners = []
+
+    def is_found():
+        owners[:] = [node for node in cluster.nodes if serves(node, slot)]
+        return len(owners) == 1
+    wait_until("slot %d has one owner" % slot, is_found)
+    return owners[0]
 
 
 def check_fails(cluster):

@@ -28,7 +28,10 @@ static void *list_copy(const void *list, size_t bytes) {
 }
 
 struct map *map_copy(const struct map *map) {
-    struct map *copy = memory_copy(map, sizeof(*map));
+    struct map *copy = memory_alloc(sizeof(*copy));
+    /* All but the count of references, which other threads change. */
+    const size_t from = offsetof(struct map, group);
+    memcpy((char *)copy + from, (const char *)map + from, sizeof(*map) - from);
     atomic_init(&copy->references, 1);
     copy->nodes = list_copy(map->nodes, map->nodes_count * sizeof(map->nodes[0]));
     copy->shards = list_copy(map->shards, map->nodes_count * sizeof(map->shards[0]));

@@ -73,7 +73,7 @@ struct map_slot {
 };
 
 struct map {
-    atomic_uint references;
+    atomic_uint references;            /* stays first: map_copy() */
     unsigned char group[MAP_ID_BYTES]; /* the consensus group that owns it */
     uint64_t index;                    /* of the entry that was applied last */
     uint64_t current_epoch;            /* the largest of all: CLUSTER INFO */

@@ -10,6 +10,11 @@
 
 /* Idle threads look so often at the connections that are kept. */
 #define SWEEP_MS 1000
+/* A job that may not change anything asks again so often. */
+#define PAUSE_LOOK_MS 10
+
+#define GIVEN_UP "-IOERR error or timeout reading to target instance"
+#define READ_ONLY "-READONLY You can't write against a read only replica."
 
 static int64_t now_ms(void) {
     return clock_monotonic_us() / 1000;
@@ -95,7 +100,7 @@ static void step_done(struct migrate_job *job, enum migrate_result result) {
     pthread_mutex_lock(&migrate->mutex);
     job->result = result;
     job->step_is_done = true;
-    migrate->releases += job->step == MIGRATE_FINISH;
+    migrate->releases += job->step == MIGRATE_FINISH && result == MIGRATE_DONE;
     pthread_cond_broadcast(&migrate->changed);
     pthread_mutex_unlock(&migrate->mutex);
 }
@@ -180,6 +185,19 @@ enum migrate_result migrate_begin(struct migrate_job *job, enum migrate_step ste
     }
 }
 
+void migrate_finish(struct migrate_job *job) {
+    struct migrate *migrate = job->migrate;
+    while (migrate_step(job, MIGRATE_FINISH) == MIGRATE_PAUSED) {
+        pthread_mutex_lock(&migrate->mutex);
+        job->gives_up = atomic_load(&migrate->is_stopping);
+        if (!job->gives_up) {
+            struct timespec until = clock_wall_in(PAUSE_LOOK_MS);
+            pthread_cond_timedwait(&migrate->changed, &migrate->mutex, &until);
+        }
+        pthread_mutex_unlock(&migrate->mutex);
+    }
+}
+
 static void run(struct migrate_job *job) {
     if (job->is_leftover) {
         migrate_leftovers(job);
@@ -188,10 +206,11 @@ static void run(struct migrate_job *job) {
     switch (migrate_begin(job, MIGRATE_START)) {
     case MIGRATE_DONE:
         migrate_transfer(job);
-        migrate_step(job, MIGRATE_FINISH);
-        if (job->is_led && !job->plan.copies && job->answer.length == 0) {
-            buffer_append_string(&job->answer,
-                                 "-READONLY You can't write against a read only replica.");
+        migrate_finish(job);
+        if (!job->plan.copies && job->answer.length == 0) {
+            buffer_append_string(&job->answer, job->gives_up ? GIVEN_UP
+                                               : job->is_led ? READ_ONLY
+                                                             : "");
         }
         break;
     case MIGRATE_NO_KEYS:

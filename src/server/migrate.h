@@ -15,7 +15,9 @@
  *     (store/watch.h). The client is answered when the log has that.
  *  3. A piece is at most about MIGRATE_PIECE_BYTES, or a block that is sent from where it is. One
  *     is under way at a time; a large hash takes as many ticks as it has pieces.
- *  4. Who asked may leave: the job goes on, and its answer is dropped by and by.
+ *  4. While writes are held (CLIENT PAUSE, a hand-over, a shutdown) nothing is deleted: FINISH
+ *     waits.
+ *  5. Who asked may leave: the job goes on, and its answer is dropped by and by.
  *
  * Inside EXEC the worker itself does all of that, and waits for the target, as redis-server does.
  * What goes out, and what is made of the answers, is redis-server's: AUTH, SELECT, then RESTORE (in
@@ -92,6 +94,7 @@ enum migrate_result {
     MIGRATE_NO_KEYS,   /* START: none of them is here; COLLECT: no more */
     MIGRATE_CLASH,     /* START, COLLECT: one of them is held by another job */
     MIGRATE_NO_MEMORY, /* START */
+    MIGRATE_PAUSED,    /* FINISH: nothing may be changed now */
     MIGRATE_UNFINISHED /* PIECE: goes on with the next tick */
 };
 
@@ -111,6 +114,7 @@ struct migrate_job {
     uint16_t slot;
     uint64_t collected; /* where COLLECT goes on: table_scan()'s position ... */
     bool is_collected;  /* ... or is at the end */
+    bool gives_up;      /* FINISH deletes nothing: the server ends */
     bool is_led;        /* FINISH: the node has become a replica */
 
     /* The steps. */
@@ -174,6 +178,8 @@ void migrate_keep_leftovers(struct migrate *migrate, uint16_t slot);
 
 /* ---- steps ---- */
 
+/* FINISH, once the pause is over that there may be. */
+void migrate_finish(struct migrate_job *job);
 /* Runs the step where the keys are, and waits for its end. */
 enum migrate_result migrate_step(struct migrate_job *job, enum migrate_step step);
 /* START or COLLECT, again and again while another job holds one of the keys. */

@@ -357,9 +357,12 @@ static bool is_ours_again(const struct migrate_job *job) {
     return job->is_leftover && map_slot_owner(cluster->map, job->slot) == cluster->myself;
 }
 
-static void finish(struct migrate_job *job, struct worker *worker) {
+static enum migrate_result finish(struct migrate_job *job, struct worker *worker) {
     job->is_led = node_is_led(worker->node);
-    if (!job->plan.copies && !job->is_led && !is_ours_again(job)) {
+    if (worker->is_paused && job->worker == NULL && !job->plan.copies && !job->gives_up) {
+        return MIGRATE_PAUSED;
+    }
+    if (!job->gives_up && !job->plan.copies && !job->is_led && !is_ours_again(job)) {
         delete_taken(job, worker);
     }
     let_all_go(job);
@@ -369,6 +372,7 @@ static void finish(struct migrate_job *job, struct worker *worker) {
         gate_append(worker);
     }
     key_holds_wake(worker->node);
+    return MIGRATE_DONE;
 }
 
 enum migrate_result migrate_keys_step(struct migrate_job *job, struct worker *worker) {
@@ -380,8 +384,7 @@ enum migrate_result migrate_keys_step(struct migrate_job *job, struct worker *wo
     case MIGRATE_PIECE:
         return next_piece(job, worker);
     case MIGRATE_FINISH:
-        finish(job, worker);
         break;
     }
-    return MIGRATE_DONE;
+    return finish(job, worker);
 }

@@ -93,7 +93,7 @@ static bool run_round(struct leftovers *leftovers) {
         return result == MIGRATE_NO_KEYS && !job->is_collected;
     }
     bool is_written = write_round(leftovers);
-    migrate_step(job, MIGRATE_FINISH);
+    migrate_finish(job);
     return is_written && !job->is_led && !job->is_collected;
 }
 

@@ -162,6 +162,9 @@ static void run_requests(struct worker *worker, struct connection *connection) {
             return;
         case DISPATCH_HOLD:
             list_push_back(&worker->held, &connection->run_link);
+            if (connection->home == worker) {
+                connection_mark_output(connection); /* It may take long. */
+            }
             return;
         case DISPATCH_BLOCK:
             list_push_back(&worker->blocked, &connection->run_link);

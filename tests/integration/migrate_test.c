@@ -356,6 +356,47 @@ START_TEST(a_target_that_dies_gets_a_second_try_and_then_the_key_stays) {
 }
 END_TEST
 
+START_TEST(a_target_that_talks_nonsense_is_none) {
+    struct server server = start(_i);
+    struct target target = target_open();
+    redisContext *mover = server_connect(&server);
+    char nonsense[32 * 1024];
+    memset(nonsense, 'x', sizeof(nonsense));
+    nonsense[sizeof(nonsense) - 1] = '\0';
+    EXPECT(mover, "+OK", "SET a 1");
+    begin(&target, mover, "a 0 60000", "RESTORE\r\n$1\r\na\r\n");
+    target_say(&target, nonsense);
+    target_accept(&target);
+    target_drop(&target);
+    EXPECT_NEXT(mover, "-IOERR error or timeout reading to target instance");
+    EXPECT(mover, "1", "GET a");
+    redisFree(mover);
+    target_close(&target);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(nothing_is_deleted_while_writes_are_paused) {
+    struct server server = start(_i);
+    struct target target = target_open();
+    redisContext *mover = server_connect(&server);
+    redisContext *client = server_connect(&server);
+    EXPECT(client, "+OK", "SET a 1");
+    begin(&target, mover, "a 0 60000", "RESTORE\r\n$1\r\na\r\n");
+    EXPECT(client, "+OK", "CLIENT PAUSE 1000000 WRITE");
+    target_say(&target, "+OK\r\n");
+    expect_quiet(mover);
+    EXPECT(client, "1", "GET a");
+    EXPECT(client, "+OK", "CLIENT UNPAUSE");
+    EXPECT_NEXT(mover, "+OK");
+    EXPECT(client, "nil", "GET a");
+    redisFree(mover);
+    redisFree(client);
+    target_close(&target);
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(a_silent_target_has_its_time) {
     struct server server = start(_i);
     struct target target = target_open();
@@ -392,6 +433,8 @@ int main(void) {
         a_transaction_has_the_key_gone,
         connections_are_kept_and_a_broken_one_is_made_again,
         a_target_that_dies_gets_a_second_try_and_then_the_key_stays,
+        a_target_that_talks_nonsense_is_none,
+        nothing_is_deleted_while_writes_are_paused,
         a_silent_target_has_its_time,
         the_server_ends_while_a_target_is_silent,
     };
