@@ -2,6 +2,7 @@
 
 #include "execute/conversion.h"
 #include "io/clock.h"
+#include "server/file_place.h"
 #include "server/server.h"
 
 #include <errno.h>
@@ -16,12 +17,6 @@ struct arguments {
     const char *source;
     const char *target;
     int64_t databases;
-};
-
-/* A path as a folder and a name in it. */
-struct file_place {
-    struct disk disk;
-    const char *name;
 };
 
 bool snapshot_conversion_is(const char *word) {
@@ -42,31 +37,6 @@ static bool parse(int argc, char **argv, struct arguments *arguments) {
     arguments->source = argv[2];
     arguments->target = argv[3];
     return true;
-}
-
-/* 0, or an exit code: it was said why. */
-static int open_file_place(const char *path, int code, struct file_place *place) {
-    const char *slash = strrchr(path, '/');
-    place->name = slash == NULL ? path : slash + 1;
-    if (*place->name == '\0' || strlen(place->name) >= DISK_NAME_BYTES_MAX) {
-        fprintf(stderr, "tarn-snapshot: \"%s\" is no file's name\n", path);
-        return code;
-    }
-    struct buffer folder = BUFFER_EMPTY;
-    if (slash == NULL) {
-        buffer_append_string(&folder, ".");
-    } else {
-        buffer_append(&folder, path, (size_t)(slash - path) + 1);
-    }
-    buffer_append_byte(&folder, '\0');
-    /* A folder that is opened is made if it is not there. */
-    bool is_there = access(folder.bytes, F_OK) == 0;
-    int error = is_there ? disk_open(&place->disk, folder.bytes) : -ENOENT;
-    if (error != 0) {
-        fprintf(stderr, "tarn-snapshot: cannot open \"%s\": %s\n", folder.bytes, strerror(-error));
-    }
-    buffer_free(&folder);
-    return error == 0 ? 0 : code;
 }
 
 static int exit_code(enum import_status status) {
@@ -156,15 +126,15 @@ int snapshot_conversion_run(int argc, char **argv) {
         fprintf(stderr, "tarn-snapshot: \"%s\" is there already\n", arguments.target);
         return EX_CANTCREAT;
     }
-    int code = open_file_place(arguments.source, EX_NOINPUT, &source);
+    int code = file_place_open(&source, "tarn-snapshot", arguments.source, EX_NOINPUT);
     if (code != 0) {
         return code;
     }
-    code = open_file_place(arguments.target, EX_CANTCREAT, &target);
+    code = file_place_open(&target, "tarn-snapshot", arguments.target, EX_CANTCREAT);
     if (code == 0) {
         code = convert(&arguments, &source, &target);
-        disk_close(&target.disk);
+        file_place_close(&target);
     }
-    disk_close(&source.disk);
+    file_place_close(&source);
     return code;
 }

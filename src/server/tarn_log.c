@@ -6,18 +6,20 @@
 #include "oplog/recovery.h"
 #include "oplog/segments.h"
 #include "server/diverged.h"
+#include "server/log_base.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 static const char usage[] = "usage: tarn-log list FOLDER\n"
                             "       tarn-log verify FOLDER\n"
                             "       tarn-log dump FOLDER [FROM [TO]]\n"
                             "       tarn-log cut FOLDER POSITION\n"
-                            "       tarn-log export-aof FOLDER FILE\n"
+                            "       tarn-log export-aof FOLDER FILE [SNAPSHOT]\n"
                             "       tarn-log --help | --version\n";
 
 static const char help[] =
@@ -27,12 +29,12 @@ static const char help[] =
     "  verify      reads all of the log, as a restart would: 0 if it is whole\n"
     "  dump        frames and effects as text, from position FROM on and before TO\n"
     "  cut         takes away what stands from the position on, where a frame ends\n"
-    "  export-aof  an append only file that redis-server loads (appendonly.aof in its folder);\n"
-    "              only of a log that begins at 0, not of one that continues a snapshot\n";
+    "  export-aof  an append only file that redis-server loads (appendonly.aof in its folder).\n"
+    "              A log that does not begin at 0 goes on from a snapshot, which must be named\n";
 
 static const char exit_codes[] =
     "\n"
-    "Exit codes: 0 done, 64 wrong arguments, 65 the log is damaged, torn or does not begin at 0,\n"
+    "Exit codes: 0 done, 64 wrong arguments, 65 the log or snapshot is damaged, torn or not all,\n"
     "66 there is no such folder or file, 69 a server has the log open or the primary cannot "
     "serve,\n"
     "73 the file cannot be made, 74 it could not be read or written.\n";
@@ -48,14 +50,15 @@ struct action_row {
 static const struct action_row action_rows[ACTIONS] = {
     [ACTION_LIST] = {"list", 0, 0},         [ACTION_VERIFY] = {"verify", 0, 0},
     [ACTION_DUMP] = {"dump", 0, 2},         [ACTION_CUT] = {"cut", 1, 1},
-    [ACTION_EXPORT] = {"export-aof", 1, 1},
+    [ACTION_EXPORT] = {"export-aof", 1, 2},
 };
 
 struct arguments {
     enum action action;
     const char *folder;
     const char *file;
-    uint64_t from; /* or the position of a cut */
+    const char *snapshot; /* NULL: the log is all of the data */
+    uint64_t from;        /* or the position of a cut */
     uint64_t to;
     bool has_from;
 };
@@ -204,21 +207,39 @@ static int cut(struct walk *walk, const struct segments *segments) {
     return EX_OK;
 }
 
-static int export_aof(struct walk *walk, const struct segments *segments) {
-    if (segments->count != 0 && segments->found[0].name.first != 0) {
+/* What the log goes on from, if a snapshot says it. *from: where the log is to be read from. */
+static int export_base(const struct walk *walk, const struct segments *segments, uint64_t *from) {
+    const struct arguments *arguments = walk->arguments;
+    *from = 0;
+    if (arguments->snapshot == NULL && segments->count != 0 && segments->found[0].name.first != 0) {
         fprintf(stderr,
-                "tarn-log: the log begins at position %llu, on top of a snapshot: it is "
-                "not all of the data\n",
+                "tarn-log: the log begins at position %llu, on top of a snapshot: without that it "
+                "is not all of the data\n",
                 (unsigned long long)segments->found[0].name.first);
         return EX_DATAERR;
     }
-    walk->output = fopen(walk->arguments->file, "wxe");
+    if (access(arguments->file, F_OK) == 0) {
+        fprintf(stderr, "tarn-log: \"%s\" is there already\n", arguments->file);
+        return EX_CANTCREAT;
+    }
+    return arguments->snapshot == NULL
+               ? EX_OK
+               : log_base_write(segments, arguments->snapshot, arguments->file, from);
+}
+
+static int export_aof(struct walk *walk, const struct segments *segments) {
+    uint64_t from;
+    int base_code = export_base(walk, segments, &from);
+    if (base_code != EX_OK) {
+        return base_code;
+    }
+    walk->output = fopen(walk->arguments->file, walk->arguments->snapshot == NULL ? "wxe" : "ae");
     if (walk->output == NULL) {
         fprintf(stderr, "tarn-log: cannot make \"%s\": %s\n", walk->arguments->file,
                 strerror(errno));
         return EX_CANTCREAT;
     }
-    int code = walk_frames(walk, 0, OPLOG_READ_ALL);
+    int code = walk_frames(walk, from, OPLOG_READ_ALL);
     bool is_written = ferror(walk->output) == 0;
     is_written = fclose(walk->output) == 0 && is_written;
     if (code == EX_OK && !is_written) {
@@ -307,6 +328,7 @@ static bool parse(int argc, char **argv, struct arguments *arguments) {
     }
     if (arguments->action == ACTION_EXPORT) {
         arguments->file = argv[3];
+        arguments->snapshot = more > 1 ? argv[4] : NULL;
         return true;
     }
     arguments->has_from = more > 0;

@@ -264,6 +264,41 @@ START_TEST(redis_loads_what_is_exported) {
 }
 END_TEST
 
+#define WAIT_FOR_PONG                                                                              \
+    "for i in $(seq 200); do $cli PING 2>&1 | grep -q PONG && break; sleep 0.1; done; "
+
+/* The snapshot has made the log's beginning go. */
+START_TEST(redis_loads_what_a_snapshot_and_the_log_behind_it_hold_together) {
+    struct fixture *fixture = fixture_open();
+    ck_assert_int_eq(
+        run(fixture,
+            "mkdir s && { $bin/tarn-server --port 0 --unixsocket $PWD/s/t.sock --dir $PWD/s "
+            "--log-segment-size 4096 > s/out 2>&1 & } && pid=$! && cli='redis-cli -s "
+            "s/t.sock'; " WAIT_FOR_PONG "$cli SET a before; $cli HSET h f v; $cli SET pad $(printf "
+            "'%%09999d' 0); $cli SET more 1; "
+            "$cli SAVE; $cli SET b behind; $cli HSET h g w; $cli DEL pad; kill -9 $pid; wait"),
+        0);
+    ck_assert_str_eq(fixture->output, "OK\n1\nOK\nOK\nOK\nOK\n1\n1\n");
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log export-aof s/log appendonly.aof"), EX_DATAERR);
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log export-aof . other.aof s/dump.snapshot"),
+                     EX_DATAERR);
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log export-aof s/log appendonly.aof s/dump.snapshot"),
+                     EX_OK);
+    ck_assert_int_eq(run(fixture, "$bin/tarn-log export-aof s/log appendonly.aof s/dump.snapshot"),
+                     EX_CANTCREAT);
+    ck_assert_int_eq(
+        run(fixture,
+            "redis-server --port 0 --unixsocket $PWD/redis.sock --dir $PWD --appendonly yes "
+            "--save '' --daemonize yes --logfile redis.output && cli='redis-cli -s "
+            "redis.sock'; " WAIT_FOR_PONG
+            "$cli GET a; $cli GET b; $cli HGET h f; $cli HGET h g; $cli DBSIZE; "
+            "$cli SHUTDOWN NOSAVE; while test -e redis.sock; do sleep 0.1; done; rm -r s"),
+        0);
+    ck_assert_str_eq(fixture->output, "before\nbehind\nv\nw\n4\n");
+    fixture_close(fixture);
+}
+END_TEST
+
 /* ---- what has diverged ---- */
 
 /* The place of the frame that has this text in the dump. */
@@ -362,6 +397,7 @@ int main(void) {
         cut_takes_frames_away_and_wants_the_end_of_one,
         log_that_a_server_has_open_is_not_cut,
         redis_loads_what_is_exported,
+        redis_loads_what_a_snapshot_and_the_log_behind_it_hold_together,
         what_has_diverged_is_listed_with_its_keys_and_exported,
         what_has_diverged_is_listed_key_by_key,
         replay_is_refused_by_who_is_no_primary_of_that_log,
