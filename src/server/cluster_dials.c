@@ -22,11 +22,18 @@ static const struct dial *find_target(const struct cluster_dials *dials, size_t 
     return NULL;
 }
 
+static bool is_address(const char *ip) {
+    unsigned char address[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, ip, address) == 1 || inet_pton(AF_INET6, ip, address) == 1;
+}
+
 void dials_set(struct cluster_dials *dials, const struct member_target *targets, size_t count) {
     struct dial *made = memory_alloc_zeroed((count + 1) * sizeof(*made));
     for (size_t i = 0; i < count; i++) {
         const struct dial *before = find_target(dials, i, &targets[i]);
-        made[i] = before != NULL ? *before : (struct dial){.target = targets[i]};
+        made[i] = before != NULL ? *before
+                                 : (struct dial){.target = targets[i],
+                                                 .is_address = is_address(targets[i].ip)};
     }
     memory_free(dials->dials);
     dials->dials = made;
@@ -52,11 +59,6 @@ void dial_link_ended(struct dial *dial, bool had_served, uint64_t now_ms) {
     dial->link = 0;
     dial->wait_ms = had_served ? 0 : wait_ms < DIAL_RETRY_MS_MAX ? wait_ms : DIAL_RETRY_MS_MAX;
     dial->next_ms = now_ms + dial->wait_ms;
-}
-
-bool dial_is_address(const char *ip) {
-    unsigned char address[sizeof(struct in6_addr)];
-    return inet_pton(AF_INET, ip, address) == 1 || inet_pton(AF_INET6, ip, address) == 1;
 }
 
 bool dial_is_loopback(const char *ip) {

@@ -15,7 +15,8 @@
 
 struct dial {
     struct member_target target;
-    uint64_t link; /* the number of its link; 0: it has none */
+    bool is_address; /* its ip is one, and no name */
+    uint64_t link;   /* the number of its link; 0: it has none */
     uint64_t next_ms;
     uint64_t wait_ms; /* after the last failure; 0: there was none since a link */
 };
@@ -34,8 +35,6 @@ struct dial *dials_find(struct cluster_dials *dials, uint64_t link);
 /* Its link has ended; it had served for a while, or was never of use. */
 void dial_link_ended(struct dial *dial, bool had_served, uint64_t now_ms);
 
-/* An address in digits, not a name. */
-bool dial_is_address(const char *ip);
 /* 127.0.0.0/8 or ::1. */
 bool dial_is_loopback(const char *ip);
 

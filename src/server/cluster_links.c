@@ -327,7 +327,7 @@ static void connect_to(struct cluster_links *links, struct dial *dial) {
 
 static bool is_due(const struct cluster_links *links, const struct dial *dial) {
     const struct member_target *target = &dial->target;
-    return dial->link == 0 && target->bus_port != 0 && dial_is_address(target->ip) &&
+    return dial->link == 0 && target->bus_port != 0 && dial->is_address &&
            !raft_id_equal(&target->id, &links->self) &&
            (raft_id_is_none(&target->id) || find(links, &target->id) == NULL);
 }

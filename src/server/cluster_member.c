@@ -16,6 +16,8 @@
 /* A role that is told while another is reported is reported too; what is left then waits for the
  * next heartbeat. */
 #define REPORTS_MAX 8
+/* What the cluster cannot survive, or waits for, is told when it has lasted so long. */
+#define WEAKNESS_MS 2000
 #define TARGETS_MAX (MAP_NODES_MAX + MEMBER_MEETS_MAX + 1)
 
 /* An answer waits for the map that it follows from. */
@@ -37,8 +39,9 @@ struct cluster_member {
     struct answered answered[MEMBER_PROPOSALS_MAX];
     size_t answered_count;
     uint64_t peers_ms;         /* when the workers were told of the peers */
-    const char *weakness;      /* a constant sentence: what it was when it was looked at last ... */
-    const char *weakness_told; /* ... and in the log */
+    const char *weakness;      /* a constant sentence, or NULL: what it is ... */
+    uint64_t weakness_ms;      /* ... since then ... */
+    const char *weakness_told; /* ... and what INFO and the log say */
     struct raft_id self;
     struct cluster_links *links;
     struct member_target *targets; /* room for all that there can be */
@@ -271,10 +274,12 @@ static void peers_show(struct cluster_member *part) {
 /* ---- what is told of the group ---- */
 
 /* What passes by itself (an election) is no news. */
-static void weakness_tell(struct cluster_member *part, const char *weakness) {
-    bool is_new = weakness != part->weakness;
-    part->weakness = weakness;
-    if (is_new || weakness == part->weakness_told) {
+static void weakness_look(struct cluster_member *part, const char *weakness, uint64_t now) {
+    if (weakness != part->weakness) {
+        part->weakness = weakness;
+        part->weakness_ms = now;
+    }
+    if (weakness == part->weakness_told || now - part->weakness_ms < WEAKNESS_MS) {
         return;
     }
     part->weakness_told = weakness;
@@ -288,7 +293,8 @@ static void weakness_tell(struct cluster_member *part, const char *weakness) {
 static void figures_show(struct cluster_member *part) {
     struct member_status status;
     member_status_read(part->member, &status);
-    const char *trouble = status.problem != NULL ? status.problem : status.weakness;
+    weakness_look(part, status.weakness, part->peers_ms);
+    const char *trouble = status.problem != NULL ? status.problem : part->weakness_told;
     struct cluster_figures figures = {
         .is_leader = status.is_leader,
         .is_voter = status.is_voter,
@@ -301,7 +307,6 @@ static void figures_show(struct cluster_member *part) {
     }
     snprintf(figures.weakness, sizeof(figures.weakness), "%s", trouble == NULL ? "" : trouble);
     cluster_set_figures(part->seat, &figures);
-    weakness_tell(part, status.weakness);
 }
 
 /* ---- events ---- */
