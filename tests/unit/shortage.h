@@ -11,7 +11,8 @@
 #ifndef TARN_TESTS_UNIT_SHORTAGE_H
 #define TARN_TESTS_UNIT_SHORTAGE_H
 
-#include <check.h>
+#include "tests/unit/unit.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/resource.h>

@@ -16,7 +16,7 @@
 #include "base/memory.h"
 #include "cluster/raft.h"
 
-#include <check.h>
+#include "tests/unit/unit.h"
 
 #define GROUP_NODES_MAX 9
 #define GROUP_ELECTION_MS 100
