@@ -198,7 +198,7 @@ START_TEST(what_a_quorum_acknowledged_outlives_its_primary) {
 }
 END_TEST
 
-/* The replica is stopped, so that it lacks what its primary acknowledges last. */
+/* The replica is stopped, and its link cut, so that it lacks what its primary acknowledges last. */
 START_TEST(what_is_lost_without_a_quorum_is_kept_in_a_divergence_file) {
     struct server nodes[SHARD_NODES];
     shard_start(nodes, 1, SLOW);
@@ -206,6 +206,7 @@ START_TEST(what_is_lost_without_a_quorum_is_kept_in_a_divergence_file) {
     EXPECT(client, "+OK", "SET kept 1");
     EXPECT(client, ":1", "WAIT 1 0");
     node_pause(&nodes[1]);
+    EXPECT(client, ":1", "CLIENT KILL TYPE replica");
     EXPECT(client, "+OK", "SET lost 1");
     server_kill(&nodes[0]);
     kill(nodes[1].pid, SIGCONT);
