@@ -123,6 +123,7 @@ struct cluster_figures {
     bool is_voter;
     uint64_t voters;
     uint64_t links;
+    uint64_t links_bytes;
     bool has_weakness;
     char weakness[CLUSTER_WEAKNESS_BYTES]; /* what the cluster cannot survive, or waits for */
 };

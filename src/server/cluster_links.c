@@ -606,6 +606,16 @@ size_t cluster_links_count(const struct cluster_links *links) {
     return links->up_count;
 }
 
+size_t cluster_links_bytes(const struct cluster_links *links) {
+    size_t bytes = 0;
+    LIST_FOR_EACH(at, &links->all) {
+        const struct link *link = LIST_ENTRY(at, struct link, list);
+        bytes += sizeof(*link) + link->stream.out.capacity;
+        bytes += link->bus == NULL ? 0 : bus_link_bytes(link->bus);
+    }
+    return bytes;
+}
+
 size_t cluster_links_reply(struct cluster_links *links, struct reply *reply) {
     return link_rows_reply(&links->rows, reply);
 }

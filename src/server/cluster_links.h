@@ -104,8 +104,9 @@ void cluster_links_flush(struct cluster_links *links, uint64_t now_ms);
 /* When the next step is needed, if nothing happens before. */
 uint64_t cluster_links_due_ms(const struct cluster_links *links);
 
-/* Nodes that are linked. */
+/* Nodes that are linked, and what all links hold. */
 size_t cluster_links_count(const struct cluster_links *links);
+size_t cluster_links_bytes(const struct cluster_links *links);
 
 /* Rows of CLUSTER LINKS; answers how many. Any thread. */
 size_t cluster_links_reply(struct cluster_links *links, struct reply *reply);

@@ -300,6 +300,7 @@ static void figures_show(struct cluster_member *part) {
         .is_voter = status.is_voter,
         .voters = status.voters,
         .links = cluster_links_count(part->links),
+        .links_bytes = cluster_links_bytes(part->links),
         .has_weakness = trouble != NULL,
     };
     if (!raft_id_is_none(&status.leader)) {

@@ -82,7 +82,7 @@ static const struct field server_fields[] = {
 
 static const struct field client_fields[] = {
     FIELD("connected_clients", FORM_UNSIGNED, clients),
-    FIXED("cluster_connections", "0"),
+    FIELD("cluster_connections", FORM_UNSIGNED, cluster.links),
     FIELD("maxclients", FORM_SIGNED, maxclients),
     FIELD("client_recent_max_input_buffer", FORM_UNSIGNED, memory.input_max),
     FIELD("client_recent_max_output_buffer", FORM_UNSIGNED, memory.output_max),
@@ -140,7 +140,7 @@ static const struct field memory_fields[] = {
     FIELD("mem_total_replication_buffers", FORM_UNSIGNED, memory.replication),
     FIELD("mem_clients_slaves", FORM_UNSIGNED, memory.links),
     FIELD("mem_clients_normal", FORM_UNSIGNED, memory.clients),
-    FIXED("mem_cluster_links", "0"),
+    FIELD("mem_cluster_links", FORM_UNSIGNED, cluster.links_bytes),
     FIELD("mem_aof_buffer", FORM_UNSIGNED, memory.log),
     FIELD("mem_allocator", FORM_TEXT, allocator_name),
     FIXED("active_defrag_running", "0"),

@@ -131,6 +131,28 @@ START_TEST(a_node_that_restarts_takes_its_place_back_with_a_new_port) {
 }
 END_TEST
 
+/* Its links are open, and say nothing. */
+START_TEST(a_node_that_was_stopped_for_a_while_is_missed_and_heard_again) {
+    struct server nodes[3];
+    char part[96];
+    nodes_start(nodes, 3);
+    nodes_meet(nodes, 3);
+    struct reply_text id = node_id(&nodes[2]);
+    kill(nodes[2].pid, SIGSTOP);
+    snprintf(part, sizeof(part), "%.40s 127.0.0.1:%d@%d master,fail", id.bytes, nodes[2].port,
+             nodes[2].port + SERVER_BUS_DISTANCE);
+    node_expect_soon(&nodes[0], part, "CLUSTER NODES");
+    server_expect_log(&nodes[0], "nothing is heard of the node");
+    ck_assert_str_eq(node_ask(&nodes[1], "CLUSTER ADDSLOTS 9").bytes, "+OK");
+    kill(nodes[2].pid, SIGCONT);
+    node_expect_soon(&nodes[2], " connected 9\n", "CLUSTER NODES");
+    strcpy(strstr(part, ",fail"), " -");
+    node_expect_soon(&nodes[0], part, "CLUSTER NODES");
+    expect_agreement(nodes, 3);
+    nodes_stop(nodes, 3);
+}
+END_TEST
+
 START_TEST(nodes_replicate_are_forgotten_and_reset) {
     struct server nodes[4];
     char command[128];
@@ -457,6 +479,7 @@ int main(void) {
     tcase_add_test(tcase, redis_cli_creates_a_cluster);
     tcase_add_test(tcase, two_owners_of_a_slot_do_not_meet);
     tcase_add_test(tcase, a_node_that_restarts_takes_its_place_back_with_a_new_port);
+    tcase_add_test(tcase, a_node_that_was_stopped_for_a_while_is_missed_and_heard_again);
     tcase_add_test(tcase, nodes_replicate_are_forgotten_and_reset);
     tcase_add_test(tcase, a_cluster_that_has_lost_most_of_its_voters_is_founded_anew);
     tcase_add_test(tcase, what_is_published_reaches_all_nodes_and_shard_channels_the_shard);
