@@ -1,8 +1,10 @@
-/* A shard whose writes wait for a quorum, while its primaries are killed, stopped and restarted:
- * what clients were told of each key is what one copy of it could have told. */
+#define _GNU_SOURCE
+
+/* A shard whose writes wait for a quorum, while its primaries are killed, stopped, cut off and
+ * restarted: what clients were told of each key is what one copy of it could have told. */
 #include "tests/history/history.h"
 
-#include "tests/integration/nodes.h"
+#include "tests/integration/networks.h"
 
 #include "io/clock.h"
 
@@ -21,8 +23,14 @@ static const char *const quorum[] = {
     "--write-quorum 2 --write-quorum-timeout 2000 --workers 3",
 };
 
+struct shard {
+    struct server nodes[NODES];
+    struct networks networks;
+    bool has_networks; /* each node has one of its own */
+};
+
 struct recorder {
-    const struct server *nodes;
+    const struct shard *shard;
     redisContext *links[NODES];
     pthread_t thread;
     int number;
@@ -37,11 +45,19 @@ static atomic_ulong acknowledged;
 
 enum outcome { DONE, REFUSED, UNKNOWN };
 
+/* Where the node is to be reached. */
+static const struct server *at(const struct shard *shard, size_t node) {
+    if (shard->has_networks) {
+        networks_enter(&shard->networks, node);
+    }
+    return &shard->nodes[node];
+}
+
 static redisContext *link_to(struct recorder *recorder, size_t node) {
     redisContext *link = recorder->links[node];
     if (link == NULL) {
         struct timeval patience = {.tv_usec = ANSWER_MS * 1000};
-        link = redisConnectWithTimeout("127.0.0.1", recorder->nodes[node].port, patience);
+        link = redisConnectWithTimeout("127.0.0.1", at(recorder->shard, node)->port, patience);
         if (link->err == 0) {
             redisSetTimeout(link, patience);
         }
@@ -156,10 +172,11 @@ static void expect_linearizable(struct recorder *recorders) {
 }
 
 /* The node that says that it is the primary, and is not the one that is out. */
-static size_t primary_of(const struct server *nodes, size_t out) {
+static size_t primary_of(const struct shard *shard, size_t out) {
     for (int i = 0; i < SERVER_PATIENCE_SECONDS * 100; i++) {
         for (size_t j = 0; j < NODES; j++) {
-            if (j != out && strstr(node_ask(&nodes[j], "CLUSTER NODES").bytes, "myself,master")) {
+            if (j != out &&
+                strstr(node_ask(at(shard, j), "CLUSTER NODES").bytes, "myself,master")) {
                 return j;
             }
         }
@@ -168,64 +185,112 @@ static size_t primary_of(const struct server *nodes, size_t out) {
     ck_abort_msg("no node is a primary");
 }
 
-static void shard_start(struct server *nodes, const char *options) {
+static void expect_synced(const struct shard *shard, size_t node) {
+    node_expect_soon(at(shard, node), "master_link_status:up", "INFO replication");
+}
+
+/* All slots are the first node's, the others replicate it. */
+static void shard_form(const struct shard *shard) {
     char command[96];
-    for (size_t i = 0; i < NODES; i++) {
-        nodes[i] = node_start(options);
-    }
-    nodes_meet(nodes, NODES);
-    ck_assert_str_eq(node_ask(&nodes[0], "CLUSTER ADDSLOTSRANGE 0 16383").bytes, "+OK");
-    snprintf(command, sizeof(command), "CLUSTER REPLICATE %.40s", node_id(&nodes[0]).bytes);
     for (size_t i = 1; i < NODES; i++) {
-        node_expect_soon(&nodes[i], "+OK", command);
-        node_expect_soon(&nodes[i], "master_link_status:up", "INFO replication");
+        snprintf(command, sizeof(command), "CLUSTER MEET %s%zu %d",
+                 shard->has_networks ? "10.123.0." : "127.0.0.", shard->has_networks ? i + 1 : 1,
+                 shard->nodes[i].port);
+        ck_assert_str_eq(node_ask(at(shard, 0), command).bytes, "+OK");
+    }
+    for (size_t i = 0; i < NODES; i++) {
+        node_expect_soon(at(shard, i), "cluster_known_nodes:3\r\n", "CLUSTER INFO");
+    }
+    ck_assert_str_eq(node_ask(at(shard, 0), "CLUSTER ADDSLOTSRANGE 0 16383").bytes, "+OK");
+    snprintf(command, sizeof(command), "CLUSTER REPLICATE %.40s", node_id(at(shard, 0)).bytes);
+    for (size_t i = 1; i < NODES; i++) {
+        node_expect_soon(at(shard, i), "+OK", command);
+        expect_synced(shard, i);
     }
 }
 
-static void recorders_begin(struct recorder *recorders, const struct server *nodes) {
+static struct recorder *recorders_begin(const struct shard *shard) {
+    struct recorder *recorders = calloc(CLIENTS, sizeof(*recorders));
     atomic_store(&ends, false);
     atomic_store(&acknowledged, 0);
     for (int i = 0; i < CLIENTS; i++) {
-        recorders[i].nodes = nodes;
+        recorders[i].shard = shard;
         recorders[i].number = i + 1;
         ck_assert_int_eq(pthread_create(&recorders[i].thread, NULL, recorder_main, &recorders[i]),
                          0);
     }
+    expect_progress();
+    return recorders;
 }
 
-static void recorders_end(struct recorder *recorders) {
+/* Ends it all, and judges what was seen. */
+static void finish(struct shard *shard, struct recorder *recorders) {
+    expect_progress();
     atomic_store(&ends, true);
     for (int i = 0; i < CLIENTS; i++) {
         pthread_join(recorders[i].thread, NULL);
     }
-}
-
-START_TEST(what_clients_saw_of_a_key_could_be_of_one_copy) {
-    struct server nodes[NODES];
-    struct recorder *recorders = calloc(CLIENTS, sizeof(*recorders));
-    shard_start(nodes, quorum[_i]);
-    recorders_begin(recorders, nodes);
-    expect_progress();
-    size_t primary = primary_of(nodes, NODES);
-    server_kill(&nodes[primary]);
-    expect_progress();
-    node_restart(&nodes[primary], quorum[_i]);
-    node_expect_soon(&nodes[primary], "master_link_status:up", "INFO replication");
-    expect_progress();
-    primary = primary_of(nodes, NODES);
-    ck_assert_int_eq(kill(nodes[primary].pid, SIGSTOP), 0);
-    primary_of(nodes, primary);
-    expect_progress();
-    ck_assert_int_eq(kill(nodes[primary].pid, SIGCONT), 0);
-    expect_progress();
-    recorders_end(recorders);
     expect_linearizable(recorders);
     free(recorders);
-    nodes_stop(nodes, NODES);
+    nodes_stop(shard->nodes, NODES);
+}
+
+START_TEST(clients_see_one_copy_while_primaries_are_killed_and_stopped) {
+    struct shard shard = {.has_networks = false};
+    for (size_t i = 0; i < NODES; i++) {
+        shard.nodes[i] = node_start(quorum[_i]);
+    }
+    shard_form(&shard);
+    struct recorder *recorders = recorders_begin(&shard);
+    size_t primary = primary_of(&shard, NODES);
+    server_kill(&shard.nodes[primary]);
+    expect_progress();
+    node_restart(&shard.nodes[primary], quorum[_i]);
+    expect_synced(&shard, primary);
+    expect_progress();
+    primary = primary_of(&shard, NODES);
+    ck_assert_int_eq(kill(shard.nodes[primary].pid, SIGSTOP), 0);
+    primary_of(&shard, primary);
+    expect_progress();
+    ck_assert_int_eq(kill(shard.nodes[primary].pid, SIGCONT), 0);
+    finish(&shard, recorders);
+}
+END_TEST
+
+/* Its clients reach it all the while. */
+START_TEST(clients_see_one_copy_while_primaries_are_cut_off) {
+    struct shard shard = {.has_networks = true};
+    char options[256];
+    if (!networks_make(&shard.networks, NODES)) {
+        printf("  skipped: no network of its own is allowed here\n");
+        return;
+    }
+    for (size_t i = 0; i < NODES; i++) {
+        networks_enter(&shard.networks, i);
+        snprintf(options, sizeof(options),
+                 "%s --cluster-secret hush --protected-mode no --bind * --cluster-announce-ip "
+                 "10.123.0.%zu",
+                 quorum[_i], i + 1);
+        shard.nodes[i] = node_start(options);
+    }
+    shard_form(&shard);
+    struct recorder *recorders = recorders_begin(&shard);
+    for (int i = 0; i < 2; i++) {
+        size_t primary = primary_of(&shard, NODES);
+        networks_cut(&shard.networks, primary, true);
+        primary_of(&shard, primary);
+        expect_progress();
+        networks_cut(&shard.networks, primary, false);
+        expect_synced(&shard, primary);
+    }
+    finish(&shard, recorders);
 }
 END_TEST
 
 int main(void) {
-    const TTest *tests[] = {what_clients_saw_of_a_key_could_be_of_one_copy};
+    const TTest *tests[] = {
+        clients_see_one_copy_while_primaries_are_killed_and_stopped,
+        clients_see_one_copy_while_primaries_are_cut_off,
+    };
     return unit_run(server_suite("history", tests, UNIT_COUNT(tests)));
 }
