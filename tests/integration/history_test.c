@@ -13,7 +13,8 @@
 
 #define NODES 3
 #define CLIENTS 6
-#define KEYS 3
+#define READERS 2            /* of them, which write nothing: they stay with a node that answers */
+#define KEYS 12              /* in as many slots */
 #define OPERATIONS_MAX 40000 /* of one client */
 #define ANSWER_MS 400        /* a client that waits longer asks another node */
 #define PROGRESS 200         /* acknowledged writes between two faults */
@@ -91,8 +92,8 @@ static enum outcome try_one(struct recorder *recorder, int key, bool is_write, u
         return REFUSED;
     }
     redisReply *reply =
-        is_write ? redisCommand(link, "SET history:{x}:%d %llu", key, (unsigned long long)*value)
-                 : redisCommand(link, "GET history:{x}:%d", key);
+        is_write ? redisCommand(link, "SET history:%d %llu", key, (unsigned long long)*value)
+                 : redisCommand(link, "GET history:%d", key);
     if (reply == NULL) {
         drop(recorder, recorder->node);
         return UNKNOWN;
@@ -113,7 +114,8 @@ static void *recorder_main(void *context) {
     uint64_t written = 0;
     while (!atomic_load(&ends) && recorder->count < OPERATIONS_MAX) {
         int key = rand_r(&seed) % KEYS;
-        struct history_operation operation = {.is_write = rand_r(&seed) % 2 == 0};
+        struct history_operation operation = {.is_write = recorder->number > READERS &&
+                                                          rand_r(&seed) % 2 == 0};
         if (operation.is_write) {
             operation.value = ((uint64_t)recorder->number << 32) + written++;
         }
