@@ -1,18 +1,13 @@
 #include "server/cluster_publications.h"
 
-#include "base/bytes.h"
 #include "base/logger.h"
 #include "base/memory.h"
-#include "cluster/fields.h"
+#include "cluster/bus_publication.h"
 #include "io/clock.h"
 #include "server/cluster.h"
 #include "server/server.h"
 #include "worker/worker.h"
 
-#define FLAG_SHARDED 1U
-#define FLAG_MORE 2U
-#define FLAGS 3U
-#define PIECE_BYTES_MAX (BUS_BODY_BYTES_MAX - 1)
 #define TELL_MS 1000
 
 /* In a buffer: this, then the whole of which frames have pieces. */
@@ -28,18 +23,11 @@ struct delivery {
     struct buffer bytes;
 };
 
-/* The begin of a message whose rest is still to come. */
-struct part {
-    struct raft_id source;
-    struct buffer bytes;
-};
-
 struct cluster_publications {
     struct node *node;
     struct delivery *deliveries[KEYSPACE_STORES_MAX];
     atomic_size_t arriving_bytes[KEYSPACE_STORES_MAX]; /* to that worker, and not delivered yet */
-    struct part parts[PUBLICATIONS_PARTS_MAX];
-    size_t parts_count;
+    struct bus_parts *parts;
     struct buffer sending;
     struct buffer frame;
     int64_t told_ms;
@@ -52,6 +40,7 @@ struct cluster_publications {
 struct cluster_publications *cluster_publications_new(struct node *node) {
     struct cluster_publications *publications = memory_alloc_zeroed(sizeof(*publications));
     publications->node = node;
+    publications->parts = bus_parts_new();
     pthread_mutex_init(&publications->mutex, NULL);
     return publications;
 }
@@ -67,9 +56,7 @@ void cluster_publications_free(struct cluster_publications *publications) {
     for (uint32_t i = 0; i < KEYSPACE_STORES_MAX; i++) {
         delivery_free(publications->deliveries[i]);
     }
-    for (size_t i = 0; i < publications->parts_count; i++) {
-        buffer_free(&publications->parts[i].bytes);
-    }
+    bus_parts_free(publications->parts);
     buffer_free(&publications->sending);
     buffer_free(&publications->frame);
     buffer_free(&publications->waiting);
@@ -82,15 +69,13 @@ void cluster_publications_free(struct cluster_publications *publications) {
 static bool message_put(struct buffer *out, bool is_sharded, struct span channel,
                         struct span text) {
     struct message_header header = {.is_sharded = is_sharded,
-                                    .length = 4 + channel.length + text.length};
-    if (header.length > PUBLICATION_BYTES_MAX ||
+                                    .length = bus_publication_bytes(channel, text)};
+    if (header.length > BUS_PUBLICATION_BYTES_MAX ||
         out->length + sizeof(header) + header.length > PUBLICATIONS_BYTES_MAX) {
         return false;
     }
     buffer_append(out, &header, sizeof(header));
-    fields_put_u32(out, (uint32_t)channel.length);
-    buffer_append_span(out, channel);
-    buffer_append_span(out, text);
+    bus_publication_write(out, channel, text);
     return true;
 }
 
@@ -138,14 +123,8 @@ static void message_send(struct cluster_publications *publications, struct clust
                          const struct map *map, uint16_t myself, struct span *rest) {
     bool is_sharded;
     struct span whole = message_take(rest, &is_sharded);
-    while (whole.length > 0) {
-        size_t piece = whole.length < PIECE_BYTES_MAX ? whole.length : PIECE_BYTES_MAX;
-        unsigned flags = (is_sharded ? FLAG_SHARDED : 0U) | (piece < whole.length ? FLAG_MORE : 0U);
-        buffer_clear(&publications->frame);
-        fields_put_u8(&publications->frame, flags);
-        buffer_append(&publications->frame, whole.bytes, piece);
+    while (bus_publication_next(&whole, is_sharded, &publications->frame)) {
         frame_send(links, map, myself, is_sharded, buffer_span(&publications->frame));
-        whole = span_of(whole.bytes + piece, whole.length - piece);
     }
 }
 
@@ -181,23 +160,9 @@ void cluster_publications_send(struct cluster_publications *publications,
 
 /* ---- from other nodes ---- */
 
-static struct part *part_find(struct cluster_publications *publications,
-                              const struct raft_id *source) {
-    for (size_t i = 0; i < publications->parts_count; i++) {
-        if (raft_id_equal(&publications->parts[i].source, source)) {
-            return &publications->parts[i];
-        }
-    }
-    return NULL;
-}
-
 void cluster_publications_forget(struct cluster_publications *publications,
                                  const struct raft_id *source) {
-    struct part *part = part_find(publications, source);
-    if (part != NULL) {
-        buffer_free(&part->bytes);
-        *part = publications->parts[--publications->parts_count];
-    }
+    bus_parts_forget(publications->parts, source);
 }
 
 /* Runs on the worker. */
@@ -205,11 +170,12 @@ static void delivery_arrived(struct worker *worker, struct post *post) {
     struct delivery *delivery = (struct delivery *)post;
     struct span rest = buffer_span(&delivery->bytes);
     while (rest.length > 0) {
+        struct bus_publication publication;
         bool is_sharded;
-        struct fields fields = {.rest = message_take(&rest, &is_sharded)};
-        struct span channel = fields_take_span(&fields);
-        pubsub_deliver(worker, is_sharded ? PUBSUB_SHARD_CHANNEL : PUBSUB_CHANNEL, channel,
-                       fields.rest);
+        bool is_read = bus_publication_read(message_take(&rest, &is_sharded), &publication);
+        ASSERT(is_read);
+        pubsub_deliver(worker, is_sharded ? PUBSUB_SHARD_CHANNEL : PUBSUB_CHANNEL,
+                       publication.channel, publication.text);
     }
     atomic_fetch_sub(&delivery->publications->arriving_bytes[worker->index],
                      delivery->bytes.length);
@@ -237,47 +203,19 @@ static void deliver_to(struct cluster_publications *publications, uint32_t worke
     buffer_append_span(&delivery->bytes, whole);
 }
 
-static bool whole_received(struct cluster_publications *publications, bool is_sharded,
-                           struct span whole) {
-    const struct node *node = publications->node;
-    struct fields fields = {.rest = whole};
-    fields_take_span(&fields);
-    for (uint32_t i = pubsub_next_worker(node, 0); !fields.is_bad && i < node->worker_count;
-         i = pubsub_next_worker(node, i + 1)) {
-        deliver_to(publications, i, is_sharded, whole);
-    }
-    return !fields.is_bad;
-}
-
 bool cluster_publications_receive(struct cluster_publications *publications,
                                   const struct raft_id *source, struct span body) {
-    unsigned flags = body.length == 0 ? FLAGS + 1 : (unsigned char)body.bytes[0];
-    if (flags > FLAGS) {
-        return false;
+    const struct node *node = publications->node;
+    struct bus_publication publication;
+    enum bus_arrival arrival = bus_parts_receive(publications->parts, source, body, &publication);
+    if (arrival != BUS_ARRIVED) {
+        return arrival == BUS_AWAITED;
     }
-    struct span piece = span_of(body.bytes + 1, body.length - 1);
-    bool is_sharded = (flags & FLAG_SHARDED) != 0;
-    struct part *part = part_find(publications, source);
-    if (part == NULL && (flags & FLAG_MORE) == 0) {
-        return whole_received(publications, is_sharded, piece);
+    for (uint32_t i = pubsub_next_worker(node, 0); i < node->worker_count;
+         i = pubsub_next_worker(node, i + 1)) {
+        deliver_to(publications, i, publication.is_sharded, publication.whole);
     }
-    if (part == NULL) {
-        if (publications->parts_count == PUBLICATIONS_PARTS_MAX) {
-            return false;
-        }
-        part = &publications->parts[publications->parts_count++];
-        *part = (struct part){.source = *source};
-    }
-    if (part->bytes.length + piece.length > PUBLICATION_BYTES_MAX) {
-        return false;
-    }
-    buffer_append_span(&part->bytes, piece);
-    bool is_good = true;
-    if ((flags & FLAG_MORE) == 0) {
-        is_good = whole_received(publications, is_sharded, buffer_span(&part->bytes));
-        cluster_publications_forget(publications, source);
-    }
-    return is_good;
+    return true;
 }
 
 void cluster_publications_deliver(struct cluster_publications *publications) {

@@ -8,13 +8,8 @@
  * Redis. What one worker publishes arrives in order.
  *
  * Bounds: PUBLICATIONS_BYTES_MAX wait for the thread, and as many for a worker; a message is no
- * larger than PUBLICATION_BYTES_MAX. What is beyond that is lost for the other nodes; the log says
- * so. A message that is larger than a frame goes in pieces.
- *
- * Body of a frame; numbers are little endian
- *   OFFSET  SIZE  MEANING
- *   0       1     flags: 1: of SPUBLISH, 2: another piece of this message follows
- *   1       ...   a piece of: length of the channel 4, channel, text
+ * larger than BUS_PUBLICATION_BYTES_MAX. What is beyond that is lost for the other nodes; the log
+ * says so.
  *
  * Thread: the cluster's, but for cluster_publish_message().
  */
@@ -27,9 +22,6 @@
 #include "worker/pubsub.h"
 
 #define PUBLICATIONS_BYTES_MAX ((size_t)64 * 1024 * 1024)
-#define PUBLICATION_BYTES_MAX ((size_t)32 * 1024 * 1024)
-/* Nodes whose message has come in part. */
-#define PUBLICATIONS_PARTS_MAX 64
 
 struct cluster_publications;
 struct cluster_seat;
