@@ -1,6 +1,6 @@
 /* Kills under load: each test is a storm of some rounds, see tests/crash/storm.h. TARN_CRASH_SEED
  * says which; a failure names its own, and utils/crash --seed repeats it. Together they kill the
- * server some hundreds of times, at moments that nobody chose: a round, which is a kill in most
+ * server more than a hundred times, at moments that nobody chose: a round, which is a kill in most
  * cases and now and then more, takes about a quarter of a second. TARN_CRASH_ROUNDS: the rounds of
  * each, for builds that are slow. */
 #include "tests/crash/storm.h"
@@ -8,7 +8,7 @@
 
 #include <signal.h>
 
-#define ROUNDS 40
+#define ROUNDS 25
 #define BALLAST_KEYS 100000
 
 static void expect_storm_survived(const char *sync, uint32_t workers, uint32_t ballast) {

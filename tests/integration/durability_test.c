@@ -3,6 +3,7 @@
 /* prlimit() */
 #define _GNU_SOURCE
 #include "tests/integration/server.h"
+#include "tests/simulation/seeds.h"
 #include "worker/loading.h"
 
 #include <sys/resource.h>
@@ -10,8 +11,10 @@
 #include <sysexits.h>
 
 #define KEYS 1000
-#define BIG_STRING_BYTES ((size_t)50 * 1024 * 1024)
-#define BIG_HASH_FIELDS 100000
+#define BIG_STRING_BYTES ((size_t)50 * 1024 * 1024 / SEEDS_PART)
+#define BIG_HASH_FIELDS (100000 / SEEDS_PART)
+/* Enough to be seen while it is loaded. */
+#define MUCH (500000 / SEEDS_PART)
 #define PIPELINE 1000
 /* To catch a server that is loading. */
 #define ATTEMPTS 5
@@ -97,6 +100,24 @@ static void fill_server(const struct server *server, int from, int to) {
 static void ask(const struct server *server, const char *wanted, const char *command) {
     redisContext *client = server_connect(server);
     EXPECT(client, wanted, command);
+    redisFree(client);
+}
+
+static void expect_number(redisContext *client, int wanted, const char *command) {
+    char text[32];
+    snprintf(text, sizeof(text), ":%d", wanted);
+    EXPECT(client, text, command);
+}
+
+static void populate(const struct server *server) {
+    char command[64];
+    snprintf(command, sizeof(command), "DEBUG POPULATE %d", MUCH);
+    ask(server, "+OK", command);
+}
+
+static void expect_populated(const struct server *server) {
+    redisContext *client = server_connect(server);
+    expect_number(client, MUCH, "DBSIZE");
     redisFree(client);
 }
 
@@ -486,7 +507,7 @@ static redisContext *ask_while_loading(struct server *server, const char *option
 START_TEST(who_asks_while_much_is_loaded_is_told_so) {
     struct server server =
         server_start(server_worker_options[_i], "--enable-debug-command yes", NULL);
-    ask(&server, "+OK", "DEBUG POPULATE 500000");
+    populate(&server);
     bool is_told = false;
     for (int i = 0; !is_told && i < ATTEMPTS; i++) {
         server_kill(&server);
@@ -498,7 +519,7 @@ START_TEST(who_asks_while_much_is_loaded_is_told_so) {
         redisFree(client);
     }
     ck_assert(is_told);
-    ask(&server, ":500000", "DBSIZE");
+    expect_populated(&server);
     server_stop(&server);
 }
 END_TEST
@@ -508,7 +529,7 @@ END_TEST
 START_TEST(server_that_loads_can_be_told_to_end) {
     struct server server =
         server_start(server_worker_options[_i], "--enable-debug-command yes", NULL);
-    ask(&server, "+OK", "DEBUG POPULATE 500000");
+    populate(&server);
     server_kill(&server);
     bool is_told = false;
     for (int i = 0; !is_told && i < ATTEMPTS; i++) {
@@ -524,7 +545,7 @@ START_TEST(server_that_loads_can_be_told_to_end) {
     }
     ck_assert(is_told);
     server_restart(&server, server_worker_options[_i], NULL);
-    ask(&server, ":500000", "DBSIZE");
+    expect_populated(&server);
     server_stop(&server);
 }
 END_TEST
@@ -547,7 +568,7 @@ static void expect_large(const struct server *server, const char *string) {
     ck_assert_uint_eq(reply->len, BIG_STRING_BYTES);
     ck_assert(memcmp(reply->str, string, BIG_STRING_BYTES) == 0);
     freeReplyObject(reply);
-    EXPECT(client, ":100000", "HLEN hash");
+    expect_number(client, BIG_HASH_FIELDS, "HLEN hash");
     for (int i = 0; i < BIG_HASH_FIELDS; i += 997) {
         char command[64];
         char wanted[64];
@@ -662,11 +683,20 @@ int main(void) {
         a_snapshot_takes_old_segments_with_it_and_is_missed_when_it_is_gone,
         growth_of_the_log_takes_a_snapshot_without_a_save_rule,
         two_servers_do_not_share_a_folder,
-        who_asks_while_much_is_loaded_is_told_so,
-        server_that_loads_can_be_told_to_end,
-        large_values_come_back_from_the_log_and_from_a_snapshot,
         writes_are_refused_while_the_log_cannot_grow_and_go_on_by_themselves,
         a_snapshot_that_cannot_be_written_refuses_writes_until_one_can,
     };
-    return unit_run(server_suite("durability", tests, UNIT_COUNT(tests)));
+    const TTest *long_tests[] = {
+        who_asks_while_much_is_loaded_is_told_so,
+        server_that_loads_can_be_told_to_end,
+        large_values_come_back_from_the_log_and_from_a_snapshot,
+    };
+    Suite *suite = server_suite("durability", tests, UNIT_COUNT(tests));
+    TCase *cases = tcase_create("long, with three workers");
+    tcase_set_timeout(cases, UNIT_TIMEOUT_SECONDS);
+    for (size_t i = 0; i < UNIT_COUNT(long_tests); i++) {
+        tcase_add_loop_test(cases, long_tests[i], 1, 2);
+    }
+    suite_add_tcase(suite, cases);
+    return unit_run(suite);
 }
