@@ -457,6 +457,15 @@ bool simulated_disk_flip_bit(struct simulated_disk *disk) {
     return true;
 }
 
+void simulated_disk_flip_bit_at(struct simulated_disk *disk, const char *name, uint64_t bit) {
+    const struct name *found = name_find(&disk->live, name);
+    ASSERT(found != NULL);
+    struct inode *inode = found->inode;
+    ASSERT(bit / 8 < inode->live_size);
+    inode->live[bit / 8] = (char)(inode->live[bit / 8] ^ 1 << bit % 8);
+    inode->durable[bit / 8] = inode->live[bit / 8];
+}
+
 /* ---- lifecycle ---- */
 
 struct simulated_disk *simulated_disk_new(uint64_t seed) {

@@ -45,5 +45,7 @@ void simulated_disk_start(struct simulated_disk *disk);
 void simulated_disk_lose_power(struct simulated_disk *disk);
 /* Flips one bit of one file. False: there is none. */
 bool simulated_disk_flip_bit(struct simulated_disk *disk);
+/* Flips that bit of the file of this name, which has been synced and is long enough. */
+void simulated_disk_flip_bit_at(struct simulated_disk *disk, const char *name, uint64_t bit);
 
 #endif

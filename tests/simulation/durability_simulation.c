@@ -6,7 +6,7 @@
  *
  *   - what a start loads is the data as it was at the log's recovered end, which is not before what
  *     had been written, or synced if power was lost;
- *   - a finished snapshot alone is the data at its end;
+ *   - a finished snapshot alone is the data at its end, and a bit of it that flips is noticed;
  *   - from there on, frame by frame of the log, the data is what it was at the frame's end.
  *
  * durability_simulation [--seed N] [--seeds COUNT]: seeds N to N + COUNT - 1. Prints the seed that
@@ -36,6 +36,7 @@
 #define LIVES_MAX 3
 #define STEPS_MAX 500
 #define WORKERS_MAX 4
+#define FLIPS 1 /* of each snapshot */
 #define SNAPSHOT_NAME "dump.snapshot"
 #define SNAPSHOT_TEMPORARY_NAME "temp.snapshot"
 
@@ -364,6 +365,34 @@ static void load(struct simulation *simulation, struct dataset *dataset,
     atomic_store(&node->is_loading, false);
 }
 
+static bool is_whole(const struct snapshot_reader *snapshot, struct buffer *report) {
+    struct buffer content = BUFFER_EMPTY;
+    enum snapshot_read_status status = SNAPSHOT_READ_DONE;
+    for (uint32_t i = 0; status == SNAPSHOT_READ_DONE && i < snapshot->chunks_count; i++) {
+        status = snapshot_reader_chunk(snapshot, i, &content, report);
+    }
+    buffer_free(&content);
+    return status == SNAPSHOT_READ_DONE;
+}
+
+/* Any bit of the snapshot, wherever it is, and back. */
+static void check_flipped(struct simulation *simulation, uint64_t size_bytes) {
+    uint64_t bit = below(simulation, 8 * size_bytes);
+    struct snapshot_reader *snapshot = NULL;
+    struct buffer report = BUFFER_EMPTY;
+    simulated_disk_flip_bit_at(simulation->simulated, SNAPSHOT_NAME, bit);
+    enum snapshot_read_status status =
+        snapshot_reader_open(&simulation->disk, SNAPSHOT_NAME, &snapshot, &report);
+    check(simulation, status != SNAPSHOT_READ_DONE || !is_whole(snapshot, &report),
+          "a bit of a snapshot that flips is noticed");
+    check(simulation, report.length > 0 || simulation->broken != NULL, "damage is told");
+    if (snapshot != NULL) {
+        snapshot_reader_close(snapshot);
+    }
+    buffer_free(&report);
+    simulated_disk_flip_bit_at(simulation->simulated, SNAPSHOT_NAME, bit);
+}
+
 /* The last snapshot, and nothing else. */
 static void check_snapshot(struct simulation *simulation) {
     struct snapshot_reader *snapshot = snapshot_open(simulation);
@@ -374,7 +403,11 @@ static void check_snapshot(struct simulation *simulation) {
     load(simulation, dataset, snapshot, snapshot->end.end);
     check_moment(simulation, dataset, snapshot->end.end, "a snapshot is the data at its end");
     dataset_free(dataset);
+    uint64_t size_bytes = snapshot->end.size_bytes;
     snapshot_reader_close(snapshot);
+    for (int i = 0; i < FLIPS && simulation->broken == NULL; i++) {
+        check_flipped(simulation, size_bytes);
+    }
 }
 
 static void load_snapshot(struct simulation *simulation, struct snapshot_load *load) {
