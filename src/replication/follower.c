@@ -251,7 +251,6 @@ static bool frame_whole(struct follower *follower, struct span content) {
     struct buffer report = BUFFER_EMPTY;
     bool is_done = target->frame(target->context, &follower->frame, &report);
     follower->figures.frames++;
-    follower->must_report = true;
     return target_done(follower, is_done, &report);
 }
 

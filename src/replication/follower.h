@@ -7,7 +7,8 @@
  *   CHANGE  the target cuts its log or begins it anew                          [follower_changed()]
  *           -> which slots are missing is said
  *   IMAGES  the images of the missing slots come                               [complete comes]
- *   LOG     frames, turns and beats; each is answered by a report
+ *   LOG     frames, turns and beats; a beat is answered by a report, as is each progress of the
+ *           target, and silence
  *           -> IMAGES, of slots that are found to differ                       [heal comes]
  *   ENDED   the peer broke the protocol, or the target failed: follower_reason() says why
  *
