@@ -57,6 +57,7 @@ enum command_rule {
     RULE_ASKS = 1 << 6,             /* ASKING: for the command behind it */
     RULE_CHANGES_MAP = 1 << 7,      /* of the cluster: EXEC asks for it before it runs its queue */
     RULE_MOVES_KEYS = 1 << 8,       /* MIGRATE: runs at both ends of a slot that is moved */
+    RULE_LOGS_IN = 1 << 9,          /* REPLCONF: itself refuses who is not logged in */
 };
 
 /* ACL categories beyond those that follow from flags and group. */

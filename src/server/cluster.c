@@ -501,6 +501,7 @@ void cluster_options_changed(struct server *server) {
         return;
     }
     state_settle(seat);
+    replica_configure(&server->replica);
     struct options_post *post = memory_alloc_zeroed(sizeof(*post));
     post->post.run = options_run;
     cluster_settings_read(seat, &post->settings);

@@ -37,6 +37,7 @@ struct cluster_role {
     bool is_visiting; /* the visit is the stop's */
     bool is_telling;  /* news is on its way to the thread */
     bool is_loaded;
+    size_t peer_count;
     struct role wanted;
     struct role reached;
     bool has_reached;
@@ -193,7 +194,7 @@ static bool carry_out(struct cluster_role *role) {
         return !replica_is_on(replica);
     case MEMBER_REPLICA:
         if (!follows_already(role)) {
-            replica_follow(replica, wanted->host, wanted->port);
+            replica_follow_node(replica, wanted->host, wanted->port, &wanted->primary);
         }
         return true;
     }
@@ -247,6 +248,10 @@ void cluster_role_take(struct cluster_seat *seat, const struct member_role *told
     struct cluster_role *role = seat->role;
     peers_set(role, told);
     pthread_mutex_lock(&role->mutex);
+    if (told->kind == MEMBER_PRIMARY && told->peer_count != role->peer_count) {
+        log_notice("In sync with this primary: %zu replicas.", told->peer_count);
+    }
+    role->peer_count = told->kind == MEMBER_PRIMARY ? told->peer_count : 0;
     struct role *wanted = &role->wanted;
     memset(wanted, 0, sizeof(*wanted)); /* So that equal ones have equal bytes. */
     wanted->kind = told->kind;

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "replication/handshake.h"
+#include "server/node_proof.h"
 #include "server/primary_links.h"
 #include "server/server_commands.h"
 
@@ -37,6 +38,65 @@ static bool ip_address(struct session *session, uint32_t i) {
     words->address[address.length] = '\0';
     return true;
 }
+
+/* ---- a node of the cluster proves what it is ---- */
+
+static struct span secret_of(struct session *session) {
+    const struct server *server = session_server(session);
+    return span_of_string(server->seat == NULL ? "" : server->options->cluster.secret);
+}
+
+static void take_nonce(struct session *session) {
+    struct span nonce = session->args[2];
+    if (secret_of(session).length == 0 || !handshake_nonce_is_valid(nonce)) {
+        reply_error(session->reply, "ERR this node has no cluster-secret, or that is no nonce");
+        return;
+    }
+    struct replica_words *words = words_of(session);
+    _Static_assert(sizeof(words->nonce) == HANDSHAKE_NONCE_BYTES, "a nonce with its zero");
+    memcpy(words->nonce, nonce.bytes, nonce.length);
+    handshake_nonce_draw(words->own_nonce);
+    reply_status(session->reply, words->own_nonce);
+}
+
+/* Each nonce is good for one try. */
+static void take_proof(struct session *session) {
+    struct replica_words *words = words_of(session);
+    struct span secret = secret_of(session);
+    struct node_proof proof = {.of_replica = span_of_string(words->nonce),
+                               .of_primary = span_of_string(words->own_nonce)};
+    replication_name(&session_server(session)->replication, proof.primary.bytes);
+    bool holds = secret.length > 0 && words->nonce[0] != '\0' &&
+                 node_proof_holds(&proof, NODE_PROOF_OF_REPLICA, secret, session->args[2]);
+    char digits[NODE_PROOF_DIGITS + 1];
+    if (holds) {
+        node_proof_make(&proof, NODE_PROOF_OF_PRIMARY, secret, digits);
+        session->connection->flags |= CONNECTION_AUTHENTICATED;
+        reply_status(session->reply, digits);
+    } else {
+        atomic_fetch_add(&session_node(session)->logins_refused, 1);
+        reply_error(session->reply, "WRONGPASS this node is another one, or has another "
+                                    "cluster-secret");
+    }
+    words->nonce[0] = '\0';
+}
+
+static bool is_proof(const struct session *session) {
+    const struct span *args = session->args;
+    return session->args_count == 3 &&
+           (span_is(args[1], NODE_NONCE_WORD) || span_is(args[1], NODE_PROOF_WORD));
+}
+
+static void prove(struct session *session) {
+    session_redact(session, 2);
+    if (span_is(session->args[1], NODE_NONCE_WORD)) {
+        take_nonce(session);
+    } else {
+        take_proof(session);
+    }
+}
+
+/* ---- the link ---- */
 
 /* REPLCONF tarn-link VERSION NONCE [FAILOVER HISTORY]: from the answer on this is a link. */
 static void begin_link(struct session *session) {
@@ -136,6 +196,15 @@ static bool is_link(const struct session *session) {
 }
 
 static void replconf_command(struct session *session) {
+    if (is_proof(session)) {
+        prove(session);
+        return;
+    }
+    if ((session->connection->flags & CONNECTION_AUTHENTICATED) == 0 &&
+        session_node(session)->password[0] != '\0') {
+        reply_error(session->reply, "NOAUTH Authentication required.");
+        return;
+    }
     if (is_link(session)) {
         begin_link(session);
         return;
@@ -158,6 +227,7 @@ const struct command replconf_commands[] = {
         .arity = -1,
         .flags = COMMAND_ADMIN | COMMAND_NO_SCRIPT | COMMAND_LOADING | COMMAND_STALE |
                  COMMAND_ALLOW_BUSY | COMMAND_SYSTEM,
+        .rules = RULE_LOGS_IN,
         .session = replconf_command,
         .group = "server",
         .since = "3.0.0",

@@ -24,6 +24,7 @@ static void identity_clear(struct replica_identity *words) {
     memory_free(words->password);
     memory_free(words->announced_address);
     memory_free(words->source_address);
+    memory_free(words->cluster_secret);
 }
 
 void replica_configure(struct replica *replica) {
@@ -36,6 +37,7 @@ void replica_configure(struct replica *replica) {
         .password = memory_copy_string(options->masterauth),
         .announced_address = memory_copy_string(options->replica_announce_ip),
         .source_address = memory_copy_string(options->bind_source_addr),
+        .cluster_secret = memory_copy_string(replica->server->options->cluster.secret),
         .announced_port = (uint16_t)(port != 0 ? port : options->port),
     };
     pthread_mutex_unlock(&replica->mutex);
@@ -95,7 +97,9 @@ static void begin(struct replica *replica) {
 }
 
 /* With the mutex: from now on that one is followed; "": nobody. */
-static void set_source(struct replica *replica, const char *host, uint16_t port) {
+static void set_source(struct replica *replica, const char *host, uint16_t port,
+                       const struct raft_id *id) {
+    replica->primary = *id;
     replica->redis_stand.id[0] = '\0';
     snprintf(replica->host, sizeof(replica->host), "%s", host);
     replica->port = port;
@@ -113,11 +117,16 @@ static bool is_primary(const struct replica *replica) {
 }
 
 void replica_follow(struct replica *replica, const char *host, uint16_t port) {
+    replica_follow_node(replica, host, port, &RAFT_ID_NONE);
+}
+
+void replica_follow_node(struct replica *replica, const char *host, uint16_t port,
+                         const struct raft_id *id) {
     pthread_mutex_lock(&replica->mutex);
     if (is_primary(replica)) {
         begin(replica);
     }
-    set_source(replica, host, port);
+    set_source(replica, host, port, id);
     pthread_mutex_unlock(&replica->mutex);
     logger_set_role('S');
     applied_further(replica->server);
@@ -129,7 +138,7 @@ void replica_wait(struct replica *replica) {
         begin(replica);
         replica->is_complete = true; /* What there is, is all that it is to hold. */
     }
-    set_source(replica, "", 0);
+    set_source(replica, "", 0, &RAFT_ID_NONE);
     pthread_mutex_unlock(&replica->mutex);
     logger_set_role('S');
     applied_further(replica->server);

@@ -18,6 +18,7 @@
 #ifndef TARN_SERVER_REPLICA_H
 #define TARN_SERVER_REPLICA_H
 
+#include "cluster/raft_id.h"
 #include "replication/follower.h"
 #include "replication/redis_follower.h"
 #include "server/replica_heal.h"
@@ -63,6 +64,7 @@ struct replica_identity {
     char *password;
     char *announced_address;
     char *source_address;
+    char *cluster_secret; /* "": there is none */
     uint16_t announced_port;
 };
 
@@ -77,6 +79,7 @@ struct replica {
     char host[REPLICA_HOST_BYTES]; /* empty: nobody is followed */
     uint16_t port;
     struct client_link client; /* the link, once it is one; id 0: it is not */
+    struct raft_id primary;    /* its name in the cluster; none: it is in none */
     bool promotes;             /* as soon as the log has been changed */
     enum replica_hand_over hand_over;
 
@@ -110,6 +113,9 @@ void replica_destroy(struct replica *replica);
 void replica_configure(struct replica *replica);
 /* From here on the node copies that one. Under a stop of all workers, or before they serve. */
 void replica_follow(struct replica *replica, const char *host, uint16_t port);
+/* Likewise, a node of its cluster. */
+void replica_follow_node(struct replica *replica, const char *host, uint16_t port,
+                         const struct raft_id *id);
 /* Likewise, and that one is to be the primary in this node's place. */
 void replica_hand_over(struct replica *replica, const char *host, uint16_t port);
 /* As replica_follow(), but it copies nobody: nothing is added any more to what it holds. */

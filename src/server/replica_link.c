@@ -8,6 +8,7 @@
 #include "protocol/reply.h"
 #include "replication/handshake.h"
 #include "server/anti_entropy.h"
+#include "server/node_proof.h"
 #include "server/redis_replica.h"
 #include "server/replica.h"
 #include "worker/applying.h"
@@ -22,7 +23,17 @@
 enum link_stage { LINK_WAITING, LINK_CONNECTING, LINK_SHAKING, LINK_STREAM, LINK_REDIS };
 
 /* What is said in the handshake, each of which is answered by a line. */
-enum word { WORD_AUTH, WORD_PING, WORD_PORT, WORD_ADDRESS, WORD_CAPA, WORD_LINK, WORDS };
+enum word {
+    WORD_NONCE,
+    WORD_PROOF,
+    WORD_AUTH,
+    WORD_PING,
+    WORD_PORT,
+    WORD_ADDRESS,
+    WORD_CAPA,
+    WORD_LINK,
+    WORDS
+};
 
 struct replica_link {
     struct replicator *replicator;
@@ -42,6 +53,7 @@ struct replica_link {
     size_t words_count;
     size_t words_answered;
     char nonce[HANDSHAKE_NONCE_BYTES];
+    char nonce_of_primary[HANDSHAKE_NONCE_BYTES];
     struct buffer input; /* of the handshake */
     struct buffer output;
     size_t output_sent;
@@ -211,12 +223,9 @@ static void say_address(struct replica_link *link, const struct replica_identity
 }
 
 /* All of it at once: what comes of it is told line by line. */
-static void shake(struct replica_link *link) {
+static void introduce(struct replica_link *link) {
     const struct replica_identity *words = &link->replica->identity;
     char version[16];
-    link->stage = LINK_SHAKING;
-    link->words_count = 0;
-    link->words_answered = 0;
     if (words->password[0] != '\0') {
         say_auth(link, words);
     }
@@ -253,6 +262,61 @@ static void client_begin(struct replica_link *link) {
     network_own_address(link->fd, client->own);
 }
 
+static struct node_proof proof_of(const struct replica_link *link) {
+    return (struct node_proof){
+        .primary = link->replica->primary,
+        .of_replica = span_of_string(link->nonce),
+        .of_primary = span_of_string(link->nonce_of_primary),
+    };
+}
+
+static void shake(struct replica_link *link) {
+    const struct replica *replica = link->replica;
+    link->stage = LINK_SHAKING;
+    link->words_count = 0;
+    link->words_answered = 0;
+    if (raft_id_is_none(&replica->primary) || replica->identity.cluster_secret[0] == '\0') {
+        introduce(link);
+        return;
+    }
+    handshake_nonce_draw(link->nonce);
+    say(link, WORD_NONCE,
+        (struct span[]){span_of_string("REPLCONF"), span_of_string(NODE_NONCE_WORD),
+                        span_of_string(link->nonce)},
+        3);
+}
+
+/* The primary has drawn its nonce. */
+static bool prove(struct replica_link *link, struct span nonce) {
+    char digits[NODE_PROOF_DIGITS + 1];
+    if (!handshake_nonce_is_valid(nonce)) {
+        fail(link, "it knows no cluster-secret: %.*s", (int)nonce.length, nonce.bytes);
+        return false;
+    }
+    memcpy(link->nonce_of_primary, nonce.bytes, nonce.length);
+    struct node_proof proof = proof_of(link);
+    struct span secret = span_of_string(link->replica->identity.cluster_secret);
+    node_proof_make(&proof, NODE_PROOF_OF_REPLICA, secret, digits);
+    say(link, WORD_PROOF,
+        (struct span[]){span_of_string("REPLCONF"), span_of_string(NODE_PROOF_WORD),
+                        span_of_string(digits)},
+        3);
+    return true;
+}
+
+/* The primary has proved what it is, if it has. */
+static bool check_proof(struct replica_link *link, struct span digits) {
+    struct node_proof proof = proof_of(link);
+    struct span secret = span_of_string(link->replica->identity.cluster_secret);
+    if (!node_proof_holds(&proof, NODE_PROOF_OF_PRIMARY, secret, digits)) {
+        fail(link, "it is not the node that was looked for, or has another cluster-secret: %.*s",
+             (int)digits.length, digits.bytes);
+        return false;
+    }
+    introduce(link);
+    return true;
+}
+
 static void stream_begin(struct replica_link *link, struct span nonce) {
     struct server *server = link->replicator->server;
     struct follower_plan plan = {
@@ -283,6 +347,10 @@ static bool answered(struct replica_link *link, struct span line) {
     struct span text = span_of(line.bytes + 1, line.length == 0 ? 0 : line.length - 1);
     struct span nonce;
     switch (word) {
+    case WORD_NONCE:
+        return prove(link, text);
+    case WORD_PROOF:
+        return check_proof(link, text);
     case WORD_AUTH:
     case WORD_PING:
         if (is_error) {
@@ -350,7 +418,7 @@ static void shake_step(struct replica_link *link) {
             return;
         }
         buffer_append(&link->input, bytes, (size_t)got);
-        if (!take_lines(link)) {
+        if (!take_lines(link) || !write_out(link)) {
             return;
         }
     }

@@ -127,7 +127,7 @@ static bool authorise_unusual(struct worker *worker, struct connection *connecti
                               const struct command_slot *slot) {
     unsigned flags = slot->command->flags;
     if ((connection->flags & CONNECTION_AUTHENTICATED) == 0 && (flags & COMMAND_NO_AUTH) == 0 &&
-        worker->node->password[0] != '\0') {
+        (slot->command->rules & RULE_LOGS_IN) == 0 && worker->node->password[0] != '\0') {
         admission_reject(worker, connection, slot, "NOAUTH Authentication required.");
         return false;
     }

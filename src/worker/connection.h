@@ -122,6 +122,8 @@ struct replica_words {
     uint16_t port;                       /* 0: not told */
     bool wants_file;                     /* rdb-only: an RDB file, and nothing else */
     bool without_keys;                   /* rdb-filter-only: of all that is in it, no data */
+    char nonce[33]; /* of a node of the cluster, and this node's: node_proof.h; "": none */
+    char own_nonce[33];
 };
 
 struct connection {

@@ -44,10 +44,10 @@ static struct server *await_primary(struct server **nodes, size_t count) {
     ck_abort_msg("there is no primary");
 }
 
-/* The primary has taken the replica into its in-sync set. */
-static void expect_in_sync(const struct server *primary, const struct server *replica) {
-    char line[128];
-    snprintf(line, sizeof(line), "Replica %.40s joins the in-sync set", node_id(replica).bytes);
+/* So many replicas are in the in-sync set. */
+static void expect_in_sync(const struct server *primary, size_t replicas) {
+    char line[64];
+    snprintf(line, sizeof(line), "In sync with this primary: %zu replicas.", replicas);
     server_expect_log(primary, line);
 }
 
@@ -75,9 +75,7 @@ static void shard_start(struct server nodes[SHARD_NODES], size_t replicas, const
     for (size_t i = 1; i <= replicas; i++) {
         replicate(&nodes[i], &nodes[0]);
     }
-    for (size_t i = 1; i <= replicas; i++) {
-        expect_in_sync(&nodes[0], &nodes[i]);
-    }
+    expect_in_sync(&nodes[0], replicas);
     for (size_t i = 0; i < SHARD_NODES; i++) {
         node_expect_soon(&nodes[i], "cluster_state:ok", "CLUSTER INFO");
     }
@@ -346,6 +344,28 @@ START_TEST(a_replica_serves_reads_to_those_who_want_them) {
 }
 END_TEST
 
+/* The secret stands in for the password. */
+START_TEST(a_node_that_knows_the_secret_needs_no_password_to_replicate) {
+    struct server nodes[SHARD_NODES];
+    shard_start(nodes, 1, "--cluster-secret open");
+    redisContext *client = server_connect(&nodes[0]);
+    redisContext *replica = server_connect(&nodes[1]);
+    EXPECT(replica, "+OK", "READONLY");
+    EXPECT(client, "+OK", "CONFIG SET requirepass closed");
+    EXPECT(client, ":1", "CLIENT KILL TYPE replica");
+    EXPECT(client, "+OK", "SET key 1");
+    expect_soon(replica, "1", "GET key");
+    redisContext *stranger = server_connect(&nodes[0]);
+    EXPECT_PART(stranger, "NOAUTH", "REPLCONF listening-port 1");
+    EXPECT_PART(stranger, "WRONGPASS", "REPLCONF tarn-proof 00");
+    EXPECT_PART(stranger, "NOAUTH", "GET key");
+    redisFree(stranger);
+    redisFree(replica);
+    redisFree(client);
+    nodes_stop(nodes, SHARD_NODES);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("cluster_failover");
     TCase *tcase = tcase_create("cluster_failover");
@@ -358,6 +378,7 @@ int main(void) {
     tcase_add_test(tcase, a_cluster_that_was_killed_goes_on_with_its_data);
     tcase_add_test(tcase, force_and_takeover_do_not_ask_a_primary_that_is_silent);
     tcase_add_test(tcase, a_replica_serves_reads_to_those_who_want_them);
+    tcase_add_test(tcase, a_node_that_knows_the_secret_needs_no_password_to_replicate);
     suite_add_tcase(suite, tcase);
     return unit_run(suite);
 }
