@@ -363,6 +363,12 @@ static bool apply_slots_add(struct application *apply) {
     return true;
 }
 
+static bool primary_has_failed(const struct map *map, uint16_t shard) {
+    return map->nodes[map->shards[shard].primary].has_failed;
+}
+
+/* Of the slots, those that are the node's, and those of shards that are down: redis-cli --cluster
+ * fix takes these over by deleting and adding them. */
 static bool apply_slots_delete(struct application *apply) {
     static const unsigned char anybody[MAP_ID_BYTES];
     struct map *map = apply->map;
@@ -378,7 +384,8 @@ static bool apply_slots_delete(struct application *apply) {
         if (owner == MAP_NOBODY) {
             return refuse(apply, "ERR Slot %u is already unassigned", slot);
         }
-        if (is_anybodys || owner == map->nodes[apply->node].shard) {
+        if (is_anybodys || owner == map->nodes[apply->node].shard ||
+            primary_has_failed(map, owner)) {
             set_owner(map, slot, MAP_NOBODY);
         }
     }

@@ -144,19 +144,27 @@ static void listeners_follow(const struct cluster_seat *seat) {
     }
 }
 
-/* Slots that were this node's and become another shard's, and keys of which are here. */
-static void keep_leftovers(struct cluster_seat *seat, const struct map *map, uint16_t myself) {
-    const struct cluster *face = &seat->face;
-    if (map_primary_of(map, myself) != myself || node_is_led(&seat->server->node)) {
+void cluster_keep_leftovers(struct cluster_seat *seat) {
+    const struct map *map = seat->face.map;
+    uint16_t myself = seat->face.myself;
+    if (map_primary_of(map, myself) != myself) {
+        slot_set_clear(&seat->owned);
         return;
     }
+    bool is_open = node_is_led(&seat->server->node) || atomic_load(&seat->server->saving) == NULL;
     uint16_t shard = map->nodes[myself].shard;
-    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        uint16_t slot = (uint16_t)i;
         uint16_t owner = map->slots[slot].owner;
-        if (owner != shard && owner != MAP_NOBODY &&
-            map_slot_owner(face->map, (uint16_t)slot) == face->myself &&
-            cluster_slot_keys(seat->server, (uint16_t)slot) > 0) {
-            migrate_keep_leftovers(seat->server->migrate, (uint16_t)slot);
+        if (owner == shard) {
+            slot_set_add(&seat->owned, slot);
+        } else if (owner == MAP_NOBODY) {
+            slot_set_remove(&seat->owned, slot);
+        } else if (!is_open && slot_set_has(&seat->owned, slot)) {
+            slot_set_remove(&seat->owned, slot);
+            if (cluster_slot_keys(seat->server, slot) > 0) {
+                migrate_keep_leftovers(seat->server->migrate, slot);
+            }
         }
     }
 }
@@ -170,10 +178,8 @@ static void show(struct cluster_seat *seat, struct map *map, const unsigned char
     note_forgotten(seat, seat->face.map, map);
     memcpy(seat->id, id, MAP_ID_BYTES);
     replication_set_cluster_id(&seat->server->replication, id);
-    if (!is_first) {
-        keep_leftovers(seat, map, myself);
-    }
     cluster_set_map(&seat->face, map, myself);
+    cluster_keep_leftovers(seat);
     state_settle(seat);
     listeners_follow(seat);
     if (!is_first && was_ok != seat->face.state.is_ok) {

@@ -166,6 +166,7 @@ struct cluster_seat {
     struct cluster_publication publication;
     struct cluster_traffic traffic;
     struct cluster_publications *publications;
+    struct slot_set owned; /* when it was looked at last: cluster_keep_leftovers() */
     unsigned char forgotten[CLUSTER_FORGOTTEN_KEPT][MAP_ID_BYTES]; /* changed under a stop */
     uint64_t forgotten_count; /* so far: the last ones are kept */
 
@@ -215,6 +216,9 @@ void cluster_figures_read(struct cluster_seat *seat, struct cluster_figures *fig
 
 /* Keys that this node holds in the slot: on the slot's worker, or under a stop. */
 uint64_t cluster_slot_keys(const struct server *server, uint16_t slot);
+/* Keys of slots that were this node's and are another shard's now go to a file: migrate.h. While
+ * the data is loaded or the role is open, that is left for later. Under a stop. */
+void cluster_keep_leftovers(struct cluster_seat *seat);
 /* The id is one of the last that went out of the map while this node runs. Under a stop. */
 bool cluster_was_forgotten(const struct cluster_seat *seat, struct span id);
 

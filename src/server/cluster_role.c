@@ -215,6 +215,7 @@ static void visit_run(void *context) {
         memcpy(&role->reached, &role->wanted, sizeof(role->reached));
         lease_show(role);
         tell(role);
+        cluster_keep_leftovers(role->seat);
     }
     drain(role);
     pthread_mutex_unlock(&role->mutex);

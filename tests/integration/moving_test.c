@@ -206,6 +206,29 @@ START_TEST(keys_of_a_slot_that_is_lost_are_kept_in_a_file) {
 }
 END_TEST
 
+START_TEST(keys_of_a_slot_that_was_taken_over_are_kept_in_a_file) {
+    struct move move = move_begin(_i, 3);
+    char command[COMMAND_BYTES];
+    char part[COMMAND_BYTES];
+    snprintf(part, sizeof(part), "%.*s 127.0.0.1:%d@%d master,fail", ID_DIGITS,
+             move.source_id.bytes, move.nodes[0].port, move.nodes[0].port + 10000);
+    server_kill(&move.nodes[0]);
+    node_expect_soon(&move.nodes[1], part, "CLUSTER NODES");
+    /* What CLUSTER NODES tells may be ahead of the map. */
+    do {
+        EXPECT(move.target, "+OK", "CLUSTER DELSLOTS " SLOT);
+    } while (strcmp(client_ask(move.target, "CLUSTER ADDSLOTS " SLOT).bytes, "+OK") != 0);
+    node_restart(&move.nodes[0], server_worker_options[_i]);
+    redisFree(move.source);
+    move.source = server_connect(&move.nodes[0]);
+    expect_soon(move.source, ":0", "DBSIZE");
+    server_expect_log(&move.nodes[0], "2 of them are kept in divergence/slot-" SLOT);
+    snprintf(command, sizeof(command), MOVED, move.nodes[1].port);
+    EXPECT(move.source, command, "GET {t}a");
+    move_end(&move, 3);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         clients_find_each_key_while_its_slot_moves,
@@ -213,6 +236,7 @@ int main(void) {
         keys_go_only_where_their_slot_goes,
         replicas_of_both_sides_follow,
         keys_of_a_slot_that_is_lost_are_kept_in_a_file,
+        keys_of_a_slot_that_was_taken_over_are_kept_in_a_file,
     };
     return unit_run(server_suite("moving", tests, UNIT_COUNT(tests)));
 }

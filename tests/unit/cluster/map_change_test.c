@@ -97,6 +97,20 @@ START_TEST(a_primary_with_slots_replicates_nobody) {
 }
 END_TEST
 
+START_TEST(slots_of_others_are_taken_from_them_only_when_they_have_failed) {
+    maps_fill();
+    ck_assert(maps_apply(maps_slots(MAP_SLOTS_DELETE, 'a', SLOTS - 1, SLOTS - 1)));
+    ck_assert_uint_eq(map_slot_owner(maps.map, SLOTS - 1), maps_find('b'));
+    struct map_change failed = maps_change(MAP_NODE_HEALTH, 'b');
+    failed.flag = true;
+    ck_assert(maps_apply(failed));
+    ck_assert(maps_apply(maps_slots(MAP_SLOTS_DELETE, 'a', SLOTS - 1, SLOTS - 1)));
+    ck_assert_uint_eq(map_slot_owner(maps.map, SLOTS - 1), MAP_NOBODY);
+    ck_assert(maps_apply(maps_slots(MAP_SLOTS_ADD, 'a', SLOTS - 1, SLOTS - 1)));
+    ck_assert_uint_eq(map_slot_owner(maps.map, SLOTS - 1), maps_find('a'));
+}
+END_TEST
+
 START_TEST(a_primary_that_replicates_takes_its_replicas_along) {
     maps_fill();
     ck_assert(maps_apply(maps_slots(MAP_SLOTS_DELETE, 'a', 0, SLOTS / 2 - 1)));
@@ -316,6 +330,7 @@ int main(void) {
         a_classic_move_marks_both_ends_and_ends_with_the_owner,
         a_stable_slot_has_no_marks,
         a_primary_with_slots_replicates_nobody,
+        slots_of_others_are_taken_from_them_only_when_they_have_failed,
         a_primary_that_replicates_takes_its_replicas_along,
         a_promotion_by_who_knew_an_older_epoch_changes_nothing,
         only_who_is_in_sync_is_promoted_unless_told_so,
