@@ -230,6 +230,25 @@ START_TEST(a_worker_wakes_when_something_is_due) {
 }
 END_TEST
 
+START_TEST(a_worker_wakes_for_the_next_that_is_due) {
+    struct logged logged;
+    logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
+    struct peer later = peer_with(&logged, "CLIENT QUORUM WRITE 2 TIMEOUT 50\r\n");
+    struct peer peer = peer_in_haste(&logged);
+    peer_say(&later, "SET a 1\r\n");
+    peer_say(&peer, "SET b 1\r\n");
+    workers_tick(logged.workers, 0);
+    while (atomic_load(&logged.workers->node.quorum_timeouts) < 2) {
+        worker_tick(workers_at(logged.workers, 0));
+    }
+    peer_expect(&peer, UNKNOWN);
+    peer_expect(&later, UNKNOWN);
+    logged_free(&logged);
+    close(peer.fd);
+    close(later.fd);
+}
+END_TEST
+
 START_TEST(replies_that_are_not_sent_leave_no_error_behind) {
     struct logged logged;
     logged_new(&logged, 1, OPLOG_SYNC_EVERYSEC);
@@ -565,6 +584,7 @@ int main(void) {
         requests_behind_a_held_reply_run_and_are_answered_in_order,
         replies_that_are_due_are_replaced_one_by_one,
         a_worker_wakes_when_something_is_due,
+        a_worker_wakes_for_the_next_that_is_due,
         replies_that_are_not_sent_leave_no_error_behind,
         without_a_log_nothing_can_be_confirmed,
         what_waits_when_the_log_is_changed_has_an_unknown_outcome,
