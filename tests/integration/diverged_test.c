@@ -156,7 +156,8 @@ int main(void) {
     TCase *cases = tcase_create("workers");
     tcase_set_timeout(cases, UNIT_TIMEOUT_SECONDS);
     for (size_t i = 0; i < UNIT_COUNT(tests); i++) {
-        tcase_add_loop_test(cases, tests[i], 0, (int)UNIT_COUNT(server_worker_options));
+        tcase_add_loop_test(cases, tests[i], SERVER_WORKER_OPTIONS_FROM,
+                            (int)UNIT_COUNT(server_worker_options));
     }
     suite_add_tcase(suite, cases);
     return unit_run(suite);

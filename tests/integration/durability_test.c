@@ -3,7 +3,6 @@
 /* prlimit() */
 #define _GNU_SOURCE
 #include "tests/integration/server.h"
-#include "tests/simulation/seeds.h"
 #include "worker/loading.h"
 
 #include <sys/resource.h>

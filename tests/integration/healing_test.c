@@ -253,7 +253,7 @@ int main(void) {
     TCase *cases = tcase_create("workers");
     tcase_set_timeout(cases, UNIT_TIMEOUT_SECONDS);
     for (size_t i = 0; i < UNIT_COUNT(tests); i++) {
-        tcase_add_loop_test(cases, tests[i], 0, (int)UNIT_COUNT(workers));
+        tcase_add_loop_test(cases, tests[i], SERVER_WORKER_OPTIONS_FROM, (int)UNIT_COUNT(workers));
     }
     suite_add_tcase(suite, cases);
     return unit_run(suite);

@@ -254,7 +254,8 @@ int main(void) {
     TCase *of_starts = tcase_create("starts");
     tcase_set_timeout(of_starts, UNIT_TIMEOUT_SECONDS);
     for (size_t i = 0; i < UNIT_COUNT(starts); i++) {
-        tcase_add_loop_test(of_starts, starts[i], 0, (int)UNIT_COUNT(server_worker_options));
+        tcase_add_loop_test(of_starts, starts[i], SERVER_WORKER_OPTIONS_FROM,
+                            (int)UNIT_COUNT(server_worker_options));
     }
     suite_add_tcase(suite, of_starts);
     return unit_run(suite);

@@ -440,7 +440,8 @@ int main(void) {
     TCase *workers = tcase_create("workers");
     tcase_set_timeout(workers, UNIT_TIMEOUT_SECONDS);
     for (size_t i = 0; i < UNIT_COUNT(tests); i++) {
-        tcase_add_loop_test(workers, tests[i], 0, (int)UNIT_COUNT(server_worker_options));
+        tcase_add_loop_test(workers, tests[i], SERVER_WORKER_OPTIONS_FROM,
+                            (int)UNIT_COUNT(server_worker_options));
     }
     suite_add_tcase(suite, workers);
     return unit_run(suite);

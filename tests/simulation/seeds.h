@@ -1,5 +1,5 @@
-/* How many seeds a simulation takes unless it is told: with a sanitizer each lasts several times as
- * long, so they are fewer. */
+/* How many seeds a simulation takes unless it is told, and how much else is repeated: with a
+ * sanitizer each lasts several times as long, so they are fewer. */
 #ifndef TARN_TESTS_SIMULATION_SEEDS_H
 #define TARN_TESTS_SIMULATION_SEEDS_H
 
