@@ -114,7 +114,9 @@ static struct oplog *open_next(const struct log_switch *change, struct history_o
     const struct saving *saving = change->saving;
     bool goes_on = change->old != NULL;
     bool follows = goes_on && saving->server->node.is_replica;
-    uint64_t begin = goes_on ? oplog_end_position(change->old) : saving->end;
+    /* Not 0: a log that has a base must not look whole without it. */
+    uint64_t first = saving->end != 0 ? saving->end : 1;
+    uint64_t begin = goes_on ? oplog_end_position(change->old) : first;
     if (follows) {
         *origin = oplog_origin(change->old);
     } else if (goes_on) {
@@ -379,6 +381,11 @@ bool saving_log_keep(struct saving *saving, struct buffer *report) {
     }
     saving->log_kind = SAVING_LOG_KEPT;
     saving->kept_from = saving->new_end;
+    /* The log is where its base is: a start looks for both there. */
+    memory_free(saving->start_dir);
+    saving->start_dir = memory_copy_string(saving->dir);
+    memcpy(saving->start_name, saving->name, sizeof(saving->start_name));
+    saving->new_is_for_start = true;
     if (!names_sync(report)) {
         log_warning("Power loss may take the log that was just switched on with it.");
     }

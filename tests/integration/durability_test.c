@@ -277,22 +277,26 @@ START_TEST(a_snapshot_without_a_log_is_one_moment_of_all_slots) {
 }
 END_TEST
 
+/* Switched on, and its first snapshot is on disk. */
+static void wait_for_log(struct server *server) {
+    redisContext *client = server_connect(server);
+    for (bool is_on = false; !is_on;) {
+        struct reply_text text = client_ask(client, "INFO persistence");
+        is_on = strstr(text.bytes, "aof_enabled:1") != NULL &&
+                strstr(text.bytes, "aof_rewrite_in_progress:0") != NULL &&
+                strstr(text.bytes, "rdb_bgsave_in_progress:0") != NULL;
+    }
+    redisFree(client);
+}
+
 START_TEST(a_log_switched_on_keeps_what_is_written_from_then_on) {
     struct server server =
         server_start(server_worker_options[_i], "--appendonly no", "--save 3600 1", NULL);
     fill_server(&server, 0, KEYS);
     ask(&server, "+OK", "CONFIG SET appendonly yes");
     fill_server(&server, KEYS, 2 * KEYS);
-    redisContext *client = server_connect(&server);
-    /* Switching takes a snapshot first. */
-    for (bool is_on = false; !is_on;) {
-        struct reply_text text = client_ask(client, "INFO persistence");
-        is_on = strstr(text.bytes, "aof_enabled:1") != NULL &&
-                strstr(text.bytes, "aof_rewrite_in_progress:0") != NULL &&
-                strstr(text.bytes, "rdb_bgsave_in_progress:0") != NULL &&
-                server_has(&server, "log");
-    }
-    redisFree(client);
+    wait_for_log(&server);
+    ck_assert(server_has(&server, "log"));
     fill_server(&server, 2 * KEYS, 3 * KEYS);
     server_kill(&server);
     server_restart(&server, server_worker_options[_i], "--appendonly yes", NULL);
@@ -313,6 +317,41 @@ START_TEST(a_log_switched_off_and_on_again_goes_on_from_what_is_there) {
     server_restart(&server, server_worker_options[_i], NULL);
     expect_keys_of(&server, 0, 3 * KEYS);
     server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_log_switched_on_in_another_folder_stays_there_with_its_snapshots) {
+    char command[128];
+    struct server server = server_start(server_worker_options[_i], "--appendonly no --save",
+                                        "--enable-protected-configs yes", NULL);
+    struct server other = server_start("--appendonly no --save", NULL);
+    fill_server(&server, 0, KEYS);
+    server_end(&other);
+    snprintf(command, sizeof(command), "CONFIG SET dir %s", other.folder);
+    ask(&server, "+OK", command);
+    ask(&server, "+OK", "CONFIG SET appendonly yes");
+    wait_for_log(&server);
+    ask(&server, "+Background append only file rewriting started", "BGREWRITEAOF");
+    wait_for_log(&server);
+    fill_server(&server, KEYS, 2 * KEYS);
+    server_kill(&server);
+    server_restart(&other, server_worker_options[_i], NULL);
+    expect_keys_of(&other, 0, 2 * KEYS);
+    server_stop(&other);
+    ck_assert(!server_has(&server, "dump.snapshot"));
+    server_remove_folder(server.folder);
+}
+END_TEST
+
+START_TEST(a_log_that_was_switched_on_is_not_whole_without_its_snapshot) {
+    struct server server = server_start(server_worker_options[_i], "--appendonly no --save", NULL);
+    ask(&server, "+OK", "SET a 1");
+    ask(&server, "+OK", "CONFIG SET appendonly yes");
+    wait_for_log(&server);
+    server_kill(&server);
+    remove_file(&server, "dump.snapshot");
+    server_expect_refusal(&server, EX_SOFTWARE, server_worker_options[_i], NULL);
+    server_remove_folder(server.folder);
 }
 END_TEST
 
@@ -674,6 +713,8 @@ int main(void) {
         a_snapshot_without_a_log_is_one_moment_of_all_slots,
         a_log_switched_on_keeps_what_is_written_from_then_on,
         a_log_switched_off_and_on_again_goes_on_from_what_is_there,
+        a_log_switched_on_in_another_folder_stays_there_with_its_snapshots,
+        a_log_that_was_switched_on_is_not_whole_without_its_snapshot,
         a_torn_tail_is_cut_and_reported_or_refused,
         damage_in_the_middle_of_the_log_is_refused_with_its_place,
         damage_of_the_snapshot_is_refused_with_its_place,
