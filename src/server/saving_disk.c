@@ -152,6 +152,10 @@ static uint64_t max_now(struct saving *saving) {
     return max;
 }
 
+uint64_t saving_disk_segment_bytes(struct saving *saving) {
+    return segment_bytes_for(saving_options(saving), max_now(saving));
+}
+
 bool saving_disk_is_short(struct saving *saving) {
     uint64_t max = max_now(saving);
     return max != SAVING_DISK_NO_MAX && used_now(saving) >= part(max, PARTS_SHORT);
@@ -203,11 +207,13 @@ static void divergence_fit(struct saving *saving, uint64_t bytes_max) {
 void saving_disk_fit(struct saving *saving) {
     others_measure(saving);
     uint64_t max = max_now(saving);
-    bool is_fitting =
-        is_on_disk(saving->log_kind) &&
-        oplog_set_segment_bytes(saving->log, segment_bytes_for(saving_options(saving), max));
-    if (saving->disk.divergence_max != 0) {
-        divergence_fit(saving, saving->disk.divergence_max);
+    bool is_fitting = is_on_disk(saving->log_kind) &&
+                      oplog_set_segment_bytes(saving->log, saving_disk_segment_bytes(saving));
+    pthread_mutex_lock(&saving->mutex);
+    uint64_t divergence_max = saving->disk.divergence_max;
+    pthread_mutex_unlock(&saving->mutex);
+    if (divergence_max != 0) {
+        divergence_fit(saving, divergence_max);
     }
     if (max == SAVING_DISK_NO_MAX || is_fitting) {
         return; /* That alone may be enough. */

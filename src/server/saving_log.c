@@ -97,10 +97,10 @@ struct log_switch {
 };
 
 /* A log in memory keeps few bytes, and lets go of whole segments. */
-uint64_t saving_log_segment_bytes(const struct saving *saving, enum saving_log_kind kind) {
+uint64_t saving_log_segment_bytes(struct saving *saving, enum saving_log_kind kind) {
     const struct server_options *options = saving_options(saving);
     if (kind != SAVING_LOG_MEMORY) {
-        return saving_segment_bytes(options);
+        return saving_disk_segment_bytes(saving);
     }
     uint64_t bytes = (uint64_t)options->repl_backlog_size / SAVING_MEMORY_SEGMENTS;
     bytes = bytes > SAVING_MEMORY_SEGMENT_MIN ? bytes : SAVING_MEMORY_SEGMENT_MIN;
@@ -111,7 +111,7 @@ uint64_t saving_log_segment_bytes(const struct saving *saving, enum saving_log_k
  * history goes on. */
 static struct oplog *open_next(const struct log_switch *change, struct history_origin *origin,
                                int *error) {
-    const struct saving *saving = change->saving;
+    struct saving *saving = change->saving;
     bool goes_on = change->old != NULL;
     bool follows = goes_on && saving->server->node.is_replica;
     /* Not 0: a log that has a base must not look whole without it. */

@@ -121,7 +121,7 @@ void saving_log_trim(struct saving *saving);
 void saving_log_serve(struct saving *saving, bool is_wanted);
 
 /* Bytes of a segment. */
-uint64_t saving_log_segment_bytes(const struct saving *saving, enum saving_log_kind kind);
+uint64_t saving_log_segment_bytes(struct saving *saving, enum saving_log_kind kind);
 
 /* Removes a folder of log files, if it is there. */
 void saving_folder_remove(const char *path);
@@ -135,6 +135,8 @@ void saving_disk_cron(struct saving *saving, int64_t now_ms);
 /* With the mutex: whether a snapshot is wanted, for a log that has grown by so much since the last
  * one. */
 bool saving_disk_asks(const struct saving *saving, uint64_t grown, int64_t now_ms);
+/* As saving_segment_bytes(), by what the options said with the last cron. Any thread. */
+uint64_t saving_disk_segment_bytes(struct saving *saving);
 /* What is kept for others gives way. */
 bool saving_disk_is_short(struct saving *saving);
 /* Looks at what takes room, and removes what may go. */
