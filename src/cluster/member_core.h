@@ -155,6 +155,7 @@ struct member {
     struct member_wish hand; /* this primary makes way */
     struct raft_id hand_to;
     struct member_wish leave;
+    uint64_t leave_lost_ms; /* nobody has led since then; 0: somebody does */
 };
 
 /* ---- member.c ---- */

@@ -237,9 +237,25 @@ static bool transfer_leadership(struct member *member) {
     return false;
 }
 
+/* Most of the voters are gone, perhaps all are told to end: nothing can be handed over. */
+static bool nobody_leads(struct member *member) {
+    struct raft_id leader = member_leader(member);
+    if (!raft_id_is_none(&leader)) {
+        member->leave_lost_ms = 0;
+    } else if (member->leave_lost_ms == 0) {
+        member->leave_lost_ms = member->now_ms;
+    }
+    return member->leave_lost_ms != 0 &&
+           member->now_ms - member->leave_lost_ms >= 2 * member->timing.election_ms;
+}
+
 static bool leave_settle(struct member *member) {
     if (!member->leave.is_active) {
         return false;
+    }
+    if (nobody_leads(member)) {
+        member_answer(member, &member->leave, "ERR Nobody leads the cluster any more");
+        return true;
     }
     if (member->now_ms >= member->leave.deadline_ms) {
         member_answer(member, &member->leave, "ERR The hand-over did not end in time");
@@ -267,6 +283,7 @@ static bool leave_settle(struct member *member) {
 
 void member_leave(struct member *member, uint64_t ticket, uint64_t timeout_ms, uint64_t now_ms) {
     member->now_ms = now_ms > member->now_ms ? now_ms : member->now_ms;
+    member->leave_lost_ms = 0;
     member_wish_begin(member, &member->leave, ticket, timeout_ms);
     member_settle(member);
 }
