@@ -265,8 +265,14 @@ void first_import_give_up(struct first_import *import) {
     atomic_store(&import->is_given_up, true);
 }
 
+static void do_nothing(void *context) {
+    (void)context;
+}
+
 int first_import_end(struct first_import *import, struct import_result *result) {
     pthread_join(import->thread, NULL);
+    /* The worker that lent the floor last may not have gone on yet: with the next stop it has. */
+    stop_visit(&import->server->node, do_nothing, NULL);
     bool is_done = import->status == IMPORT_DONE || import->status == IMPORT_TRUNCATED;
     if (import->report.length > 0 && !atomic_load(&import->is_given_up)) {
         log_warning("%s: %.*s", is_done ? "Imported" : "Cannot import", (int)import->report.length,

@@ -27,7 +27,7 @@ struct first_import *first_import_begin(struct server *server, int *code);
 bool first_import_wait(struct first_import *import, int64_t timeout_ms);
 /* Breaks it off where it is: for a server that ends. */
 void first_import_give_up(struct first_import *import);
-/* Waits for its end and frees it. 0, or an exit code: the log says why. */
+/* Waits for its end and frees it; the workers still run. 0, or an exit code: the log says why. */
 int first_import_end(struct first_import *import, struct import_result *result);
 
 /* Bytes of files. */

@@ -637,9 +637,10 @@ bool persistence_save_last(struct server *server) {
 void persistence_end_saving(struct server *server) {
     struct persistence *persistence = server->persistence;
     if (persistence->import != NULL) {
-        first_import_give_up(persistence->import);
-        first_import_end(persistence->import, &persistence->imported);
-        persistence->import = NULL;
+        struct first_import *import = persistence->import;
+        first_import_give_up(import);
+        stop_visit(&server->node, end_import, server);
+        first_import_end(import, &persistence->imported);
     }
     struct saving *saving = atomic_load(&server->saving);
     if (saving != NULL) {
