@@ -386,6 +386,7 @@ void member_replication_set(struct member *member, const struct member_replicati
                    replication->is_loaded != old.is_loaded ||
                    replication->role_epoch != old.role_epoch;
     member->replication = *replication;
+    member->readings++;
     member->replication.followers = NULL;
     if (replication->follower_count > 0) {
         member->replication.followers = memory_copy(

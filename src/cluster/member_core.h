@@ -39,6 +39,9 @@ struct member_node {
     /* As a member of the own shard, while this node is its primary. */
     uint64_t granted_until_ms;
     bool is_joining; /* perhaps it is in the in-sync set: a proposal is on its way */
+    bool is_leaving; /* it is silent: it does not count for the quorum, and is to be removed */
+    uint64_t leaving_reading; /* of member.readings, when it ceased to count */
+    uint64_t leaving_mark;    /* where the log ended at the next one, 0: not read yet */
     bool is_follower;
     bool has_mark;
     uint64_t mark;     /* in the set it may be when it holds so much */
@@ -138,6 +141,7 @@ struct member {
 
     /* The shard. */
     struct member_replication replication;
+    uint64_t readings;      /* of it, so far */
     uint64_t epoch;         /* of the shard, as the parts below know it */
     uint64_t refused_epoch; /* this node helps no primary of it any more */
     uint64_t refused_index; /* the map that says so */

@@ -41,7 +41,8 @@ static size_t list_peers(const struct member *member, struct raft_id *peers) {
     const struct map *map = member->state.map;
     size_t count = 0;
     for (uint16_t i = 0; i < map->nodes_count; i++) {
-        if (member_is_mate(member, i) && map->nodes[i].is_in_sync) {
+        if (member_is_mate(member, i) && map->nodes[i].is_in_sync &&
+            !member_node_at((struct member *)member, i)->is_leaving) {
             memcpy(peers[count++].bytes, map->nodes[i].id, MAP_ID_BYTES);
         }
     }

@@ -7,6 +7,7 @@ void member_sync_forget(struct member *member) {
     for (size_t i = 0; i < member->node_count; i++) {
         struct member_node *node = &member->nodes[i];
         node->granted_until_ms = 0;
+        node->is_leaving = false;
         node->is_follower = false;
         node->has_mark = false;
         node->position = 0;
@@ -86,22 +87,50 @@ static void put_in_sync(struct member *member, uint16_t node, bool flag, struct 
                map_id_format(text, change.node), flag ? "joins" : "leaves");
 }
 
-/* Members that are silent leave, once those that stay hold all that they held. */
+/* Members that are silent cease to count for the quorum: it may be that their links to this log
+ * live, so what they acknowledge would be held by nobody who stays. True: one more does, or is
+ * heard again. */
+static bool mark_silent(struct member *member) {
+    const struct map *map = member->state.map;
+    bool has_changed = false;
+    for (uint16_t i = 0; i < map->nodes_count; i++) {
+        struct member_node *node = member_node_at(member, i);
+        bool is_leaving = member_is_mate(member, i) && map->nodes[i].is_in_sync &&
+                          member_is_silent(member, node, member->timing.silent_ms);
+        if (is_leaving != node->is_leaving) {
+            node->is_leaving = is_leaving;
+            node->leaving_reading = member->readings;
+            node->leaving_mark = 0;
+            has_changed = true;
+        }
+    }
+    return has_changed;
+}
+
+/* They leave once those that stay hold all that they held when they counted last: that is known
+ * from the next reading on, or if they do not follow the log any more it is no more than there was
+ * of it. */
 static void remove_silent(struct member *member, struct buffer *changes) {
     const struct map *map = member->state.map;
     uint64_t held = 0;
     uint64_t stays = UINT64_MAX;
     for (uint16_t i = 0; i < map->nodes_count; i++) {
         if (member_is_mate(member, i) && map->nodes[i].is_in_sync) {
-            const struct member_node *node = member_node_at(member, i);
-            bool is_silent = member_is_silent(member, node, member->timing.silent_ms);
-            held = is_silent && node->position > held ? node->position : held;
-            stays = !is_silent && node->position < stays ? node->position : stays;
+            struct member_node *node = member_node_at(member, i);
+            if (node->is_leaving && node->leaving_reading == member->readings) {
+                return;
+            }
+            if (node->is_leaving && node->leaving_mark == 0) {
+                node->leaving_mark = member->replication.position;
+            }
+            uint64_t most = node->is_follower ? node->position : node->leaving_mark;
+            held = node->is_leaving && most > held ? most : held;
+            stays = !node->is_leaving && node->position < stays ? node->position : stays;
         }
     }
     for (uint16_t i = 0; stays >= held && i < map->nodes_count; i++) {
         if (member_is_mate(member, i) && map->nodes[i].is_in_sync &&
-            member_is_silent(member, member_node_at(member, i), member->timing.silent_ms)) {
+            member_node_at(member, i)->is_leaving) {
             put_in_sync(member, i, false, changes);
         }
     }
@@ -221,7 +250,10 @@ bool member_sync_settle(struct member *member) {
     marks_renew(member);
     follow(member);
     if (member->is_sync_proposed || member->hand.is_active || !member->replication.is_loaded) {
-        return false;
+        return false; /* Who is being removed counts for nothing until that is settled. */
+    }
+    if (mark_silent(member)) {
+        return true;
     }
     struct buffer changes = BUFFER_EMPTY;
     remove_silent(member, &changes);
