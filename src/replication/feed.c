@@ -91,12 +91,13 @@ static void plan_reset(struct feed *feed, const struct message_hello *hello,
                        const struct lineage_part *common, struct message_plan *plan) {
     const struct feed_source *source = &feed->plan.source;
     plan->mode = PLAN_RESET;
+    /* Before the question: writes go on, and what comes between both is in an image or the log. */
+    plan->position = source->end(source->context);
+    plan->history = lineage_current(lineage_of(feed));
     if (common != NULL && common->position == hello->position &&
         source->changed(source->context, common->position, &plan->changed)) {
         plan->mode = PLAN_CHANGED;
     }
-    plan->position = source->end(source->context);
-    plan->history = lineage_current(lineage_of(feed));
 }
 
 static void plan_make(struct feed *feed, const struct message_hello *hello,

@@ -7,6 +7,7 @@
 #include "server/image_cutter.h"
 #include "server/redis_links.h"
 #include "server/saving.h"
+#include "worker/applying.h"
 #include "worker/worker.h"
 
 #include <inttypes.h>
@@ -81,7 +82,7 @@ static uint64_t source_end(void *context) {
 }
 
 struct change_question {
-    const struct node *node;
+    struct node *node;
     uint64_t since;
     struct slot_set *slots;
     bool is_known;
@@ -90,7 +91,10 @@ struct change_question {
 /* Under a stop. */
 static void find_changed(void *context) {
     struct change_question *question = context;
-    const struct node *node = question->node;
+    struct node *node = question->node;
+    if (node->is_replica) {
+        applying_drain(node); /* Its log is ahead of what its workers have applied. */
+    }
     question->is_known = node->all_changed <= question->since;
     for (uint32_t slot = 0; question->is_known && slot < SLOTS; slot++) {
         if (node->slot_changed[slot] > question->since) {
@@ -106,10 +110,20 @@ static bool source_changed(void *context, uint64_t since, struct slot_set *slots
     return question.is_known;
 }
 
+/* Under a stop. A worker of a replica that no frame concerned stands where the last one did: images
+ * are of the log's end. */
+static void catch_up(void *context) {
+    applying_drain(context);
+}
+
 static bool source_images_begin(void *context, const struct slot_set *slots) {
     struct link *link = context;
+    struct node *node = link->links->node;
     if (!replica_is_whole(&link->links->server->replica)) {
         return false; /* A replica that is being copied itself. */
+    }
+    if (node->is_replica) {
+        stop_visit(node, catch_up, node);
     }
     image_queue_begin(&link->images, slots);
     return true;

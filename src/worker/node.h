@@ -62,7 +62,7 @@ struct node {
     struct slow_log slow_log;
     struct oplog *log;             /* NULL: nothing reads a log; written under a stop */
     const struct disk *log_memory; /* where the log is if it is in memory, or NULL; likewise */
-    bool log_gates; /* replies wait for the log: appendonly is on; written under a stop */
+    atomic_bool log_gates; /* replies wait for the log: appendonly is on; written under a stop */
     /* Log positions behind the last change of each slot, the owner's, and behind the last one of
      * node scope, written under a stop: gate.h. */
     uint64_t slot_changed[SLOTS];

@@ -132,11 +132,11 @@ START_TEST(sighup_opens_the_log_anew_and_reads_the_config_again) {
     char folder[64];
     char path[128];
     make_folder(folder);
-    file_write(folder, "conf", "maxmemory 1mb\nloglevel notice\n");
+    file_write(folder, "conf", "maxmemory 16mb\nloglevel notice\n");
     snprintf(path, sizeof(path), "--include %s/conf", folder);
     struct server server = server_start(path, server_worker_options[_i], NULL);
     redisContext *client = server_connect(&server);
-    EXPECT(client, "[maxmemory 1048576]", "CONFIG GET maxmemory");
+    EXPECT(client, "[maxmemory 16777216]", "CONFIG GET maxmemory");
     EXPECT(client, "+OK", "SET k v");
 
     char log[128];
@@ -144,9 +144,9 @@ START_TEST(sighup_opens_the_log_anew_and_reads_the_config_again) {
     snprintf(log, sizeof(log), "%s/server.log", server.folder);
     snprintf(moved, sizeof(moved), "%s/moved", server.folder);
     ck_assert_int_eq(rename(log, moved), 0);
-    file_write(folder, "conf", "maxmemory 2mb\nloglevel notice\ndatabases 3\n");
+    file_write(folder, "conf", "maxmemory 32mb\nloglevel notice\ndatabases 3\n");
     kill(server.pid, SIGHUP);
-    expect_soon(client, "[maxmemory 2097152]", "CONFIG GET maxmemory");
+    expect_soon(client, "[maxmemory 33554432]", "CONFIG GET maxmemory");
     EXPECT(client, "v", "GET k");
     server_expect_log(&server, "SIGHUP");
     server_expect_log(&server, "databases"); /* which needs a restart */
@@ -163,7 +163,7 @@ START_TEST(sighup_opens_the_log_anew_and_reads_the_config_again) {
         server_sleep_ms(10);
     }
     server_expect_log(&server, "stays as it was");
-    EXPECT(client, "[maxmemory 2097152]", "CONFIG GET maxmemory");
+    EXPECT(client, "[maxmemory 33554432]", "CONFIG GET maxmemory");
     redisFree(client);
     file_remove(server.folder, "moved");
     server_stop(&server);
