@@ -168,10 +168,17 @@ static void abort_all(struct server *server, uint64_t asked) {
 /* Snapshots that are tried. */
 #define SAVES_MAX 3
 
+static bool has_nothing_whole(struct server *server) {
+    bool is_whole = replica_is_whole(&server->replica);
+    if (!is_whole) {
+        log_warning("This replica does not have all data yet: there is nothing whole to save.");
+    }
+    return !is_whole;
+}
+
 /* False: it could not be saved. */
 static bool save_last(struct server *server) {
-    if (!replica_is_whole(&server->replica)) {
-        log_warning("This replica does not have all data yet: there is nothing whole to save.");
+    if (has_nothing_whole(server)) {
         return true;
     }
     log_notice("Saving the final snapshot before exiting.");
@@ -180,7 +187,8 @@ static bool save_last(struct server *server) {
     for (int i = 1; !is_saved && server->seat != NULL && i < SAVES_MAX; i++) {
         is_saved = persistence_save_last(server);
     }
-    return is_saved;
+    /* Or it has become a replica meanwhile, which is copied. */
+    return is_saved || has_nothing_whole(server);
 }
 
 bool shutdown_prepare(struct server *server, int signal_number) {
