@@ -50,6 +50,7 @@ struct member_node {
     uint64_t missing_epoch; /* its shard, of that epoch, is without this primary ... */
     uint64_t missing_ms;    /* ... since then */
     uint64_t proposed_ms;   /* something about it was proposed */
+    uint64_t retires_ms;    /* it was to leave the map, and votes: asked last; 0: never */
 };
 
 typedef void (*member_done)(struct member *member, uint64_t ticket, const char *error);
@@ -272,6 +273,15 @@ bool member_handover_settle(struct member *member);
 /* ---- member_voters.c ---- */
 
 void member_voters_lead(struct member *member);
+/* On the leader: this node may leave the map now, since it does not vote, or is the last one.
+ * False: it gives its vote away, if somebody can take it; ask again. */
+bool member_retire(struct member *member, const struct raft_id *id);
+/* On the leader: somebody else who is there votes, or can. */
+bool member_can_retire(struct member *member, const struct raft_id *id);
+/* How many voters there are, if this node is one; else 0. */
+size_t member_votes_with(const struct member *member);
+/* The leader hands over to another voter. False: there is none. */
+bool member_transfer(struct member *member);
 
 /* ---- member_join.c ---- */
 

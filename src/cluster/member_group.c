@@ -312,12 +312,14 @@ void member_group_tick(struct member *member) {
     }
 }
 
+/* What a leader before it decided may be in the log only, and not in the map yet: who leads
+ * decides once both are one. */
 bool member_leads(const struct member *member) {
-    struct raft_status status = {.role = RAFT_FOLLOWER};
+    struct raft_status status = {.is_current = false};
     if (member->log != NULL) {
         raft_status_read(raft_member_raft(member->log), &status);
     }
-    return status.role == RAFT_LEADER && member->state.map != NULL;
+    return status.is_current && member->state.map != NULL;
 }
 
 struct raft_id member_leader(const struct member *member) {

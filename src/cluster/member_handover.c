@@ -222,19 +222,19 @@ static const struct member_node *successor(struct member *member) {
     return best;
 }
 
-static bool transfer_leadership(struct member *member) {
-    struct raft_status status;
-    raft_status_read(raft_member_raft(member->log), &status);
-    for (size_t i = 0; i < status.config->count; i++) {
-        const struct raft_config_member *voter = &status.config->members[i];
-        const struct member_node *node = member_node_find(member, &voter->id);
-        if (voter->is_voter && node != NULL && node != member_self(member) && node->is_linked &&
-            !member_is_silent(member, node, member->timing.silent_ms) &&
-            raft_member_transfer(member->log, &voter->id) == RAFT_ACCEPTED) {
-            return true;
-        }
+/* Of two voters neither can decide without the other: in a cluster of two nodes the one that stays
+ * is to vote alone. True: that, or another leader, is to be waited for. */
+static bool leave_vote(struct member *member) {
+    if (!member_leads(member)) {
+        return member->leave.is_done && member_votes_with(member) == 2;
     }
-    return false;
+    if (member_votes_with(member) > 2) {
+        member->leave.is_done = member->leave.is_done || member_transfer(member);
+    } else if (member_can_retire(member, &member->file.id)) {
+        member_retire(member, &member->file.id);
+        member->leave.is_done = true;
+    }
+    return member->leave.is_done;
 }
 
 /* Most of the voters are gone, perhaps all are told to end: nothing can be handed over. */
@@ -269,13 +269,8 @@ static bool leave_settle(struct member *member) {
         hand_begin(member, &to->id);
         return true;
     }
-    if (member_leads(member) && !member->leave.is_done) {
-        member->leave.is_done = true;
-        if (transfer_leadership(member)) {
-            return false;
-        }
-    } else if (member_leads(member)) {
-        return false; /* until it does not, or time is up */
+    if (leave_vote(member)) {
+        return false;
     }
     member_answer(member, &member->leave, NULL);
     return true;

@@ -501,6 +501,13 @@ void member_reset(struct member *member, uint64_t ticket, bool is_hard, uint64_t
                                    "ERR The node is on its way into another cluster");
         return;
     }
+    if (member_leads(member) && member_votes_with(member) == 1 &&
+        member->state.map->nodes_count > 1 && !member_can_retire(member, &member->file.id)) {
+        member->plan.outlet.answer(member->plan.outlet.context, ticket,
+                                   "ERR This node alone decides on the map, and no other is there "
+                                   "that could: CLUSTER FORGET those that are gone first");
+        return;
+    }
     member_wish_begin(member, &member->reset, ticket, 0);
     member->is_reset_hard = is_hard;
     if (member->state.map->nodes_count == 1) {

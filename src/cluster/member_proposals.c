@@ -39,9 +39,27 @@ void member_propose_changes(struct member *member, struct buffer *changes, membe
     member_propose_entry(member, &entry, changes, done, ticket, UINT64_MAX);
 }
 
+/* Who is to leave the map gives its vote away first: until then the entry waits for being sent
+ * again. */
+static bool may_propose(struct member *member, struct span bytes) {
+    struct member_entry entry;
+    if (!member_entry_read(bytes, &entry) || entry.kind != MEMBER_ENTRY_CHANGES) {
+        return true;
+    }
+    struct map_change *change = memory_alloc(sizeof(*change));
+    bool may = true;
+    while (map_change_read(&entry.changes, change)) {
+        struct raft_id id;
+        memcpy(id.bytes, change->node, MAP_ID_BYTES);
+        may &= change->kind != MAP_NODE_REMOVE || member_retire(member, &id);
+    }
+    memory_free(change);
+    return may;
+}
+
 static bool lead_propose(struct member *member, struct span entry) {
     struct raft_position place;
-    return member->log != NULL &&
+    return member->log != NULL && may_propose(member, entry) &&
            raft_member_propose(member->log, &entry, 1, &place) == RAFT_ACCEPTED;
 }
 

@@ -5,14 +5,29 @@
  *   - a voter that has failed is replaced by a node that has not;
  *   - they stand in as many zones as there are.
  * One change at a time, each once the one before it is committed.
+ *
+ * Who votes leaves the map only when it votes no more: the entry that takes it out would else be
+ * the last that the group can agree on. So it retires first, and whoever asked asks again.
+ *   a leader that retires:  hands over to a voter; if there is none, a learner is promoted first
+ *   any other voter:        is demoted, if those that vote then are there
  */
 
+/* Who is to leave does not vote again for so many election times, if nobody asks once more. */
+#define RETIRE_ELECTIONS 4
+
+/* Voters and what is wanted of them do not count those that retire. */
 struct choice {
     const struct map *map;
     const struct raft_config *config;
     size_t voters;
     size_t wanted;
 };
+
+static bool is_retiring(const struct member *member, const struct raft_id *id) {
+    const struct member_node *node = member_node_find(member, id);
+    return node != NULL && node->retires_ms != 0 &&
+           member->now_ms - node->retires_ms < RETIRE_ELECTIONS * member->timing.election_ms;
+}
 
 static uint16_t place_of(const struct choice *choice, const struct raft_id *id) {
     return map_find(choice->map, id->bytes);
@@ -48,7 +63,7 @@ static const struct raft_id *worst_voter(struct member *member, const struct cho
         const struct raft_config_member *voter = &choice->config->members[i];
         uint16_t place = place_of(choice, &voter->id);
         if (!voter->is_voter || place == MAP_NOBODY ||
-            raft_id_equal(&voter->id, &member->file.id)) {
+            raft_id_equal(&voter->id, &member->file.id) || is_retiring(member, &voter->id)) {
             continue;
         }
         if (choice->map->nodes[place].has_failed) {
@@ -70,7 +85,8 @@ static const struct raft_id *best_learner(struct member *member, const struct ch
     for (size_t i = 0; i < choice->config->count; i++) {
         const struct raft_config_member *learner = &choice->config->members[i];
         const struct member_node *node = member_node_find(member, &learner->id);
-        if (learner->is_voter || !is_well(member, choice, &learner->id) || !node->is_heard) {
+        if (learner->is_voter || !is_well(member, choice, &learner->id) || !node->is_heard ||
+            is_retiring(member, &learner->id)) {
             continue;
         }
         size_t here = crowd_of(choice, place_of(choice, &learner->id));
@@ -102,6 +118,35 @@ static bool change_members(const struct choice *choice, struct raft_change *chan
     return false;
 }
 
+/* Without this voter a majority of the others is there. */
+static bool can_spare(struct member *member, const struct choice *choice,
+                      const struct raft_id *id) {
+    size_t others = 0;
+    size_t well = 0;
+    for (size_t i = 0; i < choice->config->count; i++) {
+        const struct raft_config_member *voter = &choice->config->members[i];
+        if (voter->is_voter && !raft_id_equal(&voter->id, id)) {
+            others++;
+            well += is_well(member, choice, &voter->id);
+        }
+    }
+    return 2 * well > others;
+}
+
+/* A voter that retires, but the leader: it hands over first. */
+static bool change_retiring(struct member *member, const struct choice *choice,
+                            struct raft_change *change) {
+    for (size_t i = 0; choice->voters > 0 && i < choice->config->count; i++) {
+        const struct raft_id *id = &choice->config->members[i].id;
+        if (choice->config->members[i].is_voter && is_retiring(member, id) &&
+            !raft_id_equal(id, &member->file.id) && can_spare(member, choice, id)) {
+            *change = (struct raft_change){.kind = RAFT_CHANGE_DEMOTE, .id = *id};
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool change_voters(struct member *member, const struct choice *choice,
                           struct raft_change *change) {
     size_t worst_crowd = 0;
@@ -127,10 +172,47 @@ static bool change_voters(struct member *member, const struct choice *choice,
 }
 
 static size_t voters_wanted(const struct member *member, const struct map *map) {
+    size_t nodes = 0;
+    for (uint16_t i = 0; i < map->nodes_count; i++) {
+        struct raft_id id;
+        memcpy(id.bytes, map->nodes[i].id, MAP_ID_BYTES);
+        nodes += !is_retiring(member, &id);
+    }
     size_t wanted = member->plan.voters == 0 ? 3 : member->plan.voters;
     wanted = wanted < RAFT_VOTERS_MAX ? wanted : RAFT_VOTERS_MAX;
-    wanted = wanted < map->nodes_count ? wanted : map->nodes_count;
-    return wanted % 2 == 0 ? wanted - 1 : wanted;
+    wanted = wanted < nodes ? wanted : nodes;
+    return wanted == 0 ? 1 : wanted % 2 == 0 ? wanted - 1 : wanted;
+}
+
+static size_t voters_staying(const struct member *member, const struct raft_config *config) {
+    size_t count = 0;
+    for (size_t i = 0; i < config->count; i++) {
+        count += config->members[i].is_voter && !is_retiring(member, &config->members[i].id);
+    }
+    return count;
+}
+
+static struct choice choice_of(const struct member *member, const struct raft_status *status) {
+    return (struct choice){.map = member->state.map,
+                           .config = status->config,
+                           .voters = voters_staying(member, status->config),
+                           .wanted = voters_wanted(member, member->state.map)};
+}
+
+bool member_transfer(struct member *member) {
+    struct raft_status status;
+    raft_status_read(raft_member_raft(member->log), &status);
+    for (size_t i = 0; i < status.config->count; i++) {
+        const struct raft_config_member *voter = &status.config->members[i];
+        const struct member_node *node = member_node_find(member, &voter->id);
+        if (voter->is_voter && node != NULL && node != member_self(member) && node->is_linked &&
+            !is_retiring(member, &voter->id) &&
+            !member_is_silent(member, node, member->timing.silent_ms) &&
+            raft_member_transfer(member->log, &voter->id) == RAFT_ACCEPTED) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void member_voters_lead(struct member *member) {
@@ -143,13 +225,53 @@ void member_voters_lead(struct member *member) {
         member_me(member) == MAP_NOBODY) {
         return;
     }
-    struct choice choice = {.map = member->state.map,
-                            .config = status.config,
-                            .voters = raft_config_voters(status.config),
-                            .wanted = voters_wanted(member, member->state.map)};
+    if (is_retiring(member, &member->file.id) && member_transfer(member)) {
+        return;
+    }
+    struct choice choice = choice_of(member, &status);
     struct raft_change change;
-    if (change_members(&choice, &change) || change_voters(member, &choice, &change)) {
+    if (change_members(&choice, &change) || change_retiring(member, &choice, &change) ||
+        change_voters(member, &choice, &change)) {
         struct raft_position place;
         raft_member_change(member->log, &change, &place);
     }
+}
+
+/* ---- who is to leave ---- */
+
+bool member_can_retire(struct member *member, const struct raft_id *id) {
+    struct raft_status status;
+    raft_status_read(raft_member_raft(member->log), &status);
+    struct choice choice = choice_of(member, &status);
+    for (size_t i = 0; i < status.config->count; i++) {
+        const struct raft_id *other = &status.config->members[i].id;
+        if (!raft_id_equal(other, id) && !is_retiring(member, other) &&
+            is_well(member, &choice, other)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool member_retire(struct member *member, const struct raft_id *id) {
+    struct raft_status status;
+    raft_status_read(raft_member_raft(member->log), &status);
+    if (!raft_config_has_voter(status.config, id) || member->state.map->nodes_count == 1) {
+        return true;
+    }
+    if (is_retiring(member, id) || member_can_retire(member, id)) {
+        member_node_get(member, id)->retires_ms = member->now_ms;
+    }
+    return false;
+}
+
+size_t member_votes_with(const struct member *member) {
+    struct raft_status status;
+    if (member->log == NULL) {
+        return 0;
+    }
+    raft_status_read(raft_member_raft(member->log), &status);
+    return raft_config_has_voter(status.config, &member->file.id)
+               ? raft_config_voters(status.config)
+               : 0;
 }

@@ -385,6 +385,7 @@ const struct raft_entry *raft_entry(const struct raft *raft, uint64_t index) {
 void raft_status_read(const struct raft *raft, struct raft_status *status) {
     *status = (struct raft_status){
         .role = raft->role,
+        .is_current = raft->role == RAFT_LEADER && raft->applied >= raft->term_start,
         .term = raft->term,
         .vote = raft->vote,
         .leader = raft->leader,

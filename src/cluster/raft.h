@@ -179,6 +179,7 @@ enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER 
 
 struct raft_status {
     enum raft_role role;
+    bool is_current; /* it leads, and has applied all that was committed before it did */
     uint64_t term;
     struct raft_id vote;
     struct raft_id leader; /* none: not known */

@@ -210,6 +210,107 @@ START_TEST(a_reset_leaves_the_cluster_and_a_hard_one_the_name) {
 }
 END_TEST
 
+static struct node *leader(void) {
+    for (size_t i = 0; i < world->count; i++) {
+        struct member_status status = {.is_leader = false};
+        if (world->nodes[i].member != NULL) {
+            member_status_read(world->nodes[i].member, &status);
+        }
+        if (status.is_leader) {
+            return &world->nodes[i];
+        }
+    }
+    ck_abort_msg("nobody leads");
+    return NULL;
+}
+
+static void forget(struct node *at, const struct node *node) {
+    struct map_change change = {.kind = MAP_NODE_REMOVE};
+    memcpy(change.node, node->id.bytes, MAP_ID_BYTES);
+    world_propose(at, &change, 1, TICKET);
+    ck_assert_str_eq(await(), "");
+}
+
+/* Of two nodes one votes. */
+START_TEST(who_alone_votes_gives_its_vote_away_before_it_is_forgotten) {
+    begin(2, 1);
+    meet_all();
+    struct node *voter = leader();
+    struct node *other = &world->nodes[voter == &world->nodes[0]];
+    forget(other, voter);
+    AWAIT(nodes_of(voter) == 1 && nodes_of(other) == 1);
+    ck_assert_str_eq(give_slot(other, 2), "");
+    ck_assert_str_eq(give_slot(voter, 2), "");
+    end();
+}
+END_TEST
+
+START_TEST(who_alone_votes_gives_its_vote_away_before_it_is_reset) {
+    begin(2, 1);
+    meet_all();
+    struct node *voter = leader();
+    struct node *other = &world->nodes[voter == &world->nodes[0]];
+    member_reset(voter->member, TICKET, false, world_clock(voter));
+    ck_assert_str_eq(await(), "");
+    AWAIT(nodes_of(voter) == 1 && nodes_of(other) == 1);
+    ck_assert_str_eq(give_slot(other, 2), "");
+    world_meet(voter, other, TICKET);
+    ck_assert_str_eq(await(), "");
+    AWAIT(all_know(2));
+    end();
+}
+END_TEST
+
+START_TEST(who_alone_votes_is_not_reset_while_nobody_can_vote_instead) {
+    begin(2, 1);
+    meet_all();
+    struct node *voter = leader();
+    struct node *other = &world->nodes[voter == &world->nodes[0]];
+    world_stop(other, false);
+    pass_ms(2000);
+    member_reset(voter->member, TICKET, false, world_clock(voter));
+    ck_assert_str_eq(await(), "ERR This node alone decides on the map, and no other is there that "
+                              "could: CLUSTER FORGET those that are gone first");
+    forget(voter, other);
+    member_reset(voter->member, TICKET, false, world_clock(voter));
+    ck_assert_str_eq(await(), "");
+    end();
+}
+END_TEST
+
+START_TEST(who_stays_can_decide_when_all_voters_but_it_are_reset_at_once) {
+    begin(NODES, 1);
+    meet_all();
+    pass_ms(2000);
+    for (size_t i = 0; i + 1 < NODES; i++) {
+        world->answers[TICKET + i].is_there = false;
+        member_reset(world->nodes[i].member, TICKET + i, false, world_clock(&world->nodes[i]));
+    }
+    struct node *last = &world->nodes[NODES - 1];
+    AWAIT(nodes_of(last) == 1);
+    for (size_t i = 0; i + 1 < NODES; i++) {
+        AWAIT(world->answers[TICKET + i].is_there);
+        ck_assert_str_eq(world->answers[TICKET + i].error, "");
+    }
+    ck_assert_str_eq(give_slot(last, 2), "");
+    end();
+}
+END_TEST
+
+START_TEST(of_two_nodes_the_one_that_stops_leaves_the_other_able_to_go_on) {
+    form_shard(2, 1);
+    struct node *voter = leader();
+    struct node *other = &world->nodes[voter == &world->nodes[0]];
+    member_leave(voter->member, TICKET, 5000, world_clock(voter));
+    ck_assert_str_eq(await(), "");
+    world_stop(voter, false);
+    AWAIT(world_may_serve(other) && !in_sync(other, voter));
+    world_start(voter);
+    AWAIT(in_sync(other, voter));
+    end();
+}
+END_TEST
+
 START_TEST(survivors_form_a_new_cluster_when_the_voters_are_lost) {
     form_shard(3, 1);
     member_override(world->nodes[1].member, TICKET, world_clock(&world->nodes[1]));
@@ -258,6 +359,11 @@ int main(void) {
         a_takeover_needs_no_replica_in_sync,
         who_is_forgotten_is_alone_and_may_come_back,
         a_reset_leaves_the_cluster_and_a_hard_one_the_name,
+        who_alone_votes_gives_its_vote_away_before_it_is_forgotten,
+        who_alone_votes_gives_its_vote_away_before_it_is_reset,
+        who_alone_votes_is_not_reset_while_nobody_can_vote_instead,
+        who_stays_can_decide_when_all_voters_but_it_are_reset_at_once,
+        of_two_nodes_the_one_that_stops_leaves_the_other_able_to_go_on,
         survivors_form_a_new_cluster_when_the_voters_are_lost,
         a_primary_without_replicas_is_given_a_spare_one,
     };
