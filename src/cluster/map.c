@@ -9,6 +9,7 @@
 #define RUN_BYTES 10
 #define FLAG_IN_SYNC 1
 #define FLAG_FAILED 2
+#define FLAG_NO_FAILOVER 4
 
 struct map *map_new(const unsigned char group[MAP_ID_BYTES]) {
     struct map *map = memory_alloc_zeroed(sizeof(*map));
@@ -224,7 +225,8 @@ void map_write(const struct map *map, struct buffer *out) {
         map_facts_write(&node->facts, out);
         put_u16(out, shard_number(map, node->shard));
         buffer_append_byte(out, (char)((node->is_in_sync ? FLAG_IN_SYNC : 0) |
-                                       (node->has_failed ? FLAG_FAILED : 0)));
+                                       (node->has_failed ? FLAG_FAILED : 0) |
+                                       (node->no_failover ? FLAG_NO_FAILOVER : 0)));
         buffer_append(out, node->id, MAP_ID_BYTES);
     }
     for (uint16_t i = 0; i < map->nodes_count; i++) {
@@ -297,6 +299,7 @@ static bool read_nodes(struct map *map, struct span *bytes) {
         node->shard = bytes_load_u16(tail);
         node->is_in_sync = (tail[2] & FLAG_IN_SYNC) != 0;
         node->has_failed = (tail[2] & FLAG_FAILED) != 0;
+        node->no_failover = (tail[2] & FLAG_NO_FAILOVER) != 0;
         if (node->shard >= map->shards_count ||
             map_find(map, (const unsigned char *)tail + 3) < i) {
             return false;

@@ -50,8 +50,9 @@ struct map_node {
     unsigned char id[MAP_ID_BYTES];
     struct map_facts facts;
     uint16_t shard;
-    bool is_in_sync; /* may become primary without losing what was acknowledged */
-    bool has_failed; /* so the group has found */
+    bool is_in_sync;  /* may become primary without losing what was acknowledged */
+    bool has_failed;  /* so the group has found */
+    bool no_failover; /* as a replica it takes over by hand only: cluster-replica-no-failover */
 };
 
 struct map_shard {
@@ -142,7 +143,7 @@ bool map_id_parse(struct span text, unsigned char id[MAP_ID_BYTES]);
  *   40      2     count of nodes
  *   42      2     count of shards
  *   44      ...   nodes, in order: facts (map_facts_write()), shard 2 (its place in the list that
- *                 follows), flags 1 (1: in sync, 2: failed), id 20
+ *                 follows), flags 1 (1: in sync, 2: failed, 4: no failover), id 20
  *   ...     ...   shards: id 20, primary 2 (a node), epoch 8, config epoch 8, quorum 2, granted 20
  *   ...     ...   count of removed nodes 2, their ids
  *   ...     ...   runs of slots, until all 16384 are told: count 2, owner 2, migrating to 2,

@@ -35,6 +35,7 @@ static const unsigned char fields_of[] = {
     [MAP_EPOCH_BUMP] = FIELD_NODE,
     [MAP_QUORUM] = FIELD_NODE | FIELD_EPOCH | FIELD_SLOT,
     [MAP_SUCCEED] = FIELD_NODE | FIELD_PEER | FIELD_EPOCH | FIELD_FLAG,
+    [MAP_NO_FAILOVER] = FIELD_NODE | FIELD_FLAG,
 };
 
 #define KINDS (sizeof(fields_of) / sizeof(fields_of[0]))
@@ -341,6 +342,14 @@ static bool apply_node_health(struct application *apply) {
     return true;
 }
 
+static bool apply_no_failover(struct application *apply) {
+    if (apply->node == MAP_NOBODY) {
+        return refuse_unknown(apply, apply->change->node);
+    }
+    apply->map->nodes[apply->node].no_failover = apply->change->flag;
+    return true;
+}
+
 /* ---- slots ---- */
 
 static bool apply_slots_add(struct application *apply) {
@@ -629,7 +638,7 @@ static bool (*const appliers[KINDS])(struct application *apply) = {
     [MAP_REPLICATE] = apply_replicate,     [MAP_PROMOTE] = apply_promote,
     [MAP_IN_SYNC] = apply_in_sync,         [MAP_CONFIG_EPOCH] = apply_config_epoch,
     [MAP_EPOCH_BUMP] = apply_epoch_bump,   [MAP_QUORUM] = apply_quorum,
-    [MAP_SUCCEED] = apply_succeed,
+    [MAP_SUCCEED] = apply_succeed,         [MAP_NO_FAILOVER] = apply_no_failover,
 };
 
 struct map *map_change_apply(const struct map *map, uint64_t index, struct span entry,

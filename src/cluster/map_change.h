@@ -33,6 +33,7 @@
  *   16    quorum        node (a primary), epoch (as above), slot: the number of members
  *   17    succeed       node, peer (the start of its process), epoch (as above), flag: who was the
  *                       primary stays in sync. The node is in the set already
+ *   18    no_failover   node, flag: it takes over by hand only
  *
  * Every change answers NULL, or Redis' error for whoever asked. Kind numbers are permanent; 32 to
  * 47 are set aside for moves of slots that the cluster carries out by itself.
@@ -63,6 +64,7 @@ enum map_change_kind {
     MAP_EPOCH_BUMP = 15,
     MAP_QUORUM = 16,
     MAP_SUCCEED = 17,
+    MAP_NO_FAILOVER = 18,
 };
 
 struct map_change {

@@ -40,6 +40,9 @@ static void append_flags(const struct map_view *view, uint16_t i, struct buffer 
     if (node->facts.ip[0] == '\0' && i != view->myself) {
         buffer_append_string(out, ",noaddr");
     }
+    if (node->no_failover) {
+        buffer_append_string(out, ",nofailover");
+    }
 }
 
 static void append_ranges(const struct map *map, uint16_t shard, struct buffer *out) {

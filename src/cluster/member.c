@@ -227,7 +227,6 @@ enum raft_store_status member_open(const struct member_plan *plan, uint64_t now_
     member->timing = member_timing_of(plan->node_timeout_ms);
     member->now_ms = now_ms;
     member->beat_ms = now_ms;
-    member->promised_until_ms = now_ms + member->timing.lease_ms; /* perhaps it has promised */
     member->role = MEMBER_WAITS;
     member->file = MEMBER_FILE_EMPTY;
     member->next = MEMBER_FILE_EMPTY;
@@ -235,6 +234,7 @@ enum raft_store_status member_open(const struct member_plan *plan, uint64_t now_
     facts_set(member, &plan->facts);
     plan->outlet.draw(plan->outlet.context, member->start.bytes, RAFT_ID_BYTES);
     enum raft_store_status status = file_open(member, report);
+    member_lease_open(member);
     member->nodes[0] = (struct member_node){.id = member->file.id};
     member->node_count = 1;
     if (status == RAFT_STORE_DONE) {
@@ -374,6 +374,10 @@ bool member_receive(struct member *member, const struct raft_id *source, struct 
         }
     }
     memory_free(message);
+    if (!is_known && member_message_is_unknown(bytes)) {
+        member->unknown_messages++;
+        is_known = true;
+    }
     member_settle(member);
     return is_known;
 }
@@ -409,6 +413,7 @@ void member_set_settings(struct member *member, const struct member_plan *plan, 
     member->plan.node_timeout_ms = plan->node_timeout_ms;
     member->plan.voters = plan->voters;
     member->plan.quorum = plan->quorum;
+    member->plan.no_failover = plan->no_failover;
     member->plan.migrates_replicas = plan->migrates_replicas;
     member->plan.migration_barrier = plan->migration_barrier;
     member->timing = member_timing_of(plan->node_timeout_ms);
@@ -474,6 +479,7 @@ void member_status_read(const struct member *member, struct member_status *statu
         .term = log.term,
         .applied = log.applied,
         .lease_until_ms = member->lease_until_ms,
+        .unknown_messages = member->unknown_messages,
         .problem = member->problem.length == 0 ? NULL : member->problem.bytes,
         .weakness = weakness_of(member, &log),
     };

@@ -31,6 +31,7 @@
  *  3. A successor is in the set, and of members - quorum + 1 of the set (of one at least) none
  *     holds more. Who holds less than it is no member any more.
  *  4. A node that has started is no primary before an entry of the log made it one again.
+ *     A promise of the process before it holds: its length is on disk.
  *  5. Of two groups one is merged, and stands still from before the other takes its nodes in until
  *     they have gone over.
  *
@@ -117,6 +118,7 @@ struct member_plan {
     uint64_t node_timeout_ms; /* cluster-node-timeout, if somebody has set it, else 0. See below. */
     uint16_t voters;          /* cluster-voters: 3, 5 or 7; 0: 3 */
     uint16_t quorum;          /* write-quorum */
+    bool no_failover;         /* cluster-replica-no-failover */
     bool migrates_replicas;   /* cluster-allow-replica-migration */
     uint16_t migration_barrier;
     struct member_outlet outlet;
@@ -155,8 +157,8 @@ void member_link_up(struct member *member, const struct raft_id *id, const char 
 void member_link_down(struct member *member, const struct raft_id *id, bool is_dead,
                       uint64_t now_ms);
 
-/* A message of the node at the other end of a link. False: it is none that this version knows; the
- * link is to be closed. */
+/* A message of the node at the other end of a link. One of a kind that only a later version knows
+ * is counted and skipped. False: it is no message; the link is to be closed. */
 bool member_receive(struct member *member, const struct raft_id *source, struct span bytes,
                     uint64_t now_ms);
 
@@ -236,6 +238,7 @@ struct member_status {
     uint64_t term;
     uint64_t applied;
     uint64_t lease_until_ms;
+    uint64_t unknown_messages; /* of kinds that a later version has: skipped */
     const char *problem; /* NULL, or why the node's part in the group has failed: a sentence */
     /* NULL, or what this shard or cluster cannot survive, or waits for: a sentence for INFO. */
     const char *weakness;

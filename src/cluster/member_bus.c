@@ -190,6 +190,15 @@ bool member_message_read(struct span bytes, struct member_message *message) {
     return version == MEMBER_BUS_VERSION ? fields_end(&fields) : !fields.is_bad;
 }
 
+bool member_message_is_unknown(struct span bytes) {
+    struct fields fields = {.rest = bytes};
+    unsigned version = fields_take_u8(&fields);
+    unsigned kind = fields_take_u8(&fields);
+    fields_take_id(&fields);
+    return !fields.is_bad && version > 0 && version <= MEMBER_BUS_VERSION + 1 &&
+           kind > MEMBER_CENSUS;
+}
+
 struct member_count member_count_at(struct span list, size_t i) {
     const char *place = list.bytes + i * MEMBER_COUNT_BYTES;
     return (struct member_count){

@@ -27,9 +27,9 @@
  *   12    stranger       index of the map 8: the receiver is not in it
  *   13    census         index of the map 8, a list (length 4 before it) of: position 8, flags 1
  *
- * A reader takes versions up to the next one, which may have more bytes behind these: then two
- * versions that follow each other speak. Everything is checked; what no honest peer sends is no
- * message.
+ * A reader takes versions up to the next one, which may have more bytes behind these, and skips
+ * kinds that it does not know: then two versions that follow each other speak. Everything is
+ * checked; what no honest peer sends is no message.
  */
 #ifndef TARN_CLUSTER_MEMBER_BUS_H
 #define TARN_CLUSTER_MEMBER_BUS_H
@@ -82,8 +82,8 @@ struct member_pulse {
     uint64_t asked_epoch;   /* the receiver is to report: the leader misses its primary. 0: not */
     uint64_t asked_index;   /* of the map that says so */
     uint64_t lease_sent_ms; /* a primary asks for a lease: when, by its clock; 0: it does not */
-    uint32_t lease_ms;
-    uint64_t granted_ms; /* it is granted, for the ask that was sent then; 0: none is */
+    uint32_t lease_ms;      /* for how long it asks, or grants */
+    uint64_t granted_ms;    /* it is granted, for the ask that was sent then; 0: none is */
 };
 
 enum member_verdict { MEMBER_ADOPTED, MEMBER_ADOPT_REFUSED, MEMBER_VERDICTS };
@@ -121,6 +121,9 @@ struct member_message {
 void member_message_write(const struct member_message *message, struct buffer *out);
 /* It points into the bytes. False: they are no message. */
 bool member_message_read(struct span bytes, struct member_message *message);
+
+/* Its version may be spoken with, but its kind is of a later one: it is to be skipped. */
+bool member_message_is_unknown(struct span bytes);
 
 /* The list of a census: a place for each node of the map. */
 struct member_count {

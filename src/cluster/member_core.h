@@ -137,6 +137,7 @@ struct member {
     struct member_wish reset;
     bool is_reset_hard;
     struct member_wish override;
+    uint64_t unknown_messages;
     uint64_t targets_hash;
     uint64_t hello_hash;
 
@@ -147,11 +148,15 @@ struct member {
     uint64_t refused_epoch; /* this node helps no primary of it any more */
     uint64_t refused_index; /* the map that says so */
     uint64_t promised_until_ms;
+    uint64_t promised_epoch;   /* of the last promise of this process */
+    uint64_t longest_until_ms; /* until then a promise as long as file.promise_ms may stand */
     uint64_t lease_until_ms;
     enum member_role_kind role;
     uint64_t role_hash; /* of what was told last */
     bool is_sync_proposed;
-    uint64_t sync_set_hash; /* the set that marks are for */
+    uint64_t sync_set_hash;  /* the set that marks are for */
+    uint64_t quorum_reading; /* of readings, when the quorum was to change; 0: it is not ... */
+    uint64_t quorum_mark;    /* ... and where the log ended at the next one, 0: not read yet */
 
     struct member_wish fail_over; /* CLUSTER FAILOVER here */
     enum member_failover fail_over_how;
@@ -238,6 +243,8 @@ void member_detector_beat(struct member *member);
 
 /* ---- member_lease.c ---- */
 
+/* The process before this one may have promised. */
+void member_lease_open(struct member *member);
 void member_lease_asked(struct member *member, struct member_node *node,
                         const struct member_pulse *pulse);
 void member_lease_granted(struct member *member, struct member_node *node,

@@ -43,6 +43,7 @@ struct election {
     uint64_t epoch;
     uint32_t members; /* of the in-sync set */
     uint32_t reports;
+    uint32_t above;   /* of these, hold more than the best: they take over by hand only */
     uint32_t awaited; /* could report, and have not */
     bool is_contradicted;
     uint16_t best;
@@ -82,6 +83,9 @@ static void look_at(struct member *member, struct election *election, uint16_t i
     election->members++;
     if (has_reported(member, election, node)) {
         election->reports++;
+        if (election->map->nodes[i].no_failover && !is_primary) {
+            return;
+        }
         int order = election->best == MAP_NOBODY
                         ? 1
                         : compare(node, member_node_at(member, election->best));
@@ -96,16 +100,26 @@ static void look_at(struct member *member, struct election *election, uint16_t i
     }
 }
 
+static bool is_of_set(const struct election *election, uint16_t i) {
+    return election->map->nodes[i].shard == election->shard && election->map->nodes[i].is_in_sync;
+}
+
 static void election_hold(struct member *member, struct election *election) {
-    for (uint16_t i = 0; i < election->map->nodes_count; i++) {
-        if (election->map->nodes[i].shard == election->shard &&
-            election->map->nodes[i].is_in_sync) {
+    const struct map *map = election->map;
+    for (uint16_t i = 0; i < map->nodes_count; i++) {
+        if (is_of_set(election, i)) {
             look_at(member, election, i);
         }
     }
+    for (uint16_t i = 0; election->best != MAP_NOBODY && i < map->nodes_count; i++) {
+        const struct member_node *node = member_node_at(member, i);
+        election->above += is_of_set(election, i) && has_reported(member, election, node) &&
+                           compare(node, member_node_at(member, election->best)) > 0;
+    }
 }
 
-/* Every acknowledged write is held by `quorum` members, or by all; so of this many one holds it. */
+/* Every acknowledged write is held by `quorum` members, or by all; so of this many one holds it,
+ * and if none of them holds more than the best, that does. */
 static uint32_t reports_needed(const struct election *election) {
     uint32_t quorum = election->map->shards[election->shard].quorum;
     return quorum <= 1 || quorum > election->members ? 1 : election->members - quorum + 1;
@@ -179,7 +193,8 @@ static void lead_shard(struct member *member, uint16_t shard) {
         election.awaited > 0 && member->now_ms - primary->missing_ms < 2 * member->timing.lease_ms;
     bool was_proposed = primary->proposed_ms != 0 &&
                         member->now_ms - primary->proposed_ms < member->timing.election_ms;
-    if (election.best != MAP_NOBODY && election.reports >= reports_needed(&election) && !waits &&
+    if (election.best != MAP_NOBODY &&
+        election.reports - election.above >= reports_needed(&election) && !waits &&
         !election.is_contradicted && !was_proposed) {
         decide(member, &election);
     }

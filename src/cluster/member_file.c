@@ -22,6 +22,7 @@ void member_file_write(const struct member_file *file, struct buffer *out) {
     fields_put_id(out, &file->id);
     fields_put_id(out, &file->group);
     fields_put_u64(out, file->starts);
+    fields_put_u64(out, file->promise_ms);
     fields_put_span(out, buffer_span(&file->state));
     fields_put_u64(out, XXH3_64bits(out->bytes + start, out->length - start));
 }
@@ -37,18 +38,20 @@ bool member_file_read(struct member_file *file, struct span bytes) {
     struct raft_id id = fields_take_id(&fields);
     struct raft_id group = fields_take_id(&fields);
     uint64_t starts = fields_take_u64(&fields);
+    uint64_t promise_ms = fields_take_u64(&fields);
     struct span state = fields_take_span(&fields);
     size_t length = bytes.length - fields.rest.length;
     uint64_t checksum = fields_take_u64(&fields);
     if (!fields_end(&fields) || checksum != XXH3_64bits(bytes.bytes, length) ||
-        phase < MEMBER_KEEPS || phase > MEMBER_JOINS || raft_id_is_none(&id) ||
-        raft_id_is_none(&group)) {
+        phase < MEMBER_KEEPS || phase > MEMBER_JOINS || promise_ms > MEMBER_PROMISE_MS_MAX ||
+        raft_id_is_none(&id) || raft_id_is_none(&group)) {
         return false;
     }
     file->phase = (enum member_phase)phase;
     file->id = id;
     file->group = group;
     file->starts = starts;
+    file->promise_ms = promise_ms;
     buffer_clear(&file->state);
     buffer_append_span(&file->state, state);
     return true;

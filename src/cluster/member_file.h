@@ -16,8 +16,9 @@
  *   16      20    id of the node
  *   36      20    id of the group
  *   56      8     starts so far
- *   64      4     length of the state
- *   68      ...   the state that a group is founded with (member_state.h), or nothing
+ *   64      8     the longest promise of its that may stand, in milliseconds (member_lease.c)
+ *   72      4     length of the state
+ *   76      ...   the state that a group is founded with (member_state.h), or nothing
  *   ...     8     checksum of all before it: XXH3, 64 bits
  * The file is written as member.temporary and renamed. Blocks.
  */
@@ -29,7 +30,8 @@
 
 #define MEMBER_FILE_NAME "member.node"
 #define MEMBER_FILE_TEMPORARY_NAME "member.temporary"
-#define MEMBER_FILE_FORMAT 1
+#define MEMBER_FILE_FORMAT 2
+#define MEMBER_PROMISE_MS_MAX 60000
 #define MEMBER_FILE_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 /* Permanent. */
@@ -40,6 +42,7 @@ struct member_file {
     struct raft_id id;
     struct raft_id group;
     uint64_t starts;
+    uint64_t promise_ms;
     struct buffer state;
 };
 

@@ -10,7 +10,8 @@
 
 /* ---- the machine of raft_member.h ---- */
 
-/* Whoever it promised not to follow a successor has given its place away itself. */
+/* Whoever it promised not to follow a successor has given its place away itself. That is no news of
+ * an epoch in which this process has promised nothing: a start reads old entries again. */
 static void release_promise(struct member *member, const struct map *before,
                             const struct member_entry *entry) {
     uint16_t me = member_me(member);
@@ -19,7 +20,8 @@ static void release_promise(struct member *member, const struct map *before,
         return;
     }
     uint16_t primary = map_primary_of(before, was);
-    if (member_shard(member)->epoch != before->shards[before->nodes[was].shard].epoch &&
+    uint64_t epoch = before->shards[before->nodes[was].shard].epoch;
+    if (member_shard(member)->epoch != epoch && member->promised_epoch == epoch &&
         memcmp(before->nodes[primary].id, entry->asker.bytes, MAP_ID_BYTES) == 0) {
         member->promised_until_ms = 0;
     }
@@ -254,6 +256,7 @@ static void forget_group(struct member *member) {
 
 static void go_over(struct member *member) {
     char text[MAP_ID_TEXT_BYTES];
+    member->next.promise_ms = member->file.promise_ms;
     int status = member_file_save(member->plan.disk, &member->next);
     if (status != 0) {
         member_say(member, MEMBER_WARNING, "Cannot write " MEMBER_FILE_NAME ": %s.",

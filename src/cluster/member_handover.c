@@ -213,7 +213,8 @@ static const struct member_node *successor(struct member *member) {
     const struct member_node *best = NULL;
     for (uint16_t i = 0; map_of(member) != NULL && i < map_of(member)->nodes_count; i++) {
         const struct member_node *node = member_node_at(member, i);
-        if (member_is_mate(member, i) && map_of(member)->nodes[i].is_in_sync && node->is_follower &&
+        if (member_is_mate(member, i) && map_of(member)->nodes[i].is_in_sync &&
+            !map_of(member)->nodes[i].no_failover && node->is_follower &&
             !member_is_silent(member, node, member->timing.silent_ms) &&
             (best == NULL || node->position > best->position)) {
             best = node;

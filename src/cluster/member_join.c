@@ -583,7 +583,7 @@ static bool wishes_settle(struct member *member) {
     return false;
 }
 
-/* ---- facts of this node ---- */
+/* ---- what this node says of itself ---- */
 
 static void facts_done(struct member *member, uint64_t ticket, const char *error) {
     (void)ticket;
@@ -595,7 +595,8 @@ static void facts_settle(struct member *member) {
     const struct map *map = member->state.map;
     uint16_t me = member_me(member);
     if (me == MAP_NOBODY || member->is_facts_proposed || member->state.merge.number != 0 ||
-        memcmp(&map->nodes[me].facts, &member->facts, sizeof(member->facts)) == 0) {
+        (memcmp(&map->nodes[me].facts, &member->facts, sizeof(member->facts)) == 0 &&
+         map->nodes[me].no_failover == member->plan.no_failover)) {
         return;
     }
     struct map_change *change = memory_alloc_zeroed(sizeof(*change));
@@ -603,6 +604,9 @@ static void facts_settle(struct member *member) {
     change->kind = MAP_NODE_FACTS;
     change->facts = member->facts;
     memcpy(change->node, member->file.id.bytes, MAP_ID_BYTES);
+    map_change_write(change, &changes);
+    change->kind = MAP_NO_FAILOVER;
+    change->flag = member->plan.no_failover;
     map_change_write(change, &changes);
     memory_free(change);
     member->is_facts_proposed = true;

@@ -8,7 +8,37 @@ static bool is_required(struct member *member, uint16_t node) {
            (member->state.map->nodes[node].is_in_sync || member_node_at(member, node)->is_joining);
 }
 
-/* ---- who promises ---- */
+/* ---- who promises ----
+ *
+ * A promise outlives the process that gave it. So what one may last is on disk before it is given:
+ * a start keeps still for so long. Once no promise of that length stands, a shorter one may take
+ * its place there.
+ */
+
+void member_lease_open(struct member *member) {
+    member->promised_until_ms = member->now_ms + member->file.promise_ms;
+    member->longest_until_ms = member->promised_until_ms;
+}
+
+/* False: it must not be given. A disk that fails is the consensus log's, too, which tells of it. */
+static bool promise_keep(struct member *member, uint64_t promise_ms) {
+    uint64_t kept_ms = member->file.promise_ms;
+    bool is_longer = promise_ms > kept_ms;
+    if (promise_ms > MEMBER_PROMISE_MS_MAX) {
+        return false;
+    }
+    if (is_longer || (promise_ms < kept_ms && member->now_ms >= member->longest_until_ms)) {
+        member->file.promise_ms = promise_ms;
+        if (member_file_save(member->plan.disk, &member->file) != 0) {
+            member->file.promise_ms = kept_ms;
+            return !is_longer;
+        }
+    }
+    if (promise_ms == member->file.promise_ms) {
+        member->longest_until_ms = member->now_ms + promise_ms;
+    }
+    return true;
+}
 
 /* A primary asks this replica to follow no successor for a while. The time counts from now on: the
  * primary counts from when it asked. */
@@ -22,16 +52,17 @@ void member_lease_asked(struct member *member, struct member_node *node,
     struct member_message message = {.kind = MEMBER_PULSE};
     /* Who is to take over by force promises nothing more, so that its promise ends. */
     bool is_forcing = member->fail_over.is_active && member->fail_over_how != MEMBER_HAND_OVER;
-    if (member->refused_epoch != shard->epoch && !is_forcing) {
-        uint64_t until = member->now_ms + pulse->lease_ms + pulse->lease_ms / DRIFT_PART;
+    uint64_t promise_ms = (uint64_t)pulse->lease_ms + pulse->lease_ms / DRIFT_PART;
+    member_pulse_own(member);
+    message.pulse = member_self(member)->pulse;
+    if (member->refused_epoch != shard->epoch && !is_forcing && promise_keep(member, promise_ms)) {
+        uint64_t until = member->now_ms + promise_ms;
         member->promised_until_ms =
             until > member->promised_until_ms ? until : member->promised_until_ms;
+        member->promised_epoch = shard->epoch;
         message.pulse.granted_ms = pulse->lease_sent_ms;
+        message.pulse.lease_ms = pulse->lease_ms;
     }
-    member_pulse_own(member);
-    uint64_t granted_ms = message.pulse.granted_ms;
-    message.pulse = member_self(member)->pulse;
-    message.pulse.granted_ms = granted_ms;
     member_send(member, &node->id, &message);
 }
 
@@ -68,7 +99,7 @@ void member_lease_granted(struct member *member, struct member_node *node,
     if ((pulse->flags & MEMBER_PULSE_REFUSES) != 0) {
         member_refuse_epoch(member, member->state.map->index);
     } else if (pulse->granted_ms != 0 && pulse->granted_ms <= member->now_ms) {
-        uint64_t until = pulse->granted_ms + member->timing.lease_ms;
+        uint64_t until = pulse->granted_ms + pulse->lease_ms;
         node->granted_until_ms = until > node->granted_until_ms ? until : node->granted_until_ms;
     }
 }

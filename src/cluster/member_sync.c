@@ -13,6 +13,7 @@ void member_sync_forget(struct member *member) {
         node->position = 0;
     }
     member->sync_set_hash = 0;
+    member->quorum_reading = 0;
 }
 
 static uint64_t set_hash(const struct member *member) {
@@ -151,9 +152,34 @@ static void add_followers(struct member *member, struct buffer *changes) {
     }
 }
 
+/* Every member holds what there was when the quorum was to change: what was acknowledged under the
+ * old one is safe under any. Meanwhile replies wait for the larger one. */
+static bool quorum_may_change(struct member *member) {
+    const struct map *map = member->state.map;
+    if (member->quorum_reading == 0) {
+        member->quorum_reading = member->readings;
+        member->quorum_mark = 0;
+    }
+    if (member->quorum_reading == member->readings) {
+        return false;
+    }
+    if (member->quorum_mark == 0) {
+        member->quorum_mark = member->replication.position;
+    }
+    bool is_held = true;
+    for (uint16_t i = 0; i < map->nodes_count; i++) {
+        const struct member_node *node = member_node_at(member, i);
+        is_held &= !member_is_mate(member, i) || !map->nodes[i].is_in_sync ||
+                   (node->is_follower && node->position >= member->quorum_mark);
+    }
+    return is_held;
+}
+
 static void set_quorum(struct member *member, struct buffer *changes) {
     uint16_t quorum = member->plan.quorum == 0 ? 1 : member->plan.quorum;
-    if (member_shard(member)->quorum != quorum) {
+    if (member_shard(member)->quorum == quorum) {
+        member->quorum_reading = 0;
+    } else if (quorum_may_change(member)) {
         struct map_change change = {.kind = MAP_QUORUM, .slot = quorum};
         memcpy(change.node, member->file.id.bytes, MAP_ID_BYTES);
         put_change(member, &change, changes);

@@ -68,6 +68,7 @@ void cluster_settings_read(const struct cluster_seat *seat, struct cluster_setti
         .node_timeout_ms = (uint64_t)options->node_timeout_ms,
         .voters = small(options->voters),
         .quorum = small(quorum < 1 ? 1 : quorum),
+        .no_failover = options->replica_no_failover,
         .migrates_replicas = options->allow_replica_migration,
         .migration_barrier = small(options->migration_barrier),
     };

@@ -82,6 +82,7 @@ struct cluster_settings {
     uint64_t node_timeout_ms;
     uint16_t voters;
     uint16_t quorum;
+    bool no_failover;
     bool migrates_replicas;
     uint16_t migration_barrier;
     struct cluster_links_settings links;
@@ -124,6 +125,7 @@ struct cluster_figures {
     uint64_t voters;
     uint64_t links;
     uint64_t links_bytes;
+    uint64_t unknown_messages; /* skipped: a later version's */
     bool has_weakness;
     char weakness[CLUSTER_WEAKNESS_BYTES]; /* what the cluster cannot survive, or waits for */
 };

@@ -46,6 +46,7 @@ struct cluster_member {
     struct cluster_links *links;
     struct member_target *targets; /* room for all that there can be */
     bool has_targets;              /* others than the links know */
+    uint64_t unknown_messages;
 };
 
 /* Each event has its own: a promise counts from when it was heard of, not from when the loop
@@ -112,6 +113,7 @@ static struct member_plan plan_of(struct cluster_member *part,
         .node_timeout_ms = settings->node_timeout_ms,
         .voters = settings->voters,
         .quorum = settings->quorum,
+        .no_failover = settings->no_failover,
         .migrates_replicas = settings->migrates_replicas,
         .migration_barrier = settings->migration_barrier,
         .outlet =
@@ -153,13 +155,14 @@ static bool publication_receive(const struct cluster_member *part, const struct 
 
 /* A kind of a later version is not for this one. */
 static bool link_receive(void *context, const struct raft_id *id, unsigned kind, struct span body) {
-    const struct cluster_member *part = context;
+    struct cluster_member *part = context;
     switch (kind) {
     case BUS_MEMBER:
         return member_receive(part->member, id, body, now_ms());
     case BUS_PUBLICATION:
         return publication_receive(part, id, body);
     default:
+        part->unknown_messages++;
         return true;
     }
 }
@@ -301,6 +304,7 @@ static void figures_show(struct cluster_member *part) {
         .voters = status.voters,
         .links = cluster_links_count(part->links),
         .links_bytes = cluster_links_bytes(part->links),
+        .unknown_messages = part->unknown_messages + status.unknown_messages,
         .has_weakness = trouble != NULL,
     };
     if (!raft_id_is_none(&status.leader)) {

@@ -88,8 +88,8 @@ static const struct option rows[] = {
     BOOL("cluster-enabled", enabled, OPTION_IMMUTABLE, "no",
          "Takes part in a cluster, at first one of its own."),
     INTEGER("cluster-node-timeout", node_timeout_ms, 0, "1000", 0, INT64_MAX,
-            "Milliseconds of silence after which a node is down: 200 to 60000. A primary whose "
-            "node is silent for a quarter of it is replaced."),
+            "Milliseconds of silence after which a node is down; what is below 200 or above 60000 "
+            "counts as that. A primary whose node is silent for a quarter of it is replaced."),
     {ROW("cluster-voters", voters, 0, "3",
          "Nodes that decide on the map: 3, 5 or 7. They are chosen by themselves, over zones."),
      .type = OPTION_INTEGER, .min = 3, .max = 7, .settle = settle_voters},
@@ -130,7 +130,7 @@ static const struct option rows[] = {
     BOOL("cluster-require-full-coverage", require_full_coverage, 0, "yes",
          "Serves nothing while a slot is not covered."),
     {ROW("cluster-replica-no-failover", replica_no_failover, 0, "no",
-         "A replica does not take over by itself."),
+         "As a replica it takes over by CLUSTER FAILOVER only."),
      .alias = "cluster-slave-no-failover", .type = OPTION_BOOL},
     BOOL("cluster-allow-reads-when-down", allow_reads_when_down, 0, "no",
          "Answers reads while the cluster is down."),

@@ -361,6 +361,8 @@ static const struct field cluster_fields[] = {
     FIELD_IF("tarn_cluster_is_voter", FORM_BOOL, cluster.is_voter, cluster_enabled),
     FIELD_IF("tarn_cluster_voters", FORM_UNSIGNED, cluster.voters, cluster_enabled),
     FIELD_IF("tarn_cluster_links", FORM_UNSIGNED, cluster.links, cluster_enabled),
+    FIELD_IF("tarn_cluster_messages_unknown", FORM_UNSIGNED, cluster.unknown_messages,
+             cluster_enabled),
     FIELD_IF("tarn_cluster_weakness", FORM_ARRAY, cluster.weakness, cluster.has_weakness),
     {0},
 };

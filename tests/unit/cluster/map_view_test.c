@@ -65,6 +65,25 @@ START_TEST(marks_stand_on_the_line_of_who_is_asked) {
 }
 END_TEST
 
+START_TEST(who_does_not_take_over_is_told) {
+    ck_assert(maps_apply(maps_node_add('a')));
+    ck_assert(maps_apply(maps_node_add('b')));
+    struct map_change change = maps_change(MAP_NO_FAILOVER, 'b');
+    change.flag = true;
+    ck_assert(maps_apply(change));
+    ck_assert(maps_apply(maps_pair(MAP_REPLICATE, 'b', 'a', 0)));
+    struct map_view view = view_of('b');
+    expect_nodes(&view,
+                 ID_A " 10.0.0.1:6379@16379 master - 0 0 0 connected\n" ID_B
+                      " 10.0.0.2:6379@16379 myself,slave,nofailover " ID_A " 0 0 0 connected\n");
+    change.flag = false;
+    ck_assert(maps_apply(change));
+    view = view_of('b');
+    expect_nodes(&view, ID_A " 10.0.0.1:6379@16379 master - 0 0 0 connected\n" ID_B
+                             " 10.0.0.2:6379@16379 myself,slave " ID_A " 0 0 0 connected\n");
+}
+END_TEST
+
 START_TEST(who_failed_and_who_is_suspected_is_told) {
     ck_assert(maps_apply(maps_node_add('a')));
     ck_assert(maps_apply(maps_node_add('b')));
@@ -160,6 +179,7 @@ int main(void) {
     const TTest *tests[] = {
         nodes_have_a_line_each,
         marks_stand_on_the_line_of_who_is_asked,
+        who_does_not_take_over_is_told,
         who_failed_and_who_is_suspected_is_told,
         slots_name_the_endpoint_that_is_preferred,
         slots_leave_out_replicas_that_have_nothing,

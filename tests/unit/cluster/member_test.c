@@ -1,5 +1,6 @@
 /* One behaviour of a node's part in the cluster each, in a cluster without faults but those that a
  * test makes (tests/simulation/cluster_world.h). */
+#include "cluster/member_file.h"
 #include "tests/simulation/cluster_world.h"
 #include "tests/unit/unit.h"
 
@@ -89,6 +90,16 @@ static void meet_all(void) {
         ck_assert_str_eq(await(), "");
     }
     AWAIT(all_know(world->count));
+}
+
+/* As CONFIG SET would. */
+static void configure(struct node *node, uint64_t node_timeout_ms, bool no_failover) {
+    struct member_plan plan = {.node_timeout_ms = node_timeout_ms,
+                               .voters = world->voters,
+                               .quorum = world->quorum,
+                               .no_failover = no_failover,
+                               .migration_barrier = 1};
+    member_set_settings(node->member, &plan, world_clock(node));
 }
 
 /* Node 0 with all others as its replicas, in sync. */
@@ -311,6 +322,169 @@ START_TEST(of_two_nodes_the_one_that_stops_leaves_the_other_able_to_go_on) {
 }
 END_TEST
 
+/* ---- leases ---- */
+
+START_TEST(a_promise_outlives_the_process_that_gave_it) {
+    form_shard(3, 1);
+    configure(&world->nodes[0], 10000, false); /* its lease is ten times that of the others */
+    pass_ms(1500);
+    world->nodes[0].paused_until = world->now_ms + LIMIT_MS;
+    for (size_t i = 1; i < 3; i++) {
+        world_stop(&world->nodes[i], false);
+        world_start(&world->nodes[i]);
+    }
+    AWAIT(world_may_serve(&world->nodes[1]) || world_may_serve(&world->nodes[2]));
+    end();
+}
+END_TEST
+
+static uint64_t promise_kept(const struct node *node) {
+    struct member_file file = MEMBER_FILE_EMPTY;
+    ck_assert_int_eq(member_file_load(&node->disk, &file), 0);
+    uint64_t promise_ms = file.promise_ms;
+    member_file_free(&file);
+    return promise_ms;
+}
+
+START_TEST(what_a_promise_may_last_is_kept_until_no_such_promise_stands) {
+    form_shard(2, 1);
+    uint64_t usual = promise_kept(&world->nodes[1]);
+    ck_assert_uint_ge(usual, member_timing_of(0).lease_ms);
+    configure(&world->nodes[0], 10000, false);
+    AWAIT(promise_kept(&world->nodes[1]) >= member_timing_of(10000).lease_ms);
+    configure(&world->nodes[0], 0, false);
+    pass_ms(1000);
+    ck_assert_uint_ge(promise_kept(&world->nodes[1]), member_timing_of(10000).lease_ms);
+    AWAIT(promise_kept(&world->nodes[1]) == usual);
+    end();
+}
+END_TEST
+
+START_TEST(a_lease_lasts_as_long_as_was_asked_for) {
+    form_shard(3, 1);
+    struct node *primary = &world->nodes[0];
+    uint64_t before = primary->lease_until;
+    AWAIT(primary->lease_until != before);
+    pass_ms(40);
+    before = primary->lease_until;
+    while (primary->lease_until == before) {
+        configure(primary, 10000, false);
+        world_turn(world);
+    }
+    ck_assert_uint_le(primary->lease_until, world_clock(primary) + member_timing_of(0).lease_ms);
+    end();
+}
+END_TEST
+
+/* ---- cluster-replica-no-failover ---- */
+
+static bool is_known_never_to_fail_over(const struct node *at, const struct node *node) {
+    return at->map->nodes[map_find(at->map, node->id.bytes)].no_failover;
+}
+
+START_TEST(a_replica_without_failover_takes_over_by_hand_only) {
+    begin(3, 1);
+    meet_all();
+    ck_assert_str_eq(give_slot(&world->nodes[0], 0), "");
+    struct node *replica = &world->nodes[1];
+    replicate(replica, &world->nodes[0]);
+    AWAIT(in_sync(replica, replica) && in_sync(&world->nodes[2], replica));
+    configure(replica, 0, true);
+    AWAIT(is_known_never_to_fail_over(&world->nodes[2], replica));
+    pass_ms(1000);
+    world_stop(&world->nodes[0], false);
+    pass_ms(5000);
+    ck_assert_int_ne(replica->role, MEMBER_PRIMARY);
+    member_fail_over(replica->member, TICKET, MEMBER_FORCE, world_clock(replica));
+    ck_assert_str_eq(await(), "");
+    AWAIT(world_may_serve(replica));
+    end();
+}
+END_TEST
+
+START_TEST(a_primary_that_stops_gives_nothing_to_a_replica_without_failover) {
+    form_shard(3, 1);
+    configure(&world->nodes[1], 0, true);
+    AWAIT(is_known_never_to_fail_over(&world->nodes[0], &world->nodes[1]));
+    member_leave(world->nodes[0].member, TICKET, 5000, world_clock(&world->nodes[0]));
+    ck_assert_str_eq(await(), "");
+    AWAIT(world_may_serve(&world->nodes[2]));
+    member_fail_over(world->nodes[1].member, TICKET, MEMBER_HAND_OVER,
+                     world_clock(&world->nodes[1]));
+    ck_assert_str_eq(await(), "");
+    AWAIT(world_may_serve(&world->nodes[1]));
+    end();
+}
+END_TEST
+
+/* The replica's copy stays short, so what the quorum acknowledges is held by the others. */
+static void pass_while_late_ms(struct node *late, uint64_t ms) {
+    for (uint64_t until = world->now_ms + ms; world->now_ms < until;) {
+        late->copy.count = 0;
+        world_turn(world);
+    }
+}
+
+START_TEST(nobody_succeeds_who_may_lack_what_a_replica_without_failover_holds) {
+    form_shard(3, 2);
+    configure(&world->nodes[1], 0, true);
+    AWAIT(is_known_never_to_fail_over(&world->nodes[2], &world->nodes[1]));
+    pass_while_late_ms(&world->nodes[2], 2000);
+    ck_assert(in_sync(&world->nodes[0], &world->nodes[2]));
+    world_stop(&world->nodes[0], false);
+    for (int i = 0; i < 1000; i++) {
+        world_turn(world);
+        ck_assert(!world_may_serve(&world->nodes[1]) && !world_may_serve(&world->nodes[2]));
+    }
+    world_start(&world->nodes[0]);
+    AWAIT(world_may_serve(&world->nodes[0]));
+    end();
+}
+END_TEST
+
+/* ---- the quorum ---- */
+
+static uint16_t quorum_of(const struct node *at) {
+    return at->map->shards[at->map->nodes[map_find(at->map, at->id.bytes)].shard].quorum;
+}
+
+START_TEST(a_smaller_quorum_counts_once_all_hold_what_the_larger_one_acknowledged) {
+    form_shard(3, 2);
+    AWAIT(quorum_of(&world->nodes[0]) == 2);
+    pass_while_late_ms(&world->nodes[2], 1000);
+    world->quorum = 1;
+    configure(&world->nodes[0], 0, false);
+    pass_while_late_ms(&world->nodes[2], 3000);
+    ck_assert_uint_eq(quorum_of(&world->nodes[0]), 2);
+    AWAIT(quorum_of(&world->nodes[0]) == 1);
+    end();
+}
+END_TEST
+
+/* ---- messages ---- */
+
+START_TEST(messages_of_kinds_that_a_later_version_has_are_skipped_and_counted) {
+    form_shard(2, 1);
+    struct node *node = &world->nodes[0];
+    char bytes[64] = {1, 100};
+    memcpy(bytes + 2, node->group.bytes, RAFT_ID_BYTES);
+    struct span message = span_of(bytes, sizeof(bytes));
+    struct raft_id source = world->nodes[1].id;
+    ck_assert(member_receive(node->member, &source, message, world_clock(node)));
+    bytes[0] = 2;
+    ck_assert(member_receive(node->member, &source, message, world_clock(node)));
+    struct member_status status;
+    member_status_read(node->member, &status);
+    ck_assert_uint_eq(status.unknown_messages, 2);
+    bytes[0] = 3; /* with that version there is nothing in common */
+    ck_assert(!member_receive(node->member, &source, message, world_clock(node)));
+    bytes[0] = 1;
+    bytes[1] = 0;
+    ck_assert(!member_receive(node->member, &source, message, world_clock(node)));
+    end();
+}
+END_TEST
+
 START_TEST(survivors_form_a_new_cluster_when_the_voters_are_lost) {
     form_shard(3, 1);
     member_override(world->nodes[1].member, TICKET, world_clock(&world->nodes[1]));
@@ -364,6 +538,14 @@ int main(void) {
         who_alone_votes_is_not_reset_while_nobody_can_vote_instead,
         who_stays_can_decide_when_all_voters_but_it_are_reset_at_once,
         of_two_nodes_the_one_that_stops_leaves_the_other_able_to_go_on,
+        a_promise_outlives_the_process_that_gave_it,
+        what_a_promise_may_last_is_kept_until_no_such_promise_stands,
+        a_lease_lasts_as_long_as_was_asked_for,
+        a_replica_without_failover_takes_over_by_hand_only,
+        a_primary_that_stops_gives_nothing_to_a_replica_without_failover,
+        nobody_succeeds_who_may_lack_what_a_replica_without_failover_holds,
+        a_smaller_quorum_counts_once_all_hold_what_the_larger_one_acknowledged,
+        messages_of_kinds_that_a_later_version_has_are_skipped_and_counted,
         survivors_form_a_new_cluster_when_the_voters_are_lost,
         a_primary_without_replicas_is_given_a_spare_one,
     };
