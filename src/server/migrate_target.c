@@ -130,6 +130,14 @@ static struct migrate_target *take_kept(struct migrate_targets *targets, const c
     return found;
 }
 
+/* Nothing has come that nobody asked for, the end of the connection among it: it would be taken for
+ * the answer to what is asked next. */
+static bool is_quiet(struct migrate_target *target) {
+    char byte;
+    return target->input.length == target->read_bytes &&
+           network_read(target->fd, &byte, sizeof(byte)).status == NETWORK_WOULD_BLOCK;
+}
+
 static struct migrate_target *target_new(struct migrate_targets *targets, char *name, int fd) {
     struct migrate_target *target = memory_alloc(sizeof(*target));
     *target = (struct migrate_target){
@@ -148,12 +156,14 @@ enum migrate_connect migrate_target_take(struct migrate_targets *targets, const 
                                          const char *port, int64_t timeout_ms,
                                          struct migrate_target **target) {
     char *name = name_of(host, port);
-    *target = take_kept(targets, name);
-    if (*target != NULL) {
-        memory_free(name);
-        (*target)->timeout_ms = timeout_ms;
-        (*target)->has_timed_out = false;
-        return MIGRATE_CONNECTED;
+    while ((*target = take_kept(targets, name)) != NULL) {
+        if (is_quiet(*target)) {
+            memory_free(name);
+            (*target)->timeout_ms = timeout_ms;
+            (*target)->has_timed_out = false;
+            return MIGRATE_CONNECTED;
+        }
+        migrate_target_close(*target);
     }
     int fd = network_connect_start(
         &(struct network_connect_options){.host = host, .port = port_of(port)});
@@ -207,6 +217,10 @@ bool migrate_targets_sweep(struct migrate_targets *targets, int64_t now_ms) {
 
 void migrate_target_give(struct migrate_target *target, int64_t now_ms) {
     struct migrate_targets *targets = target->targets;
+    if (target->input.length > target->read_bytes) {
+        migrate_target_close(target);
+        return;
+    }
     target->used_ms = now_ms;
     pthread_mutex_lock(&targets->mutex);
     list_push_back(&targets->idle, &target->link);

@@ -54,7 +54,7 @@ enum migrate_connect { MIGRATE_CONNECTED, MIGRATE_UNREACHABLE, MIGRATE_REFUSED }
 enum migrate_connect migrate_target_take(struct migrate_targets *targets, const char *host,
                                          const char *port, int64_t timeout_ms,
                                          struct migrate_target **target);
-/* Back among those that are kept. */
+/* Back among those that are kept; one that has answered more than it was asked is closed. */
 void migrate_target_give(struct migrate_target *target, int64_t now_ms);
 void migrate_target_close(struct migrate_target *target);
 

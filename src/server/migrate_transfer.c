@@ -152,7 +152,8 @@ static bool read_answers(struct transfer *transfer, bool waits) {
         if (!key->is_sent) {
             continue;
         }
-        if (!migrate_target_line(transfer->target, waits, &line)) {
+        if (!migrate_target_line(transfer->target, waits, &line) ||
+            (!is_error(line) && !span_equal(line, span_of_string("+OK")))) {
             return false;
         }
         transfer->has_answers = true;

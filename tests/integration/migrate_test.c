@@ -59,6 +59,8 @@ static void target_accept(struct target *target) {
     ck_assert_msg(poll(&ready, 1, PATIENCE_MS) == 1, "nobody connects");
     target->fd = accept(target->listener, NULL, NULL);
     ck_assert_int_ge(target->fd, 0);
+    int on = 1; /* what is said without being asked comes at once, too */
+    setsockopt(target->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 static void target_drop(struct target *target) {
@@ -334,6 +336,33 @@ START_TEST(connections_are_kept_and_a_broken_one_is_made_again) {
 }
 END_TEST
 
+/* What is left over would be the answer to the next key, which nobody has. */
+START_TEST(a_connection_that_says_more_than_it_was_asked_is_not_kept) {
+    struct server server = start(_i);
+    struct target target = target_open();
+    redisContext *mover = server_connect(&server);
+    EXPECT(mover, "+OK", "MSET a 1 b 2 c 3");
+    begin(&target, mover, "a 0 60000", "RESTORE\r\n$1\r\na\r\n");
+    target_say(&target, "+OK\r\n+OK\r\n");
+    EXPECT_NEXT(mover, "+OK");
+    int first = target.fd;
+    begin(&target, mover, "b 0 60000", "RESTORE\r\n$1\r\nb\r\n");
+    target_say(&target, "+OK\r\n");
+    EXPECT_NEXT(mover, "+OK");
+    int second = target.fd;
+    target_say(&target, "+OK\r\n"); /* while it is kept */
+    begin(&target, mover, "c 0 60000", "RESTORE\r\n$1\r\nc\r\n");
+    target_say(&target, "-ERR not here\r\n");
+    EXPECT_NEXT(mover, "-ERR Target instance replied with error: ERR not here");
+    EXPECT(mover, "3", "GET c");
+    close(first);
+    close(second);
+    redisFree(mover);
+    target_close(&target);
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(a_target_that_dies_gets_a_second_try_and_then_the_key_stays) {
     struct server server = start(_i);
     struct target target = target_open();
@@ -366,6 +395,11 @@ START_TEST(a_target_that_talks_nonsense_is_none) {
     EXPECT(mover, "+OK", "SET a 1");
     begin(&target, mover, "a 0 60000", "RESTORE\r\n$1\r\na\r\n");
     target_say(&target, nonsense);
+    target_accept(&target);
+    target_drop(&target);
+    EXPECT_NEXT(mover, "-IOERR error or timeout reading to target instance");
+    begin(&target, mover, "a 0 60000", "RESTORE\r\n$1\r\na\r\n");
+    target_say(&target, ":1\r\n");
     target_accept(&target);
     target_drop(&target);
     EXPECT_NEXT(mover, "-IOERR error or timeout reading to target instance");
@@ -432,6 +466,7 @@ int main(void) {
         who_asks_may_leave,
         a_transaction_has_the_key_gone,
         connections_are_kept_and_a_broken_one_is_made_again,
+        a_connection_that_says_more_than_it_was_asked_is_not_kept,
         a_target_that_dies_gets_a_second_try_and_then_the_key_stays,
         a_target_that_talks_nonsense_is_none,
         nothing_is_deleted_while_writes_are_paused,
