@@ -145,6 +145,8 @@ static void listeners_follow(const struct cluster_seat *seat) {
     }
 }
 
+/* A slot that nobody owns for a moment is on its way to another node, of which one entry of the log
+ * takes it and the next one gives it. */
 void cluster_keep_leftovers(struct cluster_seat *seat) {
     const struct map *map = seat->face.map;
     uint16_t myself = seat->face.myself;
@@ -159,9 +161,7 @@ void cluster_keep_leftovers(struct cluster_seat *seat) {
         uint16_t owner = map->slots[slot].owner;
         if (owner == shard) {
             slot_set_add(&seat->owned, slot);
-        } else if (owner == MAP_NOBODY) {
-            slot_set_remove(&seat->owned, slot);
-        } else if (!is_open && slot_set_has(&seat->owned, slot)) {
+        } else if (owner != MAP_NOBODY && !is_open && slot_set_has(&seat->owned, slot)) {
             slot_set_remove(&seat->owned, slot);
             if (cluster_slot_keys(seat->server, slot) > 0) {
                 migrate_keep_leftovers(seat->server->migrate, slot);

@@ -168,6 +168,61 @@ START_TEST(what_the_node_announces_is_in_the_map) {
 }
 END_TEST
 
+START_TEST(slot_stats_count_the_keys_of_the_slots_that_the_node_owns) {
+    struct server server = start_node(_i);
+    redisContext *client = server_connect(&server);
+    EXPECT(client, "+OK", "CONFIG SET cluster-require-full-coverage no");
+    EXPECT(client, "+OK", "CLUSTER ADDSLOTSRANGE 0 99 12539 12540");
+    EXPECT(client, "+OK", "MSET {key}a 1 {key}b 2 {key}c 3");
+    EXPECT(client, "[[:98 [key-count :0]] [:99 [key-count :0]]]",
+           "CLUSTER SLOT-STATS SLOTSRANGE 98 200");
+    EXPECT(client, "[[:12539 [key-count :3]] [:0 [key-count :0]]]",
+           "CLUSTER SLOT-STATS ORDERBY KEY-COUNT LIMIT 2");
+    EXPECT(client, "[[:0 [key-count :0]]]", "CLUSTER SLOT-STATS ORDERBY KEY-COUNT ASC LIMIT 1");
+    EXPECT(client, "-ERR Start slot number 5 is greater than end slot number 4",
+           "CLUSTER SLOT-STATS SLOTSRANGE 5 4");
+    EXPECT(client, "-ERR Invalid or out of range slot", "CLUSTER SLOT-STATS SLOTSRANGE 0 16384");
+    EXPECT(client, "-ERR Limit has to lie in between 1 and 16384 (maximum number of slots).",
+           "CLUSTER SLOT-STATS ORDERBY KEY-COUNT LIMIT 0");
+    EXPECT(client, "-ERR Unrecognized sort metric for ORDERBY.", "CLUSTER SLOT-STATS ORDERBY cpu");
+    EXPECT(client, "-ERR syntax error", "CLUSTER SLOT-STATS ORDERBY KEY-COUNT ASC DESC");
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_shard_has_an_id_that_its_nodes_tell) {
+    struct server server = start_node(_i);
+    redisContext *client = server_connect(&server);
+    struct reply_text id = client_ask(client, "CLUSTER MYSHARDID");
+    ck_assert_uint_eq(strspn(id.bytes, "0123456789abcdef"), 40);
+    ck_assert_uint_eq(id.length, 40);
+    ck_assert_str_ne(id.bytes, client_ask(client, "CLUSTER MYID").bytes);
+    redisFree(client);
+    server_kill(&server);
+    restart_node(&server, _i);
+    client = server_connect(&server);
+    EXPECT(client, id.bytes, "CLUSTER MYSHARDID");
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_replica_without_failover_is_shown_as_such) {
+    struct server server = start_node(_i);
+    redisContext *client = server_connect(&server);
+    EXPECT_PART(client, " myself,master - ", "CLUSTER NODES");
+    EXPECT(client, "+OK", "CONFIG SET cluster-replica-no-failover yes");
+    for (int i = 0; strstr(nodes(&server).bytes, " myself,master,nofailover - ") == NULL; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+    EXPECT_PART(client, "tarn_cluster_messages_unknown:0", "INFO cluster");
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         what_was_acknowledged_of_the_map_outlives_a_crash,
@@ -177,6 +232,9 @@ int main(void) {
         a_transaction_changes_the_map_as_one_and_runs_with_data_too,
         asking_holds_for_one_command_or_one_transaction,
         what_the_node_announces_is_in_the_map,
+        slot_stats_count_the_keys_of_the_slots_that_the_node_owns,
+        a_shard_has_an_id_that_its_nodes_tell,
+        a_replica_without_failover_is_shown_as_such,
     };
     return unit_run(server_suite("cluster", tests, UNIT_COUNT(tests)));
 }

@@ -206,6 +206,18 @@ START_TEST(keys_of_a_slot_that_is_lost_are_kept_in_a_file) {
 }
 END_TEST
 
+START_TEST(keys_of_a_slot_that_was_nobodys_in_between_are_kept_in_a_file) {
+    struct move move = move_begin(_i, 2);
+    EXPECT(move.source, "+OK", "CLUSTER DELSLOTS " SLOT);
+    EXPECT(move.source, ":2", "DBSIZE");
+    EXPECT_PART(move.source, "cluster_slots_assigned:16383", "CLUSTER INFO");
+    EXPECT(move.target, "+OK", "CLUSTER ADDSLOTS " SLOT);
+    expect_soon(move.source, ":0", "DBSIZE");
+    server_expect_log(&move.nodes[0], "2 of them are kept in divergence/slot-" SLOT);
+    move_end(&move, 2);
+}
+END_TEST
+
 START_TEST(keys_of_a_slot_that_was_taken_over_are_kept_in_a_file) {
     struct move move = move_begin(_i, 3);
     char command[COMMAND_BYTES];
@@ -236,6 +248,7 @@ int main(void) {
         keys_go_only_where_their_slot_goes,
         replicas_of_both_sides_follow,
         keys_of_a_slot_that_is_lost_are_kept_in_a_file,
+        keys_of_a_slot_that_was_nobodys_in_between_are_kept_in_a_file,
         keys_of_a_slot_that_was_taken_over_are_kept_in_a_file,
     };
     return unit_run(server_suite("moving", tests, UNIT_COUNT(tests)));
