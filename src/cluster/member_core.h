@@ -63,6 +63,7 @@ struct member_proposal {
     uint64_t ticket;
     uint64_t deadline_ms; /* UINT64_MAX: none */
     uint64_t number;      /* 0: it was not sent yet in this group */
+    struct raft_id sent_to;
     uint64_t sent_ms;
 };
 
@@ -112,7 +113,7 @@ struct member {
     struct member_file next; /* phase not 0: it is to go over */
     bool was_in_map;
     bool has_gone_over;      /* by joining, in this process, and is not in the map yet */
-    uint64_t leads_since_ms; /* 0: it does not lead */
+    uint64_t leads_since_ms; /* 0: it does not lead, or lacks what was committed before */
 
     struct member_node *nodes; /* by no order; the first is this one */
     size_t node_count;

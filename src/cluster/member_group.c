@@ -285,6 +285,16 @@ static void go_over(struct member *member) {
     }
 }
 
+/* What a leader before it decided may be in the log only, and not in the map yet: who leads
+ * decides once both are one. */
+static bool decides(const struct member *member) {
+    struct raft_status status = {.is_current = false};
+    if (member->log != NULL) {
+        raft_status_read(raft_member_raft(member->log), &status);
+    }
+    return status.is_current && member->state.map != NULL;
+}
+
 bool member_group_settle(struct member *member) {
     if (member->next.phase != 0 && member->now_ms >= member->reopen_ms) {
         go_over(member);
@@ -299,7 +309,7 @@ bool member_group_settle(struct member *member) {
         member_group_leave(member);
         member->reopen_ms = member->now_ms + REOPEN_MS;
     }
-    if (member_leads(member) != (member->leads_since_ms != 0)) {
+    if (decides(member) != (member->leads_since_ms != 0)) {
         member->leads_since_ms = member->leads_since_ms == 0 ? member->now_ms : 0;
     }
     return false;
@@ -315,14 +325,12 @@ void member_group_tick(struct member *member) {
     }
 }
 
-/* What a leader before it decided may be in the log only, and not in the map yet: who leads
- * decides once both are one. */
 bool member_leads(const struct member *member) {
-    struct raft_status status = {.is_current = false};
+    struct raft_status status = {.role = RAFT_FOLLOWER};
     if (member->log != NULL) {
         raft_status_read(raft_member_raft(member->log), &status);
     }
-    return status.is_current && member->state.map != NULL;
+    return status.role == RAFT_LEADER && member->state.map != NULL;
 }
 
 struct raft_id member_leader(const struct member *member) {

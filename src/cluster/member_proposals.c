@@ -93,15 +93,18 @@ static void entry_write(const struct member *member, const struct member_proposa
     member_entry_write(&entry, out);
 }
 
-/* It may be sent again and again: the number tells. */
+/* It may be sent again and again: the number tells. A new leader may not know it, and is asked at
+ * once. */
 static void send_first(struct member *member) {
     struct member_proposal *first = member->proposals;
     struct raft_id leader = member_leader(member);
     if (first->number == 0) {
         first->number = ++member->last_number;
-    } else if (member->now_ms - first->sent_ms < member->timing.election_ms) {
+    } else if (member->now_ms - first->sent_ms < member->timing.election_ms &&
+               (raft_id_is_none(&leader) || raft_id_equal(&leader, &first->sent_to))) {
         return;
     }
+    first->sent_to = leader;
     struct buffer bytes = BUFFER_EMPTY;
     entry_write(member, first, &bytes);
     bool is_sent = false;

@@ -485,6 +485,28 @@ START_TEST(messages_of_kinds_that_a_later_version_has_are_skipped_and_counted) {
 }
 END_TEST
 
+/* Its time for asking the same leader again is 18 s. */
+START_TEST(a_wish_that_was_lost_with_the_leader_is_told_to_the_next_one) {
+    begin(NODES, 1);
+    meet_all();
+    pass_ms(1000);
+    struct node *old = leader();
+    struct node *node = &world->nodes[old == &world->nodes[3] ? 2 : 3];
+    configure(node, 60000, false);
+    struct map_change change = {.kind = MAP_SLOTS_ADD};
+    memcpy(change.node, node->id.bytes, MAP_ID_BYTES);
+    slot_set_add(&change.slots, 1);
+    world_propose(node, &change, 1, TICKET);
+    world_stop(old, false);
+    for (int i = 0; i < 1000 && !world->answers[TICKET].is_there; i++) {
+        world_turn(world);
+    }
+    ck_assert(world->answers[TICKET].is_there);
+    ck_assert_str_eq(world->answers[TICKET].error, "");
+    end();
+}
+END_TEST
+
 START_TEST(survivors_form_a_new_cluster_when_the_voters_are_lost) {
     form_shard(3, 1);
     member_override(world->nodes[1].member, TICKET, world_clock(&world->nodes[1]));
@@ -546,6 +568,7 @@ int main(void) {
         nobody_succeeds_who_may_lack_what_a_replica_without_failover_holds,
         a_smaller_quorum_counts_once_all_hold_what_the_larger_one_acknowledged,
         messages_of_kinds_that_a_later_version_has_are_skipped_and_counted,
+        a_wish_that_was_lost_with_the_leader_is_told_to_the_next_one,
         survivors_form_a_new_cluster_when_the_voters_are_lost,
         a_primary_without_replicas_is_given_a_spare_one,
     };
