@@ -307,14 +307,25 @@ void raft_append_answer_receive(struct raft *raft, const struct raft_message *me
     raft_leader_commit(raft);
 }
 
+/* It is the first that says so. Of those that are repeated each would else bring one more piece,
+ * and each of these another answer: more and more of them, where a network repeats them. Once a
+ * beat it may say that less is there. */
+static bool is_news(const struct raft_progress *progress, const struct raft_piece_answer *answer) {
+    return answer->offset > progress->offset || answer->round > progress->offset_round;
+}
+
 void raft_piece_answer_receive(struct raft *raft, const struct raft_message *message) {
     const struct raft_piece_answer *answer = &message->piece_answer;
     struct raft_progress *progress = answer_begin(raft, message, answer->round);
     if (progress == NULL || progress->stage != RAFT_SEND_SNAPSHOT ||
-        !raft_snapshot_name_equal(&progress->snapshot->name, &answer->snapshot)) {
+        !raft_snapshot_name_equal(&progress->snapshot->name, &answer->snapshot) ||
+        answer->round > raft->round || !is_news(progress, answer)) {
         return;
     }
     progress->offset = answer->offset;
+    if (answer->round > progress->offset_round) {
+        progress->offset_round = answer->round;
+    }
     progress->is_paused = false;
     raft_replicate(raft, progress, RAFT_URGE_NOTHING);
 }

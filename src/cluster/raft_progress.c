@@ -4,6 +4,7 @@ static void snapshot_release(struct raft_progress *progress) {
     raft_snapshot_release(progress->snapshot);
     progress->snapshot = NULL;
     progress->offset = 0;
+    progress->offset_round = 0;
 }
 
 static void stage_set(struct raft_progress *progress, enum raft_progress_stage stage) {

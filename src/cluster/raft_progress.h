@@ -29,7 +29,8 @@ struct raft_progress {
     uint64_t inflight[RAFT_INFLIGHT_MAX]; /* last index of each append, oldest first */
     size_t inflight_count;
     struct raft_snapshot *snapshot;
-    uint64_t offset; /* bytes of it that are there */
+    uint64_t offset;       /* bytes of it that are there ... */
+    uint64_t offset_round; /* ... as an answer to this round said */
 };
 
 void raft_progress_probe(struct raft_progress *progress);

@@ -212,6 +212,45 @@ START_TEST(a_snapshot_is_sent_on_although_the_leader_took_another) {
 }
 END_TEST
 
+static size_t sent_count(const struct group *group, enum raft_message_kind kind) {
+    size_t count = 0;
+    for (size_t i = group->mail_first; i < group->mail_count; i++) {
+        struct raft_message message;
+        struct raft_message_entries entries;
+        group_read_mail(group, i, &message, &entries);
+        count += message.kind == kind;
+    }
+    return count;
+}
+
+/* Each would else be answered, and so be more the longer a snapshot takes. */
+START_TEST(an_answer_to_a_piece_that_is_repeated_brings_one_more_piece) {
+    struct group *group = group_new_with(3, 0, SNAPSHOT_ENTRIES);
+    struct raft_message answer;
+    group_elect(group, 0);
+    group->nodes[2].is_isolated = true;
+    propose_many(group, 0, 2 * SNAPSHOT_ENTRIES);
+    group->nodes[2].is_isolated = false;
+    for (int i = 0; i < 1000 && !group_sent(group, 2, RAFT_PIECE_ANSWER, &answer); i++) {
+        if (group->mail_first < group->mail_count) {
+            group_deliver_at(group, group->mail_first++);
+        } else {
+            group_mail_clear(group);
+            group_tick(group, 0, GROUP_HEARTBEAT_MS);
+        }
+    }
+    ck_assert(group_sent(group, 2, RAFT_PIECE_ANSWER, &answer));
+    group_mail_clear(group);
+    for (int i = 0; i < 5; i++) {
+        group_receive(group, 0, &answer);
+    }
+    ck_assert_uint_eq(sent_count(group, RAFT_PIECE), 1);
+    group_pass(group, 5 * GROUP_ELECTION_MS);
+    ck_assert_uint_eq(group->nodes[2].applied, group_status(group, 0).commit);
+    group_free(group);
+}
+END_TEST
+
 START_TEST(contents_that_hold_no_configuration_are_no_snapshot) {
     ck_assert_ptr_null(raft_snapshot_read(1, 1, span_of_string("")));
     ck_assert_ptr_null(raft_snapshot_read(1, 1, span_of("\5\0abc", 5)));
@@ -233,6 +272,7 @@ int main(void) {
         a_snapshot_whose_checksum_is_wrong_is_asked_for_again,
         the_configuration_of_a_snapshot_is_the_one_at_its_index,
         a_snapshot_is_sent_on_although_the_leader_took_another,
+        an_answer_to_a_piece_that_is_repeated_brings_one_more_piece,
         contents_that_hold_no_configuration_are_no_snapshot,
     };
     return unit_run(unit_suite("raft_snapshot", tests, UNIT_COUNT(tests)));
