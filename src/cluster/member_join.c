@@ -321,6 +321,13 @@ static void adopt_send(struct member *member, const struct member_node *contact)
     buffer_free(&state);
 }
 
+/* Groups that grew since they began to stand still may wait for each other in a ring, of which none
+ * can answer. In it one at least waits for a smaller one: that one goes on. */
+static bool is_in_ring(const struct member *member, const struct member_node *contact) {
+    return contact->merge != 0 && !raft_id_equal(&contact->group, &member->file.group) &&
+           !is_smaller(member, contact);
+}
+
 static void merge_lead(struct member *member) {
     const struct member_merge *merge = &member->state.merge;
     if (merge->number != member->merge_seen) {
@@ -334,6 +341,9 @@ static void merge_lead(struct member *member) {
     const struct member_node *contact = member_node_find(member, &merge->contact.id);
     if (member->now_ms - member->merge_seen_ms >= MERGE_MS) {
         end_propose(member, "ERR The other cluster did not answer in time");
+    } else if (contact != NULL && contact->is_linked && contact->is_greeted &&
+               is_in_ring(member, contact)) {
+        end_propose(member, "");
     } else if (contact != NULL && contact->is_linked && contact->is_greeted &&
                (member->adopt_ms == 0 || member->now_ms - member->adopt_ms >= TELL_MS)) {
         member->adopt_ms = member->now_ms;

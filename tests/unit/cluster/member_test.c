@@ -1,8 +1,11 @@
 /* One behaviour of a node's part in the cluster each, in a cluster without faults but those that a
  * test makes (tests/simulation/cluster_world.h). */
+#include "cluster/member_bus.h"
 #include "cluster/member_file.h"
 #include "tests/simulation/cluster_world.h"
 #include "tests/unit/unit.h"
+
+#include <stdio.h>
 
 #define NODES 4
 #define TICKET 1
@@ -127,6 +130,45 @@ START_TEST(two_clusters_that_own_one_slot_do_not_merge) {
     ck_assert_uint_eq(nodes_of(&world->nodes[0]), 1);
     ck_assert_str_eq(give_slot(&world->nodes[0], 8), ""); /* neither stands still */
     ck_assert_str_eq(give_slot(&world->nodes[1], 9), "");
+    end();
+}
+END_TEST
+
+/* Its group of one is merged with the other one's, whatever their sizes. */
+static void stand_still(struct node *node, const struct node *other) {
+    struct member_entry entry = {.kind = MEMBER_ENTRY_MERGE_BEGIN,
+                                 .asker = {.bytes = "anybody"},
+                                 .session = 1,
+                                 .number = 1,
+                                 .group = other->group,
+                                 .contact = {.id = other->id}};
+    struct buffer bytes = BUFFER_EMPTY;
+    struct buffer packet = BUFFER_EMPTY;
+    snprintf(entry.contact.ip, sizeof(entry.contact.ip), "10.0.0.%zu", other->number);
+    entry.contact.bus_port = (uint16_t)(other->port + 10000);
+    member_entry_write(&entry, &bytes);
+    struct member_message message = {
+        .kind = MEMBER_FORWARD, .group = node->group, .bytes = buffer_span(&bytes)};
+    member_message_write(&message, &packet);
+    member_link_up(node->member, &other->id, entry.contact.ip, entry.contact.bus_port,
+                   world_clock(node));
+    member_receive(node->member, &other->id, buffer_span(&packet), world_clock(node));
+    buffer_free(&bytes);
+    buffer_free(&packet);
+}
+
+START_TEST(three_clusters_that_wait_for_each_other_in_a_ring_become_one) {
+    begin(3, 1);
+    pass_ms(1000);
+    for (size_t i = 0; i < 3; i++) {
+        struct node *next = &world->nodes[(i + 1) % 3];
+        stand_still(&world->nodes[i], next);
+        world_meet(&world->nodes[i], next, TICKET + i);
+    }
+    pass_ms(3000); /* and do not wait until they give up */
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(nodes_of(&world->nodes[i]), 3);
+    }
     end();
 }
 END_TEST
@@ -549,6 +591,7 @@ END_TEST
 int main(void) {
     const TTest *tests[] = {
         two_clusters_that_own_one_slot_do_not_merge,
+        three_clusters_that_wait_for_each_other_in_a_ring_become_one,
         a_primary_that_dies_is_replaced_by_a_replica_in_sync,
         a_replica_that_is_told_to_takes_over_and_the_primary_follows,
         a_node_that_is_to_stop_gives_its_shard_and_its_leadership_away,
