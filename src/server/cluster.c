@@ -10,6 +10,7 @@
 #include "server/cluster_role.h"
 #include "server/migrate.h"
 #include "server/server.h"
+#include "worker/gate.h"
 #include "worker/pubsub.h"
 #include "worker/worker.h"
 
@@ -152,10 +153,12 @@ void cluster_keep_leftovers(struct cluster_seat *seat) {
     uint16_t myself = seat->face.myself;
     if (map_primary_of(map, myself) != myself) {
         slot_set_clear(&seat->owned);
+        seat->has_copy = true;
         return;
     }
     bool is_open = node_is_led(&seat->server->node) || atomic_load(&seat->server->saving) == NULL;
     uint16_t shard = map->nodes[myself].shard;
+    seat->has_copy &= map->shards[shard].slots == 0;
     for (uint32_t i = 0; i < SLOTS; i++) {
         uint16_t slot = (uint16_t)i;
         uint16_t owner = map->slots[slot].owner;
@@ -170,6 +173,27 @@ void cluster_keep_leftovers(struct cluster_seat *seat) {
     }
 }
 
+void cluster_drop_copy(struct cluster_seat *seat) {
+    struct node *node = &seat->server->node;
+    seat->drops_copy &= seat->has_copy;
+    if (!seat->drops_copy || node_is_led(node) || seat->face.map->nodes_count > 1) {
+        return;
+    }
+    struct worker *worker = node->workers[0];
+    struct call call = {.environment = &worker->executor.environment, .now_ms = worker->now_ms};
+    for (uint32_t i = 0; i < node->keyspace->database_count; i++) {
+        if (keyspace_keys(node->keyspace, i) > 0) {
+            gate_begin_group(worker);
+            call_emit_to_database(
+                &call, &(struct effect){.kind = EFFECT_DATABASE_FLUSH, .number = (int64_t)i});
+        }
+    }
+    worker->executor.changes += call.changes;
+    gate_append(worker);
+    seat->has_copy = false;
+    seat->drops_copy = false;
+}
+
 static void show(struct cluster_seat *seat, struct map *map, const unsigned char *id) {
     uint16_t myself = map_find(map, id);
     ASSERT(myself != MAP_NOBODY);
@@ -181,6 +205,7 @@ static void show(struct cluster_seat *seat, struct map *map, const unsigned char
     replication_set_cluster_id(&seat->server->replication, id);
     cluster_set_map(&seat->face, map, myself);
     cluster_keep_leftovers(seat);
+    cluster_drop_copy(seat);
     state_settle(seat);
     listeners_follow(seat);
     if (!is_first && was_ok != seat->face.state.is_ok) {

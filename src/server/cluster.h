@@ -169,6 +169,8 @@ struct cluster_seat {
     struct cluster_traffic traffic;
     struct cluster_publications *publications;
     struct slot_set owned; /* when it was looked at last: cluster_keep_leftovers() */
+    bool has_copy; /* the data is what was copied as a replica, and no slot of it has come since */
+    bool drops_copy; /* it goes once the node is alone: RESET */
     unsigned char forgotten[CLUSTER_FORGOTTEN_KEPT][MAP_ID_BYTES]; /* changed under a stop */
     uint64_t forgotten_count; /* so far: the last ones are kept */
 
@@ -221,6 +223,9 @@ uint64_t cluster_slot_keys(const struct server *server, uint16_t slot);
 /* Keys of slots that were this node's and are another shard's now go to a file: migrate.h. While
  * the data is loaded or the role is open, that is left for later. Under a stop. */
 void cluster_keep_leftovers(struct cluster_seat *seat);
+/* What a replica holds is its primary's, so RESET drops it, as in redis-server: once the node, or
+ * its map, has changed so that it is a primary alone. Under a stop. */
+void cluster_drop_copy(struct cluster_seat *seat);
 /* The id is one of the last that went out of the map while this node runs. Under a stop. */
 bool cluster_was_forgotten(const struct cluster_seat *seat, struct span id);
 

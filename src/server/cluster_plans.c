@@ -182,10 +182,13 @@ void plan_reset(struct cluster_plan *plan, const struct span *args, uint32_t arg
         refuse_syntax(plan);
         return;
     }
-    if (is_primary(plan) && plan_keys(plan) > 0) {
+    struct cluster_seat *seat = plan->server->seat;
+    if (is_primary(plan) && plan_keys(plan) > 0 && !seat->has_copy) {
         plan_refuse(plan, "CLUSTER RESET can't be called with master nodes containing keys");
         return;
     }
+    seat->drops_copy = true;
+    cluster_drop_copy(seat); /* at once where it was forgotten already */
     *plan->wish = (struct cluster_wish){.kind = CLUSTER_WISH_RESET, .is_hard = is_hard};
 }
 

@@ -216,6 +216,7 @@ static void visit_run(void *context) {
         lease_show(role);
         tell(role);
         cluster_keep_leftovers(role->seat);
+        cluster_drop_copy(role->seat);
     }
     drain(role);
     pthread_mutex_unlock(&role->mutex);

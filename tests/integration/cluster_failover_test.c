@@ -366,6 +366,34 @@ START_TEST(a_node_that_knows_the_secret_needs_no_password_to_replicate) {
 }
 END_TEST
 
+/* As redis-cli --cluster del-node does; and without CLUSTER FORGET before. */
+START_TEST(a_replica_that_is_reset_drops_what_it_copied) {
+    struct server nodes[SHARD_NODES];
+    shard_start(nodes, 2, NULL);
+    ck_assert_str_eq(node_ask(&nodes[0], "SET key value").bytes, "+OK");
+    for (int i = 1; i < SHARD_NODES; i++) {
+        node_expect_soon(&nodes[i], ":1", "DBSIZE");
+    }
+    char command[96];
+    snprintf(command, sizeof(command), "CLUSTER FORGET %.40s", node_id(&nodes[1]).bytes);
+    ck_assert_str_eq(node_ask(&nodes[0], command).bytes, "+OK");
+    node_expect_soon(&nodes[1], "cluster_known_nodes:1\r\n", "CLUSTER INFO");
+    for (int i = 1; i < SHARD_NODES; i++) {
+        ck_assert_str_eq(node_ask(&nodes[i], "CLUSTER RESET").bytes, "+OK");
+        node_expect_soon(&nodes[i], ":0", "DBSIZE");
+        node_expect_soon(&nodes[i], "cluster_known_nodes:1\r\n", "CLUSTER INFO");
+    }
+    ck_assert_str_eq(node_ask(&nodes[0], "GET key").bytes, "value");
+    ck_assert_str_eq(node_ask(&nodes[0], "CLUSTER RESET").bytes,
+                     "-ERR CLUSTER RESET can't be called with master nodes containing keys");
+    node_meet(&nodes[0], &nodes[1]);
+    nodes_expect_count(nodes, 2, 2);
+    replicate(&nodes[1], &nodes[0]);
+    node_expect_soon(&nodes[1], ":1", "DBSIZE");
+    nodes_stop(nodes, SHARD_NODES);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("cluster_failover");
     TCase *tcase = tcase_create("cluster_failover");
@@ -379,6 +407,7 @@ int main(void) {
     tcase_add_test(tcase, force_and_takeover_do_not_ask_a_primary_that_is_silent);
     tcase_add_test(tcase, a_replica_serves_reads_to_those_who_want_them);
     tcase_add_test(tcase, a_node_that_knows_the_secret_needs_no_password_to_replicate);
+    tcase_add_test(tcase, a_replica_that_is_reset_drops_what_it_copied);
     suite_add_tcase(suite, tcase);
     return unit_run(suite);
 }
