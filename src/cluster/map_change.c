@@ -302,6 +302,20 @@ static void shards_shrink(struct map *map) {
     }
 }
 
+/* Of a shard whose primary goes: a replica, rather one in sync. */
+static uint16_t heir(const struct map *map, uint16_t shard) {
+    uint16_t found = MAP_NOBODY;
+    for (uint16_t i = 0; i < map->nodes_count; i++) {
+        if (map->nodes[i].shard == shard && map->shards[shard].primary != i &&
+            (found == MAP_NOBODY || (map->nodes[i].is_in_sync && !map->nodes[found].is_in_sync))) {
+            found = i;
+        }
+    }
+    return found;
+}
+
+/* redis-cli --cluster del-node has a primary without slots forgotten before it gives its replicas
+ * another one: until then one of them stands in its place. */
 static bool apply_node_remove(struct application *apply) {
     struct map *map = apply->map;
     uint16_t node = apply->node;
@@ -311,11 +325,16 @@ static bool apply_node_remove(struct application *apply) {
     }
     uint16_t shard = map->nodes[node].shard;
     if (map->shards[shard].primary == node) {
-        if (map_shard_nodes(map, shard) > 1) {
+        bool has_replicas = map_shard_nodes(map, shard) > 1;
+        if (has_replicas && map->shards[shard].slots > 0) {
             return refuse(apply, "ERR The node is the primary of others: CLUSTER FAILOVER or "
                                  "CLUSTER REPLICATE gives them another one");
         }
-        shard_free(map, shard);
+        if (has_replicas) {
+            set_primary(apply, shard, heir(map, shard));
+        } else {
+            shard_free(map, shard);
+        }
     }
     removed_add(map, map->nodes[node].id);
     marks_move(map, node, MAP_NOBODY);

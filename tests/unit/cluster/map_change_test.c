@@ -151,7 +151,7 @@ START_TEST(only_who_is_in_sync_is_promoted_unless_told_so) {
 }
 END_TEST
 
-START_TEST(a_primary_of_others_is_not_forgotten) {
+START_TEST(a_primary_of_others_is_not_forgotten_while_it_has_slots) {
     maps_fill();
     ck_assert(!maps_apply(maps_change(MAP_NODE_REMOVE, 'a')));
     ck_assert(maps_apply(maps_change(MAP_NODE_REMOVE, 'c')));
@@ -159,6 +159,22 @@ START_TEST(a_primary_of_others_is_not_forgotten) {
     ck_assert_uint_eq(maps.map->nodes_count, 1);
     ck_assert_uint_eq(map_slot_owner(maps.map, SLOTS - 1), maps_find('b'));
     ck_assert_uint_eq(map_slot_owner(maps.map, 0), MAP_NOBODY);
+}
+END_TEST
+
+START_TEST(of_a_forgotten_primary_without_slots_a_replica_in_sync_takes_the_place) {
+    for (char name = 'a'; name <= 'd'; name++) {
+        ck_assert(maps_apply(maps_node_add(name)));
+    }
+    ck_assert(maps_apply(maps_pair(MAP_REPLICATE, 'c', 'b', 0)));
+    struct map_change replicate = maps_pair(MAP_REPLICATE, 'd', 'b', 0);
+    replicate.flag = true;
+    ck_assert(maps_apply(replicate));
+    ck_assert(maps_apply(maps_change(MAP_NODE_REMOVE, 'b')));
+    ck_assert_uint_eq(maps.map->nodes_count, 3);
+    ck_assert(map_is_primary(maps.map, maps_find('d')));
+    ck_assert_uint_eq(map_primary_of(maps.map, maps_find('c')), maps_find('d'));
+    ck_assert_uint_eq(maps_epoch('d'), maps.map->index);
 }
 END_TEST
 
@@ -334,7 +350,8 @@ int main(void) {
         a_primary_that_replicates_takes_its_replicas_along,
         a_promotion_by_who_knew_an_older_epoch_changes_nothing,
         only_who_is_in_sync_is_promoted_unless_told_so,
-        a_primary_of_others_is_not_forgotten,
+        a_primary_of_others_is_not_forgotten_while_it_has_slots,
+        of_a_forgotten_primary_without_slots_a_replica_in_sync_takes_the_place,
         a_node_that_is_forgotten_twice_is_no_error,
         a_successor_is_in_sync_and_its_process_is_known,
         maps_merge_unless_both_own_a_slot,
