@@ -1,7 +1,9 @@
 """The command line of redis-compat/run."""
 
 import argparse
+import concurrent.futures
 import fnmatch
+import multiprocessing
 import os
 import sys
 import time
@@ -43,6 +45,15 @@ class Tally:
         elif self.failed == self.shown_max + 1:
             print("(more failures are only counted; see --failures)", flush=True)
 
+    def join(self, other):
+        """What another one counted, in another process."""
+        self.passed += other.passed
+        self.failed += other.failed
+        for group, counts in other.by_group.items():
+            mine = self.by_group.setdefault(group, [0, 0])
+            mine[0] += counts[0]
+            mine[1] += counts[1]
+
     def summary(self):
         for group, (passed, failed) in self.by_group.items():
             print("  %-28s %4d passed %4d failed" % (group, passed, failed))
@@ -63,6 +74,8 @@ def arguments_parse(argv):
     parser.add_argument("--only", metavar="PARTS", help="only these parts (a,b): " + ", ".join(PARTS))
     parser.add_argument("--seed", type=int, help="of the random run; default: some fixed, one new")
     parser.add_argument("--steps", type=int, default=RANDOM_STEPS, help="of a random run")
+    parser.add_argument("--jobs", type=int, default=2 * int(os.environ.get("JOBS", "2")),
+                        help="how much runs at once; default: twice the environment's JOBS (2)")
     parser.add_argument("--show", action="store_true", help="print every reply of the reference")
     parser.add_argument("--failures", type=int, default=FAILURES_SHOWN_DEFAULT,
                         help="how many failures are printed in full")
@@ -199,7 +212,13 @@ def reply_show(case, step, outcomes):
     print("%s:%d %s\n    %s" % (case.file, step.line, step.text, bytes_show(outcomes[0].raw)))
 
 
-def random_part(options, variant, differences, tally):
+def scripts_part(variant, options, differences, tally):
+    cases = [c for f in script_files(options.scripts) for c in script.file_read(f)
+             if not options.case or options.case in c.title]
+    ScriptRun(options, variant, differences, tally).run(cases)
+
+
+def random_part(variant, options, differences, tally):
     """A few fixed seeds, so that a failure is the same for all, and one that is new each time."""
     seeds = list(RANDOM_SEEDS) + [int(time.time() * 1000) % 1000000000]
     if options.seed is not None:
@@ -235,7 +254,7 @@ def tables_part(options, differences, tally):
         server.kill()
 
 
-def smoke_part(options, workers, tally):
+def smoke_part(workers, options, _differences, tally):
     """Redis' tools and client libraries, against Tarn alone."""
     program = REDIS_SERVER if options.self_test else options.server
     server = None
@@ -251,14 +270,14 @@ def smoke_part(options, workers, tally):
     server.kill()
 
 
-def config_part(options, tally):
+def config_part(options, _differences, tally):
     """Config files, once."""
     program = REDIS_SERVER if options.self_test else options.server
     for run in smoke.CONFIG_SMOKES:
         smoke_tally(run, program, "smoke: %s" % run.__doc__, tally)
 
 
-def cluster_part(options, tally):
+def cluster_part(options, _differences, tally):
     """Clusters of several nodes."""
     program = REDIS_SERVER if options.self_test else options.server
     for run in cluster.CLUSTER_SMOKES:
@@ -275,6 +294,45 @@ def smoke_tally(run, target, title, tally, server=None):
     tally.add("smoke", title, problem)
 
 
+def tasks_of(options):
+    """What runs by itself, each with servers of its own: (function, arguments before the options),
+    what takes longest first."""
+    tasks = []
+    if "scripts" in options.parts:
+        tasks += [(scripts_part, (variant,)) for variant in variants_of(options)]
+    if "cluster" in options.parts:
+        tasks.append((cluster_part, ()))
+    if "smoke" in options.parts:
+        workers = sorted({variant.workers for variant in variants_of(options)})
+        tasks += [(smoke_part, (count,)) for count in workers]
+        tasks.append((config_part, ()))
+    if "random" in options.parts:
+        tasks += [(random_part, (variant,)) for variant in variants_of(options)]
+    if "tables" in options.parts:
+        tasks.append((tables_part, ()))
+    return tasks
+
+
+def task_run(task, options):
+    """In a process of its own: what it counted, and how often each row of differences was needed."""
+    function, arguments = task
+    tally = Tally(options.failures)
+    differences = Differences(os.path.join(TOP, "allowed-differences.txt"))
+    function(*arguments, options, differences, tally)
+    return tally, {name: row.used for name, row in differences.rows.items()}
+
+
+def tasks_run(tasks, options, differences, tally):
+    """So many at once: they mostly wait."""
+    fork = multiprocessing.get_context("fork")
+    with concurrent.futures.ProcessPoolExecutor(options.jobs, mp_context=fork) as pool:
+        for future in [pool.submit(task_run, task, options) for task in tasks]:
+            counted, used = future.result()
+            tally.join(counted)
+            for name, count in used.items():
+                differences.rows[name].used += count
+
+
 def main(argv):
     options = arguments_parse(argv)
     if not options.server and not options.self_test:
@@ -288,22 +346,7 @@ def main(argv):
     if options.self_test:
         tally.add("runner", "comparisons agree and disagree as they should", self_check.examples_check())
         tally.add("runner", "what differs is reported", self_check.failure_check())
-    if "scripts" in options.parts:
-        cases = [c for f in script_files(options.scripts) for c in script.file_read(f)
-                 if not options.case or options.case in c.title]
-        for variant in variants_of(options):
-            ScriptRun(options, variant, differences, tally).run(cases)
-    if "random" in options.parts:
-        for variant in variants_of(options):
-            random_part(options, variant, differences, tally)
-    if "tables" in options.parts:
-        tables_part(options, differences, tally)
-    if "smoke" in options.parts:
-        for workers in sorted({v.workers for v in variants_of(options)}):
-            smoke_part(options, workers, tally)
-        config_part(options, tally)
-    if "cluster" in options.parts:
-        cluster_part(options, tally)
+    tasks_run(tasks_of(options), options, differences, tally)
     if options.parts == list(PARTS) and not options.self_test and not options.protocol:
         for name in differences.unused():
             print("note: the row %s of allowed-differences.txt was not needed" % name)

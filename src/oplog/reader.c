@@ -22,6 +22,7 @@ struct oplog_reader {
 
     /* Bytes of the file. */
     unsigned char *bytes;
+    size_t at_once; /* as much is read, where a frame does not need more */
     size_t capacity;
     size_t length;
     uint64_t offset; /* of the first one */
@@ -48,7 +49,7 @@ static enum oplog_read fail(struct oplog_reader *reader, const char *what, int s
 }
 
 static bool room_make(struct oplog_reader *reader, size_t length) {
-    size_t wanted = length > OPLOG_READ_BYTES ? length : OPLOG_READ_BYTES;
+    size_t wanted = length > reader->at_once ? length : reader->at_once;
     if (reader->capacity >= wanted &&
         (reader->capacity <= KEPT_BYTES_MAX || length > KEPT_BYTES_MAX)) {
         return true;
@@ -65,7 +66,7 @@ static bool room_make(struct oplog_reader *reader, size_t length) {
 static size_t read_length(const struct oplog_reader *reader, uint64_t offset, size_t length) {
     uint64_t first = reader->segments.found[reader->index].name.first;
     uint64_t end = reader->plan.to <= first ? 0 : segment_offset(first, reader->plan.to);
-    size_t wanted = OPLOG_READ_BYTES;
+    size_t wanted = reader->at_once;
     if (reader->plan.to != OPLOG_READ_ALL && end < offset + wanted) {
         wanted = end > offset ? (size_t)(end - offset) : 0;
     }
@@ -88,6 +89,9 @@ static int64_t fill(struct oplog_reader *reader, uint64_t offset, size_t length,
         reader->offset = offset;
         if (got < 0) {
             return got;
+        }
+        if (reader->length == reader->at_once && reader->at_once < OPLOG_READ_BYTES) {
+            reader->at_once *= 2;
         }
     }
     size_t skip = (size_t)(offset - reader->offset);
@@ -178,7 +182,7 @@ static int64_t content_end(struct oplog_reader *reader, uint64_t offset) {
     uint64_t end = offset;
     for (;;) {
         const unsigned char *bytes;
-        int64_t count = fill(reader, offset, OPLOG_READ_BYTES, &bytes);
+        int64_t count = fill(reader, offset, OPLOG_READ_BYTES_MIN, &bytes);
         if (count <= 0) {
             return count < 0 ? count : (int64_t)end;
         }
@@ -218,7 +222,7 @@ static bool bytes_prove(const unsigned char *bytes, size_t count, uint64_t offse
 static int file_proves(struct oplog_reader *reader, uint64_t offset, const struct proof *proof) {
     for (;;) {
         const unsigned char *bytes;
-        int64_t count = fill(reader, offset, OPLOG_READ_BYTES, &bytes);
+        int64_t count = fill(reader, offset, OPLOG_READ_BYTES_MIN, &bytes);
         if (count < OPLOG_FRAME_HEADER_BYTES) {
             return count < 0 ? (int)count : 0;
         }
@@ -548,6 +552,7 @@ enum oplog_read oplog_reader_open(const struct oplog_reader_plan *plan,
                                   struct oplog_reader **made) {
     struct oplog_reader *reader = memory_alloc_zeroed(sizeof(*reader));
     reader->plan = *plan;
+    reader->at_once = OPLOG_READ_BYTES_MIN;
     enum oplog_read status = begin(reader);
     if (status != OPLOG_READ_END) {
         oplog_reader_close(reader);

@@ -2,8 +2,9 @@
  * tail of a snapshot, and for tools. The log may be appended to meanwhile, by the same process.
  *
  * Lifecycle: oplog_reader_open(), oplog_reader_next() until it answers something else than a frame,
- * oplog_reader_close(). One owner, one thread at a time; blocks. Memory: OPLOG_READ_BYTES, or what
- * the largest frame takes.
+ * oplog_reader_close(). One owner, one thread at a time; blocks. Memory: as
+ * much as is read at once, OPLOG_READ_BYTES_MIN at first and twice that after each full read up to
+ * OPLOG_READ_BYTES, or what the largest frame takes.
  *
  * What does not read as a frame is one of three things:
  *
@@ -21,6 +22,7 @@
 #include "io/disk.h"
 #include "oplog/history.h"
 
+#define OPLOG_READ_BYTES_MIN ((size_t)64 * 1024)
 #define OPLOG_READ_BYTES ((size_t)1024 * 1024)
 #define OPLOG_READ_ALL UINT64_MAX
 

@@ -205,10 +205,10 @@ static enum oplog_status cut_torn(const struct oplog_recovery_plan *plan,
  * may hold bytes that it takes for written although they are not: only a new write makes it try
  * again. */
 static int file_rewrite(const struct disk *disk, struct disk_file *file, uint64_t offset) {
-    char *bytes = memory_alloc(OPLOG_READ_BYTES);
+    char *bytes = memory_alloc(OPLOG_READ_BYTES_MIN);
     int64_t count;
     int status = 0;
-    while (status == 0 && (count = disk->read(file, bytes, OPLOG_READ_BYTES, offset)) != 0) {
+    while (status == 0 && (count = disk->read(file, bytes, OPLOG_READ_BYTES_MIN, offset)) != 0) {
         if (count < 0) {
             status = (int)count;
         } else {

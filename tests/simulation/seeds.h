@@ -4,9 +4,10 @@
 #define TARN_TESTS_SIMULATION_SEEDS_H
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SEEDS_PART 5
+#define SEEDS_PART 10
 #else
 #define SEEDS_PART 1
 #endif
+#define SEEDS_OF(count) (((count) + SEEDS_PART - 1) / SEEDS_PART)
 
 #endif

@@ -282,21 +282,21 @@ static void run_under_change(uint64_t seed, bool has_huge_values) {
 }
 
 START_TEST(cut_holds_what_each_slot_held_when_its_cut_began) {
-    for (uint64_t seed = 1; seed <= 40 / SEEDS_PART; seed++) {
+    for (uint64_t seed = 1; seed <= SEEDS_OF(40); seed++) {
         run_under_change(seed, false);
     }
 }
 END_TEST
 
 START_TEST(cut_holds_large_strings_too) {
-    for (uint64_t seed = 1; seed <= 5 / SEEDS_PART; seed++) {
+    for (uint64_t seed = 1; seed <= SEEDS_OF(5); seed++) {
         run_under_change(seed, true);
     }
 }
 END_TEST
 
 START_TEST(cut_that_ends_early_leaves_the_data_as_it_is) {
-    for (uint64_t seed = 1; seed <= 20 / SEEDS_PART; seed++) {
+    for (uint64_t seed = 1; seed <= SEEDS_OF(20); seed++) {
         struct fixture *fixture = fixture_open(seed);
         for (int i = 0; i < 1500; i++) {
             change(fixture);
@@ -469,7 +469,7 @@ static void digest_under_change(struct fixture *fixture, uint16_t slot, bool has
 }
 
 START_TEST(digest_by_a_cut_is_that_of_the_moment_when_it_began) {
-    for (uint64_t seed = 1; seed <= 12 / SEEDS_PART; seed++) {
+    for (uint64_t seed = 1; seed <= SEEDS_OF(12); seed++) {
         struct fixture *fixture = fixture_open(seed);
         fixture->has_huge_values = seed % 4 == 0;
         for (int i = 0; i < 1500; i++) {
