@@ -17,7 +17,7 @@
  *   KIND  NAME          FIELDS
  *   1     node_add      node, peer (its new shard's id), facts
  *   2     node_facts    node, facts
- *   3     node_remove   node
+ *   3     node_remove   node; in place of a primary without slots one of its replicas stands
  *   4     node_health   node, flag: it has failed
  *   5     slots_add     node, slots: its shard owns them, nobody did before
  *   6     slots_delete  node (zero: whoever owns them), slots

@@ -22,7 +22,7 @@ void raft_election_tick(struct raft *raft) {
     if (raft_is_electable(raft)) {
         raft_campaign(raft, false);
     } else {
-        raft_deadline_set(raft);
+        raft_follow(raft, raft->term, &RAFT_ID_NONE); /* who led is not heard any more */
     }
 }
 

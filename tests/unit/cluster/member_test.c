@@ -565,6 +565,30 @@ START_TEST(survivors_form_a_new_cluster_when_the_voters_are_lost) {
 }
 END_TEST
 
+START_TEST(one_that_did_not_vote_forms_a_new_cluster_when_all_voters_are_lost) {
+    begin(NODES, 1);
+    meet_all();
+    pass_ms(2000);
+    struct node *learner = NULL;
+    for (size_t i = 0; i < NODES; i++) {
+        struct member_status status;
+        member_status_read(world->nodes[i].member, &status);
+        learner = status.is_voter ? learner : &world->nodes[i];
+    }
+    ck_assert_ptr_nonnull(learner);
+    for (size_t i = 0; i < NODES; i++) {
+        if (&world->nodes[i] != learner) {
+            world_stop(&world->nodes[i], false);
+        }
+    }
+    pass_ms(3000);
+    member_override(learner->member, TICKET, world_clock(learner));
+    ck_assert_str_eq(await(), "");
+    ck_assert_str_eq(give_slot(learner, 1), "");
+    end();
+}
+END_TEST
+
 START_TEST(a_primary_without_replicas_is_given_a_spare_one) {
     begin(5, 1);
     world->migrates_replicas = true;
@@ -613,6 +637,7 @@ int main(void) {
         messages_of_kinds_that_a_later_version_has_are_skipped_and_counted,
         a_wish_that_was_lost_with_the_leader_is_told_to_the_next_one,
         survivors_form_a_new_cluster_when_the_voters_are_lost,
+        one_that_did_not_vote_forms_a_new_cluster_when_all_voters_are_lost,
         a_primary_without_replicas_is_given_a_spare_one,
     };
     return unit_run(unit_suite("member", tests, UNIT_COUNT(tests)));
