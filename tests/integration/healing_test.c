@@ -150,7 +150,8 @@ START_TEST(what_flips_in_a_chain_of_replicas_is_healed_in_all_of_them) {
     EXPECT(clients[0], "+OK", "CONFIG SET digest-check-period 0");
     expect_same(clients[0], clients[1]);
     expect_same(clients[0], clients[2]);
-    ck_assert_int_eq(info(clients[0], "tarn_digest_differences"), 1);
+    /* More than one, if the next round came to the slot before its image. */
+    ck_assert_int_ge(info(clients[0], "tarn_digest_differences"), 1);
     for (int i = 0; i < 3; i++) {
         redisFree(clients[i]);
         server_stop(&servers[i]);

@@ -195,7 +195,7 @@ END_TEST
 
 START_TEST(subscribers_above_the_soft_limit_are_closed_after_its_seconds) {
     struct server server = server_start(server_worker_options[_i],
-                                        "--client-output-buffer-limit pubsub 0 100000 1", NULL);
+                                        "--client-output-buffer-limit pubsub 0 100000 3", NULL);
     redisContext *publisher = server_connect(&server);
     redisContext *subscriber = server_connect(&server);
     EXPECT(subscriber, "[subscribe news :1]", "SUBSCRIBE news");
