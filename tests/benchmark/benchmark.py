@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+import cluster
 import memory
 import persistence
 import replication
@@ -28,7 +29,7 @@ SERVER_CORE = 0
 LOAD_CORE = 1
 TWO_WORKERS_CORES = {0, 1}
 LOAD_SECONDS_MAX = 600
-PARTS = persistence.PARTS | replication.PARTS
+PARTS = persistence.PARTS | replication.PARTS | cluster.PARTS
 
 
 class Bench:

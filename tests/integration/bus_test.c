@@ -255,8 +255,8 @@ START_TEST(what_is_published_reaches_all_nodes_and_shard_channels_the_shard) {
 }
 END_TEST
 
-/* One that is larger than a frame goes in pieces, and those behind it wait. What is under way when a
- * link breaks is lost, so none may be taken for dead because the machine is slow. */
+/* One that is larger than a frame goes in pieces, and those behind it wait. What is under way when
+ * a link breaks is lost, so none may be taken for dead for being slow. */
 START_TEST(what_is_published_keeps_its_order_whatever_its_size) {
     static const size_t sizes[] = {3000000, 10, 1048571, 1048572, 0, 2097140};
     struct server nodes[2];
