@@ -491,16 +491,26 @@ static void take_over(struct link *link) {
     }
 }
 
-static bool link_step(struct link *link) {
+/* What it would read is not there yet. */
+static bool must_wait(struct link *link) {
     struct primary_links *links = link->links;
+    if (link->feed != NULL ||
+        (links->log.log != NULL && replica_is_whole(&links->server->replica))) {
+        return false;
+    }
+    if (network_peer_has_left(link->fd)) {
+        link->reason = "the replica has left";
+    } else if (links->replicator->now_ms - link->began_ms > links->settings.timeout_ms) {
+        link->reason = "there was no log for it for repl-timeout seconds";
+    }
+    return true;
+}
+
+static bool link_step(struct link *link) {
     if (link->takes_over[0] != '\0') {
         take_over(link);
     }
-    if (link->takes_over[0] != '\0' || link->reason != NULL) {
-        return false;
-    }
-    if (link->feed == NULL &&
-        (links->log.log == NULL || !replica_is_whole(&links->server->replica))) {
+    if (link->takes_over[0] != '\0' || link->reason != NULL || must_wait(link)) {
         return false;
     }
     if (link->feed == NULL) {

@@ -7,9 +7,9 @@
  * filling makes, and what image_cutter.h says of images. Where it is in the log is a position. All
  * links end when the log that they read does; replicas come back, and go on in the next one.
  *
- * A link ends, too, when nothing was heard of its replica for repl-timeout seconds, when it takes
- * no images for LINK_STALL_MS while workers wait for room, and when the log in memory has no room
- * for what it has not been sent.
+ * A link ends, too, when nothing was heard of its replica, or no log has begun for it, for
+ * repl-timeout seconds, when it takes no images for LINK_STALL_MS while workers wait for room, and
+ * when the log in memory has no room for what it has not been sent.
  *
  * What replicas report is read at once only while somebody may wait for it (gate_await_begin()),
  * else with each period.

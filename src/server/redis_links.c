@@ -37,6 +37,7 @@ struct link {
     size_t sent; /* of out */
     uint64_t sent_bytes;
     int64_t began_ms;
+    int64_t moved_ms; /* when the socket last took bytes, or there were none for it */
     bool was_in_stream;
     const char *reason; /* it is to be closed; NULL: it is not */
 };
@@ -52,6 +53,7 @@ struct redis_links {
     struct list links;
     uint32_t count;
     int64_t pinged_ms;
+    uint64_t asked; /* position up to which replicas have been asked what they hold */
 };
 
 /* ---- what a feed asks ---- */
@@ -119,6 +121,7 @@ static struct redis_stream *source_stream(void *context, uint64_t position) {
     }
     if (links->stream == NULL) {
         links->stream = redis_stream_new(position);
+        links->asked = 0;
         replication_lineage_changes(&links->server->replication, &links->lineage_changes);
     }
     return links->stream;
@@ -221,6 +224,7 @@ static void link_begin(struct redis_links *links, const struct offer *offer, uin
     link->client_id = offer->client.id;
     link->fd = offer->fd;
     link->began_ms = links->replicator->now_ms;
+    link->moved_ms = link->began_ms;
     list_push_back(&links->links, &link->list);
     links->count++;
     loop_watch_start(links->replicator->loop, &link->watch, link->fd, LOOP_READ, socket_is_ready,
@@ -322,6 +326,7 @@ static bool link_send(struct link *link) {
             link->sent_bytes += result.bytes;
             atomic_fetch_add_explicit(&link->links->server->node.link_written_bytes, result.bytes,
                                       memory_order_relaxed);
+            link->moved_ms = link->links->replicator->now_ms;
             continue;
         }
         if (result.status != NETWORK_WOULD_BLOCK) {
@@ -363,9 +368,21 @@ static bool link_write(struct link *link) {
     return link->reason == NULL && !link->is_full;
 }
 
+/* Who takes nothing holds the log, or the file, for nobody. */
+static bool is_stalled(const struct link *link) {
+    const struct redis_links *links = link->links;
+    bool waits = link->feed == NULL || link->is_full;
+    return waits && links->replicator->now_ms - link->moved_ms > links->settings.timeout_ms;
+}
+
 static void link_check(struct link *link) {
     const struct redis_links *links = link->links;
     struct redis_feed_figures figures;
+    if (is_stalled(link)) {
+        link->reason = link->feed == NULL ? "no log has begun for repl-timeout seconds"
+                                          : "it has read nothing for repl-timeout seconds";
+        return;
+    }
     if (link->feed == NULL) {
         return;
     }
@@ -440,6 +457,7 @@ static void end_stream(struct redis_links *links, const char *reason) {
     close_ended(links);
     redis_stream_free(links->stream);
     links->stream = NULL;
+    links->asked = 0;
 }
 
 static void ping(struct redis_links *links) {
@@ -450,6 +468,21 @@ static void ping(struct redis_links *links) {
         redis_stream_add(links->stream, REDIS_EXTRA_PING);
         links->pinged_ms = now_ms;
     }
+}
+
+/* Behind what has been sent replicas are asked what they hold, as soon as somebody waits for it:
+ * by themselves they say it once a second. */
+static bool ask(struct redis_links *links) {
+    if (links->stream == NULL || !quorum_is_awaited(&links->server->node.quorum)) {
+        return false;
+    }
+    uint64_t end = redis_stream_end(links->stream).position;
+    bool is_new = end > links->asked && end == oplog_written_position(links->log.log);
+    if (is_new) {
+        links->asked = end;
+        redis_stream_add(links->stream, REDIS_EXTRA_GETACK);
+    }
+    return is_new;
 }
 
 bool redis_links_step(struct redis_links *links) {
@@ -465,6 +498,7 @@ bool redis_links_step(struct redis_links *links) {
         has_more |= link_step(LIST_ENTRY(at, struct link, list));
     }
     close_ended(links);
+    has_more |= ask(links);
     return has_more;
 }
 

@@ -1,11 +1,13 @@
 /* Redis links: the links to those of this node's replicas that are redis-servers, or tools that
  * behave like one: a feed (replication/redis_feed.h) and a non-blocking socket each, beside
- * primary_links.h, whose rules for logs and for who is silent hold here too.
+ * primary_links.h, whose rules for logs and for who is silent hold here too. One that reads nothing
+ * for repl-timeout seconds ends; so does one for which no log begins in that time.
  *
  *   worker: PSYNC, SYNC -> offer -> [a log is on] -> feed -> [either side ends it] -> closed
  *
  * All read one stream of commands, which outlives them: a replica that comes back goes on at its
- * byte. It ends with the history that it is made of, and when the log does.
+ * byte. It ends with the history that it is made of, and when the log does. While anybody waits for
+ * what replicas hold, GETACK stands in it behind what was written.
  *
  * Thread: the replicator's, but for redis_links_offer().
  */

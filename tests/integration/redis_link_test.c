@@ -304,6 +304,107 @@ START_TEST(stream_is_shown_by_redis_cli) {
 }
 END_TEST
 
+#define STREAM_BYTES ((size_t)64 * 1024)
+
+/* A replica that is no more than a connection: what it was sent, as a string. */
+struct listener {
+    redisContext *client;
+    char bytes[STREAM_BYTES];
+    size_t length;
+    size_t searched;
+};
+
+static struct listener *listener_new(const struct server *server) {
+    struct listener *listener = calloc(1, sizeof(*listener));
+    ck_assert_ptr_nonnull(listener);
+    listener->client = server_connect(server);
+    client_send(listener->client, "PSYNC ? -1");
+    return listener;
+}
+
+static void listener_free(struct listener *listener) {
+    redisFree(listener->client);
+    free(listener);
+}
+
+/* Searches on, behind what was found before. */
+static bool listener_finds(struct listener *listener, const char *part) {
+    size_t length = strlen(part);
+    for (; listener->searched + length <= listener->length; listener->searched++) {
+        if (memcmp(listener->bytes + listener->searched, part, length) == 0) {
+            listener->searched += length;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Reads until this has come. */
+static void listener_expect(struct listener *listener, const char *part) {
+    while (!listener_finds(listener, part)) {
+        ck_assert_uint_lt(listener->length, STREAM_BYTES - 1);
+        ssize_t got = recv(listener->client->fd, listener->bytes + listener->length,
+                           STREAM_BYTES - 1 - listener->length, 0);
+        ck_assert_msg(got > 0, "%s does not come", part);
+        listener->length += (size_t)got;
+    }
+}
+
+/* Says that it holds all that came. */
+static void listener_acknowledge(const struct listener *listener) {
+    unsigned long long offset;
+    const char *line = strstr(listener->bytes, "+FULLRESYNC ");
+    ck_assert_ptr_nonnull(line);
+    ck_assert_int_eq(sscanf(line, "+FULLRESYNC %*40[0-9a-f] %llu", &offset), 1);
+    const char *file = strchr(line, '$');
+    ck_assert_ptr_nonnull(file);
+    char *begin;
+    size_t length = strtoull(file + 1, &begin, 10);
+    begin += 2 + length;
+    char command[64];
+    snprintf(command, sizeof(command), "REPLCONF ACK %llu",
+             offset + (unsigned long long)(listener->bytes + listener->searched - begin));
+    client_send(listener->client, command);
+}
+
+START_TEST(replica_is_asked_what_it_holds_when_somebody_waits_for_it) {
+    struct server server = server_start(server_worker_options[_i], NULL);
+    redisContext *client = server_connect(&server);
+    struct listener *replica = listener_new(&server);
+    server_expect_log(&server, "Synchronization with replica");
+    for (int i = 0; i < 3; i++) {
+        EXPECT(client, "+OK", "SET key value");
+        client_send(client, "WAIT 1 0");
+        listener_expect(replica, "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n");
+        expect_quiet(client);
+        listener_acknowledge(replica);
+        EXPECT_NEXT(client, ":1");
+    }
+    listener_free(replica);
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(tool_that_stops_reading_its_file_is_left) {
+    struct server server = server_start(server_worker_options[_i], "--repl-timeout 1", NULL);
+    redisContext *client = server_connect(&server);
+    for (int i = 0; i < 16; i++) {
+        char command[64];
+        snprintf(command, sizeof(command), "SETRANGE key:%d 1000000 x", i);
+        EXPECT(client, ":1000001", command);
+    }
+    EXPECT(client, "+OK", "CONFIG SET rdbcompression no");
+    redisContext *tool = server_connect(&server);
+    client_send(tool, "SYNC");
+    server_expect_log(&server, "it has read nothing for repl-timeout seconds");
+    expect_info_soon(client, "replication", "connected_slaves:0");
+    redisFree(tool);
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void) {
     const TTest *tests[] = {
         redis_server_is_followed_under_load_and_left_without_a_lost_write,
@@ -313,6 +414,8 @@ int main(void) {
         redis_server_follows_under_load_and_comes_back_where_it_was,
         file_that_redis_cli_fetches_is_loaded_by_a_redis_server,
         stream_is_shown_by_redis_cli,
+        replica_is_asked_what_it_holds_when_somebody_waits_for_it,
+        tool_that_stops_reading_its_file_is_left,
     };
     return unit_run(server_suite("redis_link", tests, UNIT_COUNT(tests)));
 }
