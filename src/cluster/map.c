@@ -11,16 +11,14 @@
 #define FLAG_FAILED 2
 #define FLAG_NO_FAILOVER 4
 
+_Static_assert(MAP_NOBODY == 0xffff, "a slot of nobody is bytes of ones");
+
 struct map *map_new(const unsigned char group[MAP_ID_BYTES]) {
-    struct map *map = memory_alloc_zeroed(sizeof(*map));
+    struct map *map = memory_alloc(sizeof(*map));
+    memset(map, 0, offsetof(struct map, slots));
+    memset(map->slots, 0xff, sizeof(map->slots)); /* all four fields MAP_NOBODY */
     atomic_init(&map->references, 1);
     memcpy(map->group, group, MAP_ID_BYTES);
-    for (uint32_t slot = 0; slot < SLOTS; slot++) {
-        map->slots[slot] = (struct map_slot){.owner = MAP_NOBODY,
-                                             .migrating_to = MAP_NOBODY,
-                                             .importing_from = MAP_NOBODY,
-                                             .importer = MAP_NOBODY};
-    }
     return map;
 }
 

@@ -114,6 +114,7 @@ struct member_outlet {
 struct member_plan {
     const struct disk *disk;  /* of the folder; stays */
     uint64_t seed;            /* another one at each start */
+    uint64_t allocate_bytes;  /* of the log's file at once; 0: raft_store.h */
     struct map_facts facts;   /* of this node, as it announces them */
     uint64_t node_timeout_ms; /* cluster-node-timeout, if somebody has set it, else 0. See below. */
     uint16_t voters;          /* cluster-voters: 3, 5 or 7; 0: 3 */

@@ -89,7 +89,9 @@ void member_raft_received(struct member *member, struct span bytes) {
 /* ---- opening ---- */
 
 static struct raft_store_plan store_plan(const struct member *member) {
-    return (struct raft_store_plan){.disk = member->plan.disk, .self = member->file.id};
+    return (struct raft_store_plan){.disk = member->plan.disk,
+                                    .self = member->file.id,
+                                    .allocate_bytes = member->plan.allocate_bytes};
 }
 
 static struct raft_member_plan log_plan(struct member *member) {

@@ -37,10 +37,10 @@ static uint16_t place_of(const struct choice *choice, const struct raft_id *id) 
 static size_t crowd_of(const struct choice *choice, uint16_t place) {
     const struct map_node *node = &choice->map->nodes[place];
     size_t count = 0;
-    for (size_t i = 0; i < choice->config->count; i++) {
-        uint16_t other = place_of(choice, &choice->config->members[i].id);
-        count += choice->config->members[i].is_voter && other != MAP_NOBODY && other != place &&
-                 node->facts.zone[0] != '\0' &&
+    for (size_t i = 0; i < choice->config->count && node->facts.zone[0] != '\0'; i++) {
+        const struct raft_config_member *member = &choice->config->members[i];
+        uint16_t other = member->is_voter ? place_of(choice, &member->id) : (uint16_t)MAP_NOBODY;
+        count += other != MAP_NOBODY && other != place &&
                  strcmp(choice->map->nodes[other].facts.zone, node->facts.zone) == 0;
     }
     return count;

@@ -1,9 +1,12 @@
-/* Whole clusters of 3 to 9 nodes (and one of 100), each node with the production code of its part
- * in the cluster (cluster_world.h): they meet in any order and in rings, some with slots; then
- * nodes crash, pause, come back with another address, clocks drift, messages are lost, late and
- * doubled, networks are cut, and primaries hand over; then the faults stop.
+/* Whole clusters of 3 to 9 nodes (and one of 100, with sanitizers of 20), each node with the
+ * production code of its part in the cluster (cluster_world.h): they meet in any order and in
+ * rings, some with slots; then nodes crash, pause, come back with another address, clocks drift,
+ * messages are lost, late and doubled, networks are cut, and primaries hand over; then the faults
+ * stop.
  *
  *   - cluster_world.h says what holds all the time;
+ *   - where nothing fails, a change is seen by all nodes within a heartbeat after it was
+ *     acknowledged; in the large cluster within two;
  *   - when the faults stop, all nodes are in one cluster, hold one map, and each shard serves.
  *
  * cluster_simulation [--seed N] [--seeds COUNT]
@@ -22,7 +25,10 @@
 #define MEET_MS_MAX 60000
 #define FAULTY_MS 6000
 #define CALM_MS_MAX 30000
-#define LARGE_NODES 100
+#define LARGE_NODES (100 / SEEDS_PART)
+#define LARGE_SHARDS 10
+#define LARGE_SEEDS_EACH 100 /* one large cluster for so many seeds */
+#define BEAT_MS 50
 #define TICKET 1
 
 struct figures {
@@ -31,6 +37,8 @@ struct figures {
     uint64_t promised;
     uint64_t refused_ms; /* of all shards without a primary that serves */
     uint64_t shard_ms;
+    uint64_t views_ms;       /* the longest until all saw a change that was acknowledged */
+    uint64_t large_views_ms; /* in a large cluster */
 };
 
 static struct node *any_node(struct world *world) {
@@ -79,6 +87,44 @@ static bool await(struct world *world, uint64_t ticket) {
     return world->broken == NULL && world->answers[ticket].error[0] == '\0';
 }
 
+/* ---- views: what a change has led to is seen by all ---- */
+
+/* Who is there and has not failed. */
+static bool is_live(const struct node *node, const struct map *map) {
+    uint16_t place = map_find(map, node->id.bytes);
+    return node->member != NULL && place != MAP_NOBODY && !map->nodes[place].has_failed;
+}
+
+/* Maps of one index are the same: cluster_world.h. */
+static bool is_seen(struct world *world, const struct map *map) {
+    for (size_t i = 0; i < world->count; i++) {
+        const struct node *node = &world->nodes[i];
+        if (is_live(node, map) && (node->map == NULL || node->map->index < map->index ||
+                                   memcmp(node->map->group, map->group, MAP_ID_BYTES) != 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What this node has seen now, all see within so many heartbeats. No fault is under way. */
+static void views_follow(struct world *world, const struct node *node, uint64_t beats,
+                         uint64_t *longest_ms) {
+    if (world->broken != NULL) {
+        return;
+    }
+    struct map *map = map_borrow(node->map);
+    uint64_t began = world->now_ms;
+    while (world->broken == NULL && !is_seen(world, map)) {
+        world_turn(world);
+        world_that(world, world->now_ms - began <= beats * BEAT_MS,
+                   "all see a change within its heartbeats");
+    }
+    uint64_t took = world->now_ms - began;
+    *longest_ms = took > *longest_ms ? took : *longest_ms;
+    map_return(map);
+}
+
 /* ---- the beginning: nodes meet, and form shards ---- */
 
 static void give_slots(struct world *world, struct node *node) {
@@ -105,7 +151,7 @@ static void meet_all(struct world *world, size_t primaries) {
         give_slots(world, &world->nodes[i]);
     }
     bool is_ring = world_below(world, 2) == 0;
-    bool is_at_once = world_below(world, 2) == 0;
+    bool is_at_once = world->count > NODES_MAX || world_below(world, 2) == 0;
     for (size_t i = 0; i < world->count && world->broken == NULL; i++) {
         struct node *other = is_ring ? &world->nodes[(i + 1) % world->count] : &world->nodes[0];
         world_meet(&world->nodes[i], other, TICKET + 1 + i % 32);
@@ -116,15 +162,125 @@ static void meet_all(struct world *world, size_t primaries) {
     turns_until_agreed(world, MEET_MS_MAX, false, "nodes that have met agree on one map");
 }
 
+/* By one entry. */
 static void form_shards(struct world *world, size_t primaries) {
-    for (size_t i = primaries; i < world->count && world->broken == NULL; i++) {
-        struct map_change change = {.kind = MAP_REPLICATE};
-        memcpy(change.node, world->nodes[i].id.bytes, MAP_ID_BYTES);
-        memcpy(change.peer, world->nodes[i % primaries].id.bytes, MAP_ID_BYTES);
-        world_propose(any_node(world), &change, 1, TICKET);
-        world_that(world, await(world, TICKET), "a node without slots becomes a replica");
+    size_t replicas = world->count - primaries;
+    struct map_change *changes = memory_alloc_zeroed((replicas + 1) * sizeof(*changes));
+    for (size_t i = 0; i < replicas; i++) {
+        changes[i].kind = MAP_REPLICATE;
+        memcpy(changes[i].node, world->nodes[primaries + i].id.bytes, MAP_ID_BYTES);
+        memcpy(changes[i].peer, world->nodes[i % primaries].id.bytes, MAP_ID_BYTES);
     }
+    if (world->broken == NULL && replicas > 0) {
+        world_propose(any_node(world), changes, replicas, TICKET);
+        world_that(world, await(world, TICKET), "nodes without slots become replicas");
+    }
+    memory_free(changes);
     turns_until_agreed(world, CALM_MS_MAX, true, "each shard of a new cluster serves");
+}
+
+/* ---- changes, one of each kind ---- */
+
+static struct map_change *change_new(enum map_change_kind kind, const struct node *node,
+                                     const struct node *peer) {
+    struct map_change *change = memory_alloc_zeroed(sizeof(*change));
+    change->kind = kind;
+    memcpy(change->node, node->id.bytes, MAP_ID_BYTES);
+    if (peer != NULL) {
+        memcpy(change->peer, peer->id.bytes, MAP_ID_BYTES);
+    }
+    return change;
+}
+
+/* A node asks; once it is told that this is done, all see it within so many heartbeats. */
+static void change_follows(struct world *world, struct node *asked, struct map_change *change,
+                           uint64_t beats, uint64_t *longest_ms) {
+    if (world->broken == NULL) {
+        world_propose(asked, change, 1, TICKET);
+        bool is_done = await(world, TICKET);
+        world_that(world, is_done, "a change is agreed on where nothing fails");
+        views_follow(world, asked, beats, longest_ms);
+    }
+    memory_free(change);
+}
+
+static uint16_t slot_of(const struct node *node) {
+    const struct map *map = node->map;
+    uint16_t shard = map->nodes[map_find(map, node->id.bytes)].shard;
+    struct map_range range = {.first = 0};
+    map_next_range(map, shard, 0, &range);
+    return range.first;
+}
+
+/* A slot goes from one primary to another the classic way. */
+static void move_slot(struct world *world, struct node *source, struct node *target, uint64_t beats,
+                      uint64_t *longest_ms) {
+    uint16_t slot = slot_of(source);
+    struct map_change *change = change_new(MAP_IMPORTING, target, source);
+    change->slot = slot;
+    change_follows(world, target, change, beats, longest_ms);
+    change = change_new(MAP_MIGRATING, source, target);
+    change->slot = slot;
+    change_follows(world, source, change, beats, longest_ms);
+    change = change_new(MAP_SLOT_OWNER, target, NULL);
+    change->slot = slot;
+    change_follows(world, any_node(world), change, beats, longest_ms);
+}
+
+static void hand_over(struct world *world, struct node *replica, uint64_t beats,
+                      uint64_t *longest_ms) {
+    if (world->broken != NULL) {
+        return;
+    }
+    world->answers[TICKET].is_there = false;
+    member_fail_over(replica->member, TICKET, MEMBER_HAND_OVER, world_clock(replica));
+    world_that(world, await(world, TICKET), "a replica takes over where nothing fails");
+    views_follow(world, replica, beats, longest_ms);
+}
+
+static struct node *node_of_role(struct world *world, enum member_role_kind role, bool has_slots,
+                                 const struct node *but) {
+    size_t from = world_below(world, world->count);
+    for (size_t i = 0; i < world->count; i++) {
+        struct node *node = &world->nodes[(from + i) % world->count];
+        const struct map *map = node->map;
+        if (node->member != NULL && map != NULL && node->role == role && node != but &&
+            (!has_slots ||
+             map->shards[map->nodes[map_find(map, node->id.bytes)].shard].slots > 0)) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+static bool all_in_sync(const struct world *world) {
+    const struct map *map = world->nodes[0].map;
+    bool is_all = map != NULL;
+    for (uint16_t i = 0; is_all && i < map->nodes_count; i++) {
+        is_all = map->nodes[i].is_in_sync;
+    }
+    return is_all;
+}
+
+static void changes_follow(struct world *world, uint64_t beats, uint64_t *longest_ms) {
+    uint64_t until = world->now_ms + CALM_MS_MAX;
+    while (world->broken == NULL && !all_in_sync(world)) {
+        world_turn(world);
+        world_that(world, world->now_ms < until, "where nothing fails, all replicas are in sync");
+    }
+    struct node *source = node_of_role(world, MEMBER_PRIMARY, true, NULL);
+    struct node *target = node_of_role(world, MEMBER_PRIMARY, false, source);
+    struct node *replica = node_of_role(world, MEMBER_REPLICA, false, NULL);
+    if (source != NULL && target != NULL) {
+        move_slot(world, source, target, beats, longest_ms);
+    }
+    if (source != NULL) {
+        struct map_change *change = change_new(MAP_EPOCH_BUMP, source, NULL);
+        change_follows(world, any_node(world), change, beats, longest_ms);
+    }
+    if (replica != NULL) {
+        hand_over(world, replica, beats, longest_ms);
+    }
 }
 
 /* ---- faults ---- */
@@ -192,6 +348,7 @@ static void count_refused(struct world *world, size_t primaries, struct figures 
 static void faulty_time(struct world *world, size_t primaries, struct figures *figures) {
     uint64_t until = world->now_ms + FAULTY_MS;
     uint64_t faults = 1 + world_below(world, 20);
+    world->network.keeps_order = false;
     while (world->broken == NULL && world->now_ms < until) {
         if (world_below(world, 1000) < faults) {
             fault(world);
@@ -203,6 +360,7 @@ static void faulty_time(struct world *world, size_t primaries, struct figures *f
 
 static void heal(struct world *world) {
     network_heal(&world->network);
+    world->network.keeps_order = true;
     for (size_t i = 0; i < world->count; i++) {
         struct node *node = &world->nodes[i];
         node->paused_until = 0;
@@ -240,10 +398,107 @@ static bool run(uint64_t seed, struct figures *figures) {
     world->voters = (uint16_t)(3 + 2 * world_below(world, 2));
     meet_all(world, primaries);
     form_shards(world, primaries);
+    changes_follow(world, 1, &figures->views_ms);
     faulty_time(world, primaries, figures);
     heal(world);
     turns_until_agreed(world, CALM_MS_MAX, true,
                        "when the faults stop, all agree, and each shard serves");
+    changes_follow(world, 1, &figures->views_ms);
+    return end(world, figures);
+}
+
+/* ---- a large cluster ---- */
+
+/* The last node joins when all others are there. */
+static void large_form(struct world *world) {
+    world->count--;
+    meet_all(world, LARGE_SHARDS);
+    form_shards(world, LARGE_SHARDS);
+    world->count++;
+}
+
+static void large_join(struct world *world, uint64_t *longest_ms) {
+    struct node *node = &world->nodes[LARGE_NODES];
+    if (world->broken != NULL) {
+        return;
+    }
+    world_start(node);
+    world_meet(node, &world->nodes[1], TICKET);
+    world_that(world, await(world, TICKET), "a node joins a large cluster");
+    views_follow(world, node, 2, longest_ms);
+    turns_until_agreed(world, CALM_MS_MAX, false, "all know who has joined");
+    struct map_change *change = change_new(MAP_REPLICATE, node, &world->nodes[2]);
+    change_follows(world, any_node(world), change, 2, longest_ms);
+    change = change_new(MAP_NODE_REMOVE, node, NULL);
+    change_follows(world, &world->nodes[3], change, 2, longest_ms);
+    world_stop(node, false);
+    world->count--;
+}
+
+/* Nobody acknowledges this: it counts from when the successor is one. */
+static void large_fail(struct world *world, uint64_t *longest_ms) {
+    struct node *primary = node_of_role(world, MEMBER_PRIMARY, true, NULL);
+    if (world->broken != NULL) {
+        return;
+    }
+    uint64_t begun = world->failovers;
+    uint64_t until = world->now_ms + CALM_MS_MAX;
+    world_stop(primary, true);
+    while (world->broken == NULL && world->failovers == begun) {
+        world_turn(world);
+        world_that(world, world->now_ms < until, "a primary of a large cluster is replaced");
+    }
+    const struct node *successor = NULL;
+    for (size_t i = 0; i < world->count; i++) {
+        const struct node *node = &world->nodes[i];
+        if (node->member != NULL && node->role == MEMBER_PRIMARY &&
+            (successor == NULL || node->map->index > successor->map->index)) {
+            successor = node;
+        }
+    }
+    views_follow(world, successor, 2, longest_ms);
+    world_start(primary);
+    turns_until_agreed(world, CALM_MS_MAX, true, "who was replaced comes back");
+}
+
+static size_t voters_known(const struct node *node) {
+    struct member_status status;
+    member_status_read(node->member, &status);
+    return status.voters;
+}
+
+/* From when the leader has five voters, all know five. */
+static void large_voters(struct world *world, uint64_t *longest_ms) {
+    uint64_t until = world->now_ms + CALM_MS_MAX;
+    uint64_t most_ms = 0;
+    size_t known = 0;
+    world->voters = 5;
+    for (size_t i = 0; i < world->count && world->broken == NULL; i++) {
+        world_settings(&world->nodes[i]);
+    }
+    while (world->broken == NULL && known < world->count) {
+        world_turn(world);
+        size_t knew = known;
+        known = 0;
+        for (size_t i = 0; i < world->count; i++) {
+            known += voters_known(&world->nodes[i]) == 5;
+        }
+        most_ms += knew > 0 ? WORLD_TURN_MS : 0;
+        world_that(world, world->now_ms < until, "voters are chosen");
+    }
+    world_that(world, most_ms <= UINT64_C(2) * BEAT_MS, "all know the voters in two heartbeats");
+    *longest_ms = most_ms > *longest_ms ? most_ms : *longest_ms;
+}
+
+static bool run_large(uint64_t seed, struct figures *figures) {
+    struct world *world = world_new(seed, LARGE_NODES + 1);
+    world->quorum = 1;
+    world->voters = 3;
+    large_form(world);
+    changes_follow(world, 2, &figures->large_views_ms);
+    large_join(world, &figures->large_views_ms);
+    large_voters(world, &figures->large_views_ms);
+    large_fail(world, &figures->large_views_ms);
     return end(world, figures);
 }
 
@@ -261,17 +516,20 @@ int main(int count, char **arguments) {
     struct figures figures = {.failovers = 0};
     uint64_t failures = 0;
     for (uint64_t i = 0; i < seeds; i++) {
-        if (!run(seed + i, &figures)) {
+        bool is_whole = (i % LARGE_SEEDS_EACH != 0 || run_large(seed + i, &figures));
+        if (!run(seed + i, &figures) || !is_whole) {
             failures++;
             printf("seed %llu failed; repeat it with: %s --seed %llu --seeds 1\n",
                    (unsigned long long)(seed + i), arguments[0], (unsigned long long)(seed + i));
         }
     }
     printf("%llu times a primary began, %llu writes acknowledged, %llu of them by a quorum; "
-           "without a primary %llu of %llu ms under faults\n",
+           "without a primary %llu of %llu ms under faults; a change was seen by all within %llu "
+           "ms, by %d nodes within %llu ms\n",
            (unsigned long long)figures.failovers, (unsigned long long)figures.acknowledged,
            (unsigned long long)figures.promised, (unsigned long long)figures.refused_ms,
-           (unsigned long long)figures.shard_ms);
+           (unsigned long long)figures.shard_ms, (unsigned long long)figures.views_ms, LARGE_NODES,
+           (unsigned long long)figures.large_views_ms);
     printf("%d%%: Checks: %llu, Failures: %llu, Errors: 0\n",
            seeds == 0 ? 100 : (int)(100 * (seeds - failures) / seeds), (unsigned long long)seeds,
            (unsigned long long)failures);

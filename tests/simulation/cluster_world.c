@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ALLOCATE_BYTES 16384
 #define COPY_WRITES 8 /* that a replica takes in a turn */
 
 uint64_t world_below(struct world *world, uint64_t bound) {
@@ -108,11 +109,12 @@ static void address_of(const struct node *node, char ip[MAP_IP_BYTES]) {
     snprintf(ip, MAP_IP_BYTES, "10.0.0.%zu", node->number);
 }
 
-void world_start(struct node *node) {
+static struct member_plan plan_of(struct node *node) {
     struct world *world = node->world;
     struct member_plan plan = {
         .disk = &node->disk,
-        .seed = world->seed * 100000 + node->number * 1000 + ++node->starts,
+        .seed = world->seed * 100000 + node->number * 1000 + node->starts,
+        .allocate_bytes = ALLOCATE_BYTES,
         .voters = world->voters,
         .quorum = world->quorum,
         .migrates_replicas = world->migrates_replicas,
@@ -131,6 +133,13 @@ void world_start(struct node *node) {
     address_of(node, plan.facts.ip);
     plan.facts.port = node->port;
     plan.facts.bus_port = (uint16_t)(node->port + 10000);
+    return plan;
+}
+
+void world_start(struct node *node) {
+    struct world *world = node->world;
+    node->starts++;
+    struct member_plan plan = plan_of(node);
     node->role = MEMBER_WAITS;
     node->epoch = 0;
     node->lease_until = 0;
@@ -146,6 +155,11 @@ void world_start(struct node *node) {
         printf("%.*s\n", (int)report.length, report.bytes);
     }
     buffer_free(&report);
+}
+
+void world_settings(struct node *node) {
+    struct member_plan plan = plan_of(node);
+    member_set_settings(node->member, &plan, world_clock(node));
 }
 
 void world_stop(struct node *node, bool loses_power) {
@@ -184,6 +198,7 @@ struct world *world_new(uint64_t seed, size_t count) {
     world->nodes = memory_alloc_zeroed(count * sizeof(*world->nodes));
     random_seed(&world->random, seed);
     network_init(&world->network, seed);
+    world->network.keeps_order = true; /* as links do */
     for (size_t i = 0; i < count; i++) {
         struct node *node = &world->nodes[i];
         node->world = world;

@@ -96,6 +96,8 @@ bool world_that(struct world *world, bool holds, const char *what);
 uint64_t world_below(struct world *world, uint64_t bound);
 
 void world_start(struct node *node);
+/* What the world has of voters and quorum becomes the node's. */
+void world_settings(struct node *node);
 void world_stop(struct node *node, bool loses_power);
 uint64_t world_clock(const struct node *node);
 /* Time goes on by one turn: links, messages, servers, checks. */

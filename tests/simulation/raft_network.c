@@ -79,7 +79,11 @@ static void copy_send(struct network *network, size_t source, size_t target, str
     if (chance(network, network->slow)) {
         delay += random_below(&network->random, network->slow_ms);
     }
-    add(network, &(struct packet){.due_ms = now_ms + delay,
+    uint64_t *last_ms = &network->last_due_ms[source][target];
+    uint64_t due_ms = now_ms + delay;
+    due_ms = network->keeps_order && due_ms < *last_ms ? *last_ms : due_ms;
+    *last_ms = due_ms;
+    add(network, &(struct packet){.due_ms = due_ms,
                                   .number = network->sent++,
                                   .source = source,
                                   .target = target,

@@ -30,6 +30,8 @@ struct network {
     uint64_t repeat; /* of 1000 */
     uint64_t slow;   /* of 1000: those that take up to slow_ms */
     uint64_t slow_ms;
+    bool keeps_order; /* of the messages from one to another */
+    uint64_t last_due_ms[NETWORK_NODES_MAX][NETWORK_NODES_MAX];
     bool is_cut[NETWORK_NODES_MAX][NETWORK_NODES_MAX]; /* from, to: one way */
 };
 
