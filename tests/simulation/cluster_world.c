@@ -198,7 +198,6 @@ struct world *world_new(uint64_t seed, size_t count) {
     world->nodes = memory_alloc_zeroed(count * sizeof(*world->nodes));
     random_seed(&world->random, seed);
     network_init(&world->network, seed);
-    world->network.keeps_order = true; /* as links do */
     for (size_t i = 0; i < count; i++) {
         struct node *node = &world->nodes[i];
         node->world = world;
