@@ -411,7 +411,7 @@ bool cut_step(struct cut *cut, struct cut_work *work) {
            (cut->is_inside || slot_find(cut, cut->bytes + work->bytes - bytes_begin))) {
         if (!cut->is_inside) {
             slot_begin(cut);
-            work->buckets++;
+            work->buckets += store->database_count; /* It looked for a table in each. */
         }
         if (slot_step(cut)) {
             slot_end(cut);

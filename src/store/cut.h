@@ -26,8 +26,9 @@
 #include "store/image.h"
 #include "store/slot_set.h"
 
-/* A step ends once it has serialised so many bytes or looked at so many buckets; what it overshoots
- * by is one bucket without its large values. */
+/* A step ends once it has serialised so many bytes or looked at so many buckets, of which a slot's
+ * begin is one per database; what it overshoots by is one bucket without its large values, or one
+ * begin. */
 #define CUT_STEP_BYTES ((size_t)64 * 1024)
 #define CUT_STEP_BUCKETS 4096
 /* Strings and hashes beyond these are cut in pieces of their own; a piece ends once it has so many

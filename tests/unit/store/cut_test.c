@@ -430,6 +430,22 @@ START_TEST(cut_step_ends_within_its_bounds) {
 }
 END_TEST
 
+START_TEST(slot_without_keys_counts_a_bucket_for_each_database) {
+    struct fixture *fixture = fixture_open(1);
+    struct cut *cut = cut_of(fixture);
+    uint64_t buckets = 0;
+    for (bool is_done = false; !is_done;) {
+        struct cut_work work = {0};
+        is_done = cut_step(cut, &work);
+        ck_assert_uint_lt(work.buckets, CUT_STEP_BUCKETS + DATABASES);
+        buckets += work.buckets;
+    }
+    ck_assert_uint_eq(buckets, (uint64_t)SLOTS * DATABASES);
+    cut_free(cut);
+    fixture_close(fixture);
+}
+END_TEST
+
 /* ---- digests by a cut ---- */
 
 static uint64_t rows_sum(struct span rows) {
@@ -523,6 +539,7 @@ int main(void) {
         cut_holds_large_strings_too,
         cut_that_ends_early_leaves_the_data_as_it_is,
         cut_step_ends_within_its_bounds,
+        slot_without_keys_counts_a_bucket_for_each_database,
         empty_bucket_of_a_large_hash_is_no_record,
         digest_by_a_cut_is_that_of_the_moment_when_it_began,
         digest_beside_another_cut_is_whole_or_refused,
