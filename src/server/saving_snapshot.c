@@ -49,6 +49,12 @@ static void end_image(void *context) {
     saving->cutting = NULL;
 }
 
+/* A log that is there for this snapshot alone: when it fails, no snapshot comes of it, and what
+ * waits in it would hold writes. The log that is kept gets over an error by itself. */
+static int own_log_error(const struct saving *saving) {
+    return saving->log_kind == SAVING_LOG_OF_SNAPSHOT ? -oplog_error(saving->log) : 0;
+}
+
 static int write_images(struct saving *saving, struct snapshot_writer *writer) {
     struct buffer room = BUFFER_EMPTY;
     struct image_chunk *chunk;
@@ -62,7 +68,8 @@ static int write_images(struct saving *saving, struct snapshot_writer *writer) {
             cutting_give_up(saving->cutting);
         }
         if (error == 0) {
-            error = snapshot_write_chunk(writer, chunk, &room);
+            error = own_log_error(saving);
+            error = error != 0 ? error : snapshot_write_chunk(writer, chunk, &room);
             if (error != 0) {
                 cutting_give_up(saving->cutting);
             }
