@@ -1,9 +1,10 @@
 """Smoke runs on a cluster of several nodes: `redis-cli --cluster` in every mode, cluster clients with
-slots on the move, and utils/run --cluster."""
+slots on the move and with nodes that fail, and utils/run --cluster."""
 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -36,11 +37,11 @@ def cluster_cli(port, commands):
 class Node:
     """One node, with a config file, since `--cluster set-timeout` has it rewritten."""
 
-    def __init__(self, program, workers=None):
+    def __init__(self, program, workers=None, options=""):
         self.folder = tempfile.mkdtemp(prefix="redis-compat-")
         config = os.path.join(self.folder, "node.conf")
         with open(config, "w", encoding="utf-8") as file:
-            file.write("cluster-enabled yes\ncluster-node-timeout 5000\n")
+            file.write("cluster-enabled yes\ncluster-node-timeout 5000\n" + options)
         try:
             self.server = Server(program, (), "node", workers, config)
         except StartError as error:
@@ -75,6 +76,14 @@ class Node:
     def slots(self):
         return self.nodes()[self.id][2]
 
+    def signal(self, number):
+        self.server.process.send_signal(number)
+
+    def restart(self):
+        """A process that has ended, on the same port and with what its folder holds."""
+        self.server.process.wait()
+        self.server.start()
+
     def kill(self):
         self.server.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -83,9 +92,10 @@ class Node:
 class Cluster:
     """Nodes that `redis-cli --cluster create` has joined: three primaries, with replicas or not."""
 
-    def __init__(self, program, replicas, workers=None):
+    def __init__(self, program, replicas, workers=None, options=""):
         self.program = program
         self.workers = workers
+        self.options = options
         self.nodes = []
         try:
             for _ in range(3 * (1 + replicas)):
@@ -105,7 +115,7 @@ class Cluster:
         self.kill()
 
     def start_node(self):
-        node = Node(self.program, self.workers)
+        node = Node(self.program, self.workers, self.options)
         self.nodes.append(node)
         return node
 
@@ -386,6 +396,117 @@ def cluster_clients(program):
                              env)
 
 
+# --- clients, while nodes fail --------------------------------------------------------------------------
+
+# Its last options count: what was acknowledged shall outlive its primary, which keeps a log.
+FAILURES_OPTIONS = "write-quorum 2\nappendonly yes\ncluster-node-timeout 1000\n"
+STOPPED_SECONDS = 2.5
+BETWEEN_SECONDS = 0.5
+
+
+def primary_of(cluster, slot, but):
+    """Who owns the slot as the first node sees it that is not the one that fails."""
+    witness = next(node for node in cluster.nodes if node is not but)
+    name = next(name for name, (flags, _, _) in witness.nodes().items()
+                if "master" in flags and "fail" not in flags and
+                slot_is_of(witness, name, slot))
+    return next(node for node in cluster.nodes if node.id == name)
+
+
+def slot_is_of(witness, name, slot):
+    line = next(line for line in witness.ask("CLUSTER", "NODES").decode().splitlines()
+                if line.startswith(name))
+    for word in line.split()[8:]:
+        first, _, last = word.partition("-")
+        if not word.startswith("[") and int(first) <= slot <= int(last or first):
+            return True
+    return False
+
+
+def fails_and_returns(cluster, slot, fail, back):
+    """The primary of the slot fails; another one follows; it comes back."""
+    primary = primary_of(cluster, slot, None)
+    fail(primary)
+
+    def is_followed():
+        try:
+            return primary_of(cluster, slot, primary) is not primary
+        except StopIteration:
+            return False
+    try:
+        wait_until("another node takes over slot %d" % slot, is_followed)
+    finally:
+        back(primary)
+    wait_until("it returns", lambda: b"cluster_state:ok" in primary.ask("CLUSTER", "INFO"))
+    time.sleep(BETWEEN_SECONDS)
+
+
+def killed(cluster, slot):
+    """kill -9"""
+    fails_and_returns(cluster, slot, lambda node: node.signal(signal.SIGKILL), Node.restart)
+
+
+def stopped(cluster, slot):
+    """SIGSTOP, SIGCONT"""
+    def go_on(node):
+        time.sleep(STOPPED_SECONDS)
+        node.signal(signal.SIGCONT)
+    fails_and_returns(cluster, slot, lambda node: node.signal(signal.SIGSTOP), go_on)
+
+
+def ended(cluster, slot):
+    """SIGTERM"""
+    fails_and_returns(cluster, slot, lambda node: node.signal(signal.SIGTERM), Node.restart)
+
+
+def failing_clients(cluster, commands):
+    """Runs these clients while nodes fail: what each printed. Their input ends when all is well again."""
+    slots = [int(cluster.first.ask("CLUSTER", "KEYSLOT", "{%s}" % tag)) for tag in TAGS]
+    clients = [subprocess.Popen(args, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT) for args, env in commands]
+    try:
+        time.sleep(2 * BETWEEN_SECONDS)
+        for part, slot in zip((killed, stopped, ended), slots):
+            try:
+                part(cluster, slot)
+            except SmokeError as error:
+                raise SmokeError("%s: %s" % (part.__doc__, error)) from None
+        cluster.settle()
+        time.sleep(BETWEEN_SECONDS)
+        outputs = []
+        for client, (args, _) in zip(clients, commands):
+            output = client.communicate(timeout=SETTLE_SECONDS_MAX)[0].decode("utf-8", "replace")
+            if client.returncode != 0:
+                raise SmokeError("%s ended with %s:\n%s" % (
+                    " ".join(args), client.returncode, output[-2000:]))
+            outputs.append(output)
+        return outputs
+    finally:
+        for client in clients:
+            if client.poll() is None:
+                client.kill()
+                client.wait()
+
+
+def cluster_clients_while_nodes_fail(program):
+    """cluster clients while primaries are killed, stopped and ended: nothing acknowledged is lost, and
+    clients find their way by themselves: redis-py, ioredis, node-redis"""
+    if program == REDIS_SERVER:
+        raise Skipped("redis-server promises less")
+    with Cluster(program, 2, options=FAILURES_OPTIONS) as cluster:
+        arguments = [str(cluster.first.port)] + list(TAGS)
+        commands = [(["/usr/bin/python3", "-B", os.path.join(
+            TOP, "compat", "check_redis_py_failures.py")] + arguments, None)]
+        try:
+            env = dict(os.environ, NODE_PATH=npm_modules())
+            commands += [(["node", os.path.join(TOP, "npm", script)] + arguments, env)
+                         for script in ("check_ioredis_failures.js", "check_node_redis_failures.js")]
+        except Skipped as skipped:
+            print("  ioredis and node-redis: %s" % skipped)
+        for output in failing_clients(cluster, commands):
+            expect(output, r"(?m)^\d{2,} acknowledged")
+
+
 # --- utils/run --cluster ----------------------------------------------------------------------------------
 
 RUN = os.path.join(os.path.dirname(TOP), "utils", "run")
@@ -416,4 +537,5 @@ def utils_run_cluster(program):
             raise SmokeError("a node goes on: %s" % done.stdout)
 
 
-CLUSTER_SMOKES = (redis_cli_cluster, cluster_clients, utils_run_cluster)
+CLUSTER_SMOKES = (redis_cli_cluster, cluster_clients, cluster_clients_while_nodes_fail,
+                  utils_run_cluster)

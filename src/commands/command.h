@@ -54,6 +54,7 @@ enum command_rule {
     RULE_RUNS_QUEUE = 1 << 1,       /* EXEC: needs what the queued commands need */
     RULE_WHILE_SUBSCRIBED = 1 << 2, /* for RESP2 clients that listen, too */
     RULE_TELLS_HEALTH = 1 << 3,     /* refused when writes are: who watches the node sees it */
+    RULE_WHILE_INCOMPLETE = 1 << 5, /* asks for no data: while a replica lacks slots, too */
     RULE_ASKS = 1 << 6,             /* ASKING: for the command behind it */
     RULE_CHANGES_MAP = 1 << 7,      /* of the cluster: EXEC asks for it before it runs its queue */
     RULE_MOVES_KEYS = 1 << 8,       /* MIGRATE: runs at both ends of a slot that is moved */

@@ -372,11 +372,14 @@ static void help_command(struct session *session) {
 
 #define CHANGE_FLAGS (COMMAND_ADMIN | COMMAND_STALE | COMMAND_NO_ASYNC_LOADING | COMMAND_WAITS)
 #define CHANGE(row_name, row_arity, row_syntax, row_since, row_summary)                            \
-    .name = (row_name), .arity = (row_arity), .rules = RULE_CHANGES_MAP, .group = "cluster",       \
-    .syntax = (row_syntax), .since = (row_since), .summary = (row_summary)
+    .name = (row_name), .arity = (row_arity), .rules = RULE_CHANGES_MAP | RULE_WHILE_INCOMPLETE,   \
+    .group = "cluster", .syntax = (row_syntax), .since = (row_since), .summary = (row_summary)
 #define QUESTION(row_name, row_arity, function, row_syntax, row_since, row_summary)                \
     .name = (row_name), .arity = (row_arity), .session = (function), .group = "cluster",           \
     .syntax = (row_syntax), .since = (row_since), .summary = (row_summary)
+#define MAP_QUESTION(row_name, row_arity, function, row_syntax, row_since, row_summary)            \
+    QUESTION(row_name, row_arity, function, row_syntax, row_since, row_summary),                   \
+        .rules = RULE_WHILE_INCOMPLETE
 #define BY_SLOTS "O(N) with N the slots"
 #define BY_NODES "O(N) with N the nodes"
 
@@ -390,8 +393,8 @@ static const struct command cluster_subcommands[] = {
      .flags = CHANGE_FLAGS, .session = change_command, .complexity = BY_SLOTS},
     {CHANGE("bumpepoch", 2, "", "3.0.0", "Raises the node's epoch above all others."),
      .flags = CHANGE_FLAGS, .session = change_command, .complexity = "O(1)", .tips = changing_tips},
-    {QUESTION("count-failure-reports", 3, failure_reports_command, "node-id", "3.0.0",
-              "Answers whether a node is missed."),
+    {MAP_QUESTION("count-failure-reports", 3, failure_reports_command, "node-id", "3.0.0",
+                  "Answers whether a node is missed."),
      .flags = COMMAND_ADMIN | COMMAND_STALE, .complexity = "O(1)", .tips = changing_tips},
     {QUESTION("countkeysinslot", 3, countkeysinslot_command, "slot", "3.0.0",
               "Counts the keys that this node has in a slot."),
@@ -413,22 +416,24 @@ static const struct command cluster_subcommands[] = {
      .flags = COMMAND_STALE | COMMAND_ALL_WORKERS, .complexity = "O(N) with N the keys asked for",
      .tips = changing_tips},
     {COMMAND_HELP, .session = help_command, .group = "cluster", .since = "5.0.0"},
-    {QUESTION("info", 2, info_command, "", "3.0.0", "Tells the state of the cluster."),
+    {MAP_QUESTION("info", 2, info_command, "", "3.0.0", "Tells the state of the cluster."),
      .flags = COMMAND_STALE, .complexity = BY_NODES, .tips = changing_tips},
-    {QUESTION("keyslot", 3, keyslot_command, "key(string)", "3.0.0", "Answers the slot of a key."),
+    {MAP_QUESTION("keyslot", 3, keyslot_command, "key(string)", "3.0.0",
+                  "Answers the slot of a key."),
      .flags = COMMAND_STALE, .complexity = "O(N) with N the bytes of the key"},
-    {QUESTION("links", 2, links_command, "", "7.0.0", "Lists the links to other nodes."),
+    {MAP_QUESTION("links", 2, links_command, "", "7.0.0", "Lists the links to other nodes."),
      .flags = COMMAND_STALE, .complexity = BY_NODES, .tips = changing_tips},
     {CHANGE("meet", -4, "ip port [cluster_bus_port]@4.0.0", "3.0.0",
             "Joins this node's cluster and another's."),
      .flags = CHANGE_FLAGS, .session = change_command, .complexity = "O(1)"},
-    {QUESTION("myid", 2, myid_command, "", "3.0.0", "Answers the node's name."),
+    {MAP_QUESTION("myid", 2, myid_command, "", "3.0.0", "Answers the node's name."),
      .flags = COMMAND_STALE, .complexity = "O(1)"},
-    {QUESTION("myshardid", 2, myshardid_command, "", "7.2.0", "Answers the name of its shard."),
+    {MAP_QUESTION("myshardid", 2, myshardid_command, "", "7.2.0", "Answers the name of its shard."),
      .flags = COMMAND_STALE, .complexity = "O(1)", .tips = changing_tips},
-    {QUESTION("nodes", 2, nodes_command, "", "3.0.0", "Tells the map, a line for each node."),
+    {MAP_QUESTION("nodes", 2, nodes_command, "", "3.0.0", "Tells the map, a line for each node."),
      .flags = COMMAND_STALE, .complexity = BY_NODES, .tips = changing_tips},
-    {QUESTION("replicas", 3, replicas_command, "node-id", "5.0.0", "Lists a primary's replicas."),
+    {MAP_QUESTION("replicas", 3, replicas_command, "node-id", "5.0.0",
+                  "Lists a primary's replicas."),
      .flags = COMMAND_ADMIN | COMMAND_STALE, .complexity = BY_NODES, .tips = changing_tips},
     {CHANGE("override", 2, "", "7.2.4",
             "Founds the cluster anew with the nodes that are left, when most of those that decide "
@@ -439,17 +444,17 @@ static const struct command cluster_subcommands[] = {
     {CHANGE("reset", -2, "[HARD|SOFT]", "3.0.0", "Takes this node out of its cluster."),
      .flags = COMMAND_ADMIN | COMMAND_STALE | COMMAND_NO_SCRIPT | COMMAND_WAITS,
      .session = change_command, .complexity = BY_NODES},
-    {QUESTION("saveconfig", 2, saveconfig_command, "", "3.0.0",
-              "Answers OK: what was acknowledged is on disk."),
+    {MAP_QUESTION("saveconfig", 2, saveconfig_command, "", "3.0.0",
+                  "Answers OK: what was acknowledged is on disk."),
      .flags = COMMAND_ADMIN | COMMAND_STALE | COMMAND_NO_ASYNC_LOADING, .complexity = "O(1)"},
     {CHANGE("set-config-epoch", 3, "config-epoch", "3.0.0", "Sets a new node's epoch."),
      .flags = CHANGE_FLAGS, .session = change_command, .complexity = "O(1)"},
     {CHANGE("setslot", -4, "slot <IMPORTING node-id|MIGRATING node-id|NODE node-id|STABLE>",
             "3.0.0", "Marks a slot as moving, or gives it to a node."),
      .flags = CHANGE_FLAGS, .session = change_command, .complexity = "O(1)"},
-    {QUESTION("shards", 2, shards_command, "", "7.0.0", "Tells the map by shards."),
+    {MAP_QUESTION("shards", 2, shards_command, "", "7.0.0", "Tells the map by shards."),
      .flags = COMMAND_STALE, .complexity = BY_NODES, .tips = changing_tips},
-    {QUESTION("slaves", 3, replicas_command, "node-id", "3.0.0", "Lists a primary's replicas."),
+    {MAP_QUESTION("slaves", 3, replicas_command, "node-id", "3.0.0", "Lists a primary's replicas."),
      .flags = COMMAND_ADMIN | COMMAND_STALE, .complexity = BY_NODES, .tips = changing_tips,
      .deprecated_since = "5.0.0", .replaced_by = "`CLUSTER REPLICAS`"},
     {QUESTION("slot-stats", -4, slot_stats_command,
@@ -457,7 +462,7 @@ static const struct command cluster_subcommands[] = {
               "Counts the keys of this node's slots."),
      .flags = COMMAND_STALE | COMMAND_LOADING | COMMAND_ALL_WORKERS,
      .complexity = "O(N log N) with N the slots", .tips = changing_tips},
-    {QUESTION("slots", 2, slots_command, "", "3.0.0", "Tells the map by ranges of slots."),
+    {MAP_QUESTION("slots", 2, slots_command, "", "3.0.0", "Tells the map by ranges of slots."),
      .flags = COMMAND_STALE, .complexity = BY_NODES, .tips = changing_tips,
      .deprecated_since = "7.0.0", .replaced_by = "`CLUSTER SHARDS`"},
     {0},

@@ -256,7 +256,8 @@ static bool refuse_as_replica(struct worker *worker, struct connection *connecti
     } else if (!node->options->replica_serve_stale_data && atomic_load(&node->is_cut_off) &&
                (slot->command->flags & COMMAND_STALE) == 0) {
         refusal = CUT_OFF;
-    } else if (atomic_load(&node->is_incomplete) && (slot->command->flags & COMMAND_LOADING) == 0) {
+    } else if (atomic_load(&node->is_incomplete) && (slot->command->flags & COMMAND_LOADING) == 0 &&
+               (slot->command->rules & RULE_WHILE_INCOMPLETE) == 0) {
         refusal = LOADING;
     }
     if (refusal != NULL) {
