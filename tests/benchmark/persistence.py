@@ -24,6 +24,7 @@ SERVER_CORE = {0}
 ALL_CORES = {0, 1}
 NO_REWRITES = ("--auto-aof-rewrite-percentage", "0")
 LOAD_SECONDS_MAX = 600
+SNAPSHOT_END_SECONDS_MAX = 10
 SYNC_PROBES = 50
 SYNC_PROBE_BYTES = 4096
 SYNC_FAST_MS = 2.0          # the target with `always` is for disks that sync within this
@@ -141,15 +142,31 @@ def file_identity(path):
         return None
 
 
+def snapshot_ask(server):
+    """BGSAVE; a file may have its place a little before the server says that it is done."""
+    until = time.monotonic() + SNAPSHOT_END_SECONDS_MAX
+    while True:
+        try:
+            return server.ask("BGSAVE")
+        except RuntimeError as failure:
+            if "already in progress" not in str(failure) or time.monotonic() > until:
+                raise
+        time.sleep(0.002)
+
+
 def snapshot_take(server, name, watch=lambda: None):
     """BGSAVE; the seconds until its file has its place. `watch` is called meanwhile."""
     path = snapshot_path(server, name)
     before = file_identity(path)
-    began = time.monotonic()
-    server.ask("BGSAVE")
+    began = looked = time.monotonic()
+    snapshot_ask(server)
     while file_identity(path) == before:
         if time.monotonic() - began > LOAD_SECONDS_MAX:
             raise RuntimeError(f"{name}: BGSAVE does not end")
+        if time.monotonic() - looked > 1.0:
+            looked = time.monotonic()
+            if "rdb_last_bgsave_status:ok" not in server.ask("INFO", "persistence"):
+                raise RuntimeError(f"{name}: BGSAVE failed")
         watch()
         time.sleep(0.002)
     return time.monotonic() - began
@@ -242,11 +259,14 @@ def snapshot_full_load(bench, server, name, words, number):
     words = words + ["--pipeline", PIPELINE, "--seconds", 2 * bench.seconds, "--seed", number + 1]
     without = bench.load(server, *words)["per_second"]
     stopping = threading.Event()
+    failures = []
 
     def save():
-        while not stopping.is_set():
-            with contextlib.suppress(RuntimeError):
+        try:
+            while not stopping.is_set():
                 snapshot_take(server, name)
+        except Exception as failure:  # of a thread: raised again where the figure is made
+            failures.append(failure)
 
     thread = threading.Thread(target=save)
     thread.start()
@@ -255,6 +275,8 @@ def snapshot_full_load(bench, server, name, words, number):
     finally:
         stopping.set()
         thread.join()
+    if failures:
+        raise RuntimeError(f"{name}: a snapshot failed at full load") from failures[0]
     return beside / without
 
 
