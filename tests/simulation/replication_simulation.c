@@ -35,8 +35,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEDS_DEFAULT (200 / SEEDS_PART)
-#define STEPS 1500
+#define SEEDS_DEFAULT (800 / SEEDS_PART)
+#define STEPS 700
 #define DATABASES 2
 #define SECRET UINT64_C(0x7461726e)
 #define DIGEST_SEED 7
@@ -85,6 +85,7 @@ struct replica {
     struct follower *follower;
     struct pipe to_replica;
     struct pipe to_primary;
+    int64_t back_ms;  /* no link comes up before */
     bool is_tainted;  /* a bit was flipped on its link */
     bool is_changing; /* the log has changed, and the follower is to be told */
     struct slot_set touched;
@@ -125,13 +126,19 @@ struct world {
     struct replica replicas[REPLICAS_MAX];
     size_t replicas_count;
     struct replica *cutter; /* whose cut is under way */
-    bool trims;             /* the log's beginning goes; then the primary never starts over */
+    bool flushes;           /* databases are changed as a whole, too */
+    bool has_favourite;     /* most writes go to one tag, for a while */
+    unsigned favourite;
+    bool trims;                   /* the log's beginning goes; then the primary never starts over */
+    uint64_t slot_changed[SLOTS]; /* behind the last change of each */
+    uint64_t all_changed;         /* what was before is not known any more */
     struct digest_rounds *rounds;
     struct digesting digesting;
     int64_t now_ms;
     const char *broken;
 
     uint64_t fulls; /* what happened, for the totals */
+    uint64_t partials;
     uint64_t completes;
     uint64_t cuts;
     uint64_t restarts;
@@ -191,9 +198,27 @@ static void marks_drop(struct world *world, uint64_t position) {
 }
 
 static struct span key_write(struct world *world, char *text, size_t size) {
-    int length =
-        snprintf(text, size, "{%u}:%u", (unsigned)below(world, TAGS), (unsigned)below(world, KEYS));
+    unsigned tag = world->has_favourite && below(world, 50) != 0 ? world->favourite
+                                                                 : (unsigned)below(world, TAGS);
+    int length = snprintf(text, size, "{%u}:%u", tag, (unsigned)below(world, KEYS));
     return span_of(text, (size_t)length);
+}
+
+/* What is changed is known by its place behind the append: until then it is the largest. */
+static void note_change(struct world *world, const struct place *place) {
+    if (place == NULL) {
+        world->all_changed = UINT64_MAX;
+    } else {
+        world->slot_changed[place->slot] = UINT64_MAX;
+    }
+}
+
+static void note_append(struct world *world, uint64_t end) {
+    world->all_changed = world->all_changed == UINT64_MAX ? end : world->all_changed;
+    for (int i = 0; i < TAGS; i++) {
+        uint64_t *changed = &world->slot_changed[world->slots[i]];
+        *changed = *changed == UINT64_MAX ? end : *changed;
+    }
 }
 
 static void emit(struct world *world, struct place *place, const struct effect *effect) {
@@ -205,6 +230,7 @@ static void emit(struct world *world, struct place *place, const struct effect *
     }
     bool is_apart = effect_write(&world->batch.bytes, &record);
     ASSERT(!is_apart);
+    note_change(world, place);
     if (place != NULL) {
         effect_apply(place, effect);
     } else {
@@ -258,7 +284,7 @@ static void change(struct world *world) {
     place_find(&place);
     const struct entry *entry = place_entry(&place);
     uint64_t dice = below(world, 100);
-    if (dice < 2) {
+    if (dice < 2 && world->flushes) {
         change_database(world);
     } else if (dice < 50) {
         change_string(world, &place);
@@ -439,6 +465,9 @@ static void replica_flip(struct replica *replica) {
 }
 
 static void tick(struct world *world) {
+    if (below(world, 100) == 0) {
+        world->favourite = (unsigned)below(world, TAGS);
+    }
     uint64_t digest_at = below(world, 12);
     for (uint64_t count = 1 + below(world, 5); count > 0; count--) {
         change(world);
@@ -447,6 +476,7 @@ static void tick(struct world *world) {
         }
     }
     uint64_t end = oplog_append(world->oplog, &world->batch, world->now_ms);
+    note_append(world, end);
     /* Digests are most of the work. */
     if (below(world, 4) == 0) {
         mark_add(world, end);
@@ -513,6 +543,7 @@ static void primary_restart(struct world *world) {
     lineage_cut(&world->lineage, &recovery.history);
     marks_drop(world, recovery.end);
     log_open(world, &recovery.history, recovery.end);
+    world->all_changed = recovery.end;
     mark_add(world, recovery.end);
     oplog_recovery_free(&recovery);
     world->restarts++;
@@ -534,11 +565,21 @@ static uint64_t source_end(void *context) {
     return oplog_written_position(((struct replica *)context)->world->oplog);
 }
 
+/* Writes go on while the feed asks, of other slots perhaps. */
 static bool source_changed(void *context, uint64_t since, struct slot_set *slots) {
-    (void)context;
-    (void)since;
-    (void)slots;
-    return false;
+    struct world *world = ((struct replica *)context)->world;
+    bool is_known = world->all_changed <= since;
+    for (int i = 0; is_known && i < TAGS; i++) {
+        if (world->slot_changed[world->slots[i]] > since) {
+            slot_set_add(slots, world->slots[i]);
+        }
+    }
+    if (below(world, 2) == 0) {
+        world->favourite = (unsigned)below(world, TAGS);
+        tick(world);
+        oplog_step_write(world->oplog);
+    }
+    return is_known;
 }
 
 static void part_add(struct replica *replica, struct part part) {
@@ -701,7 +742,8 @@ static enum follower_change target_reset(void *context, const struct message_pla
     replica->log.lineage.count = 0;
     lineage_add(&replica->log.lineage, &plan->history, plan->position);
     replica->log.end = plan->position;
-    replica->world->fulls++;
+    replica->world->fulls += plan->mode == PLAN_RESET;
+    replica->world->partials += plan->mode == PLAN_CHANGED;
     check(replica->world, !replica->can_go_on, "who can go on is not reset");
     return replica->is_changing ? FOLLOWER_CHANGE_LATER : FOLLOWER_CHANGE_DONE;
 }
@@ -887,7 +929,9 @@ static void link_fill(struct replica *replica) {
 static void link_step(struct replica *replica, bool has_faults) {
     struct world *world = replica->world;
     if (replica->feed == NULL) {
-        link_open(replica);
+        if (!has_faults || world->now_ms >= replica->back_ms) {
+            link_open(replica);
+        }
         return;
     }
     uint64_t dice = below(world, has_faults ? 400 : 100);
@@ -901,6 +945,7 @@ static void link_step(struct replica *replica, bool has_faults) {
                   below(world, 2) == 0 ? &replica->to_replica : &replica->to_primary);
     } else {
         link_close(replica);
+        replica->back_ms = world->now_ms + (below(world, 2) == 0 ? 0 : (int64_t)below(world, 2000));
     }
 }
 
@@ -934,6 +979,8 @@ static struct world *world_open(uint64_t seed) {
     world->store = store_make(world);
     world->now_ms = 1;
     world->trims = below(world, 2) == 0;
+    world->flushes = below(world, 2) == 0;
+    world->has_favourite = below(world, 2) == 0;
     for (unsigned i = 0; i < TAGS; i++) {
         char text[TEXT_BYTES];
         int length = snprintf(text, sizeof(text), "{%u}", i);
@@ -1099,6 +1146,7 @@ static void world_settle(struct world *world) {
 
 struct totals {
     uint64_t fulls;
+    uint64_t partials;
     uint64_t completes;
     uint64_t cuts;
     uint64_t restarts;
@@ -1116,6 +1164,7 @@ static const char *run(uint64_t seed, struct totals *totals) {
     }
     const char *broken = world->broken;
     totals->fulls += world->fulls;
+    totals->partials += world->partials;
     totals->completes += world->completes;
     totals->cuts += world->cuts;
     totals->restarts += world->restarts;
@@ -1152,11 +1201,13 @@ int main(int count, char **arguments) {
                    (unsigned long long)(seed + i));
         }
     }
-    printf("%llu times all slots were imaged, %llu syncs were complete, %llu logs cut, the primary "
+    printf("%llu times all slots were imaged, %llu times what had changed, %llu syncs were "
+           "complete, %llu logs cut, the primary "
            "began %llu times again, %llu bits were flipped, %llu slots with some imaged\n",
-           (unsigned long long)totals.fulls, (unsigned long long)totals.completes,
-           (unsigned long long)totals.cuts, (unsigned long long)totals.restarts,
-           (unsigned long long)totals.flips, (unsigned long long)totals.heals);
+           (unsigned long long)totals.fulls, (unsigned long long)totals.partials,
+           (unsigned long long)totals.completes, (unsigned long long)totals.cuts,
+           (unsigned long long)totals.restarts, (unsigned long long)totals.flips,
+           (unsigned long long)totals.heals);
     printf("%d%%: Checks: %llu, Failures: %llu, Errors: 0\n",
            seeds == 0 ? 100 : (int)(100 * (seeds - failures) / seeds), (unsigned long long)seeds,
            (unsigned long long)failures);

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEDS_DEFAULT (200 / SEEDS_PART)
+#define SEEDS_DEFAULT (1500 / SEEDS_PART)
 #define STEPS 3000
 #define SETTLE_STEPS 20000
 
