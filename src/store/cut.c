@@ -20,19 +20,23 @@ struct cut_table {
     struct walk walk;
     const struct database *home; /* NULL: the table was dropped, `owned` is it */
     struct table owned;
-    uint32_t database; /* its number when the slot's cut began */
+    size_t owned_bytes; /* estimated when it was dropped */
+    uint32_t database;  /* its number when the slot's cut began */
 };
 
 /* A value that is cut in pieces. */
 struct cut_value {
     struct list link;
     struct image_key key; /* with bytes of its own */
+    uint64_t hash;        /* of the key */
     uint32_t database;
     bool is_begun;
+    bool is_changed;     /* the key, since: then the block may be nobody else's any more */
     struct block *block; /* a large string, held; or NULL */
     size_t offset;
     struct walk fields; /* a large hash */
     struct table owned; /* its table when the hash was dropped */
+    size_t owned_bytes; /* estimated then */
 };
 
 struct cut {
@@ -145,11 +149,14 @@ static void walk_end(struct walk *walk) {
 
 /* ---- values in pieces ---- */
 
-static void value_begin(struct cut *cut, uint32_t database, const struct entry *entry) {
+static void value_begin(struct cut *cut, uint32_t database, const struct entry *entry,
+                        bool is_dropped) {
     struct cut_value *value = memory_alloc_zeroed(sizeof(*value));
     value->key = image_key_of(entry, cut->plan.has_access);
     value->key.key.bytes = memory_copy(value->key.key.bytes, value->key.key.length);
+    value->hash = store_hash(cut->plan.store, value->key.key);
     value->database = database;
+    value->is_changed = is_dropped;
     if (entry_kind(entry) == ENTRY_BLOCK) {
         value->block = block_hold(entry_block(entry));
     } else {
@@ -243,10 +250,15 @@ static void value_step(struct cut *cut) {
 struct bucket_visit {
     struct cut *cut;
     uint32_t database;
+    bool is_dropped; /* the table */
 };
 
 static void field_weigh(struct span field, struct span value, void *context) {
     *(size_t *)context += field.length + value.length;
+}
+
+static bool is_long_string(const struct entry *entry) {
+    return entry_kind(entry) == ENTRY_BLOCK && entry_block(entry)->length > CUT_BYTES_AT_ONCE;
 }
 
 /* Looks at what is to be written anyway, and at no more of it than is written at once. */
@@ -268,10 +280,9 @@ static void entry_visit(void *element, void *context) {
     const struct entry *entry = element;
     cut->keys++;
     bool is_long =
-        (entry_kind(entry) == ENTRY_BLOCK && entry_block(entry)->length > CUT_BYTES_AT_ONCE) ||
-        (entry_kind(entry) == ENTRY_HASH_TABLE && is_long_hash(entry));
+        is_long_string(entry) || (entry_kind(entry) == ENTRY_HASH_TABLE && is_long_hash(entry));
     if (is_long) {
-        value_begin(cut, visit->database, entry);
+        value_begin(cut, visit->database, entry, visit->is_dropped);
         return;
     }
     struct image_chunk *chunk = chunk_for(cut, visit->database);
@@ -290,7 +301,8 @@ static void entry_visit(void *element, void *context) {
 }
 
 static void write_bucket(struct cut *cut, const struct cut_table *table, uint32_t index) {
-    struct bucket_visit visit = {.cut = cut, .database = table->database};
+    struct bucket_visit visit = {
+        .cut = cut, .database = table->database, .is_dropped = table->home == NULL};
     table_visit_bucket(table->walk.table, index, entry_visit, &visit);
 }
 
@@ -457,6 +469,96 @@ void cut_free(struct cut *cut) {
     memory_free(cut);
 }
 
+/* ---- what it keeps ---- */
+
+/* Buckets that are looked at for an estimate. */
+#define SAMPLE_BUCKETS 32
+
+struct weight {
+    size_t bytes;
+    const struct store *store;
+};
+
+static void entry_weigh(void *element, void *context) {
+    struct weight *weight = context;
+    const struct entry *entry = element;
+    weight->bytes += value_memory_bytes(weight->store, entry, SAMPLE_BUCKETS);
+}
+
+/* Of what was seen of a table's first buckets. */
+static size_t scale_up(const struct table *table, size_t bytes) {
+    return table->bucket_count <= SAMPLE_BUCKETS
+               ? bytes
+               : (size_t)((double)bytes * table->bucket_count / SAMPLE_BUCKETS);
+}
+
+static size_t entries_weigh(const struct store *store, const struct table *table) {
+    struct weight weight = {.store = store};
+    for (uint32_t i = 0; i < table->bucket_count && i < SAMPLE_BUCKETS; i++) {
+        table_visit_bucket(table, i, entry_weigh, &weight);
+    }
+    return scale_up(table, weight.bytes);
+}
+
+static size_t fields_weigh(const struct table *fields) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < fields->bucket_count && i < SAMPLE_BUCKETS; i++) {
+        hash_value_visit_bucket(fields, i, field_weigh, &bytes);
+    }
+    return scale_up(fields, bytes);
+}
+
+size_t cut_held_bytes(const struct cut *cut) {
+    size_t bytes = 0;
+    for (uint32_t i = cut->table_next; cut->is_inside && i < cut->tables_count; i++) {
+        bytes += cut->tables[i].owned_bytes;
+    }
+    LIST_FOR_EACH(link, &cut->values) {
+        const struct cut_value *value = LIST_ENTRY(link, struct cut_value, link);
+        bytes += value->owned_bytes;
+        bytes += value->block != NULL && value->is_changed ? value->block->length : 0;
+    }
+    return bytes;
+}
+
+/* For the long strings of that hash. */
+struct string_search {
+    const struct store *store;
+    uint64_t hash;
+    size_t bytes;
+};
+
+static void string_find(void *element, void *context) {
+    struct string_search *search = context;
+    const struct entry *entry = element;
+    if (is_long_string(entry) && store_hash(search->store, entry_key(entry)) == search->hash) {
+        search->bytes += entry_block(entry)->length;
+    }
+}
+
+size_t cut_change_bytes(const struct cut *cut, uint16_t slot, uint64_t hash) {
+    struct string_search search = {.store = cut->plan.store, .hash = hash};
+    if (!cut->is_inside || slot != cut->slot) {
+        return 0;
+    }
+    LIST_FOR_EACH(link, &cut->values) {
+        const struct cut_value *value = LIST_ENTRY(link, struct cut_value, link);
+        if (value->hash == hash && value->block != NULL && !value->is_changed) {
+            search.bytes += value->block->length;
+        }
+    }
+    for (uint32_t i = cut->table_next; i < cut->tables_count; i++) {
+        const struct cut_table *table = &cut->tables[i];
+        if (table->home != NULL && table->walk.table->bucket_count > 0) {
+            uint32_t index = table_bucket_index(table->walk.table, hash);
+            if (!walk_has_done(&table->walk, index)) {
+                table_visit_bucket(table->walk.table, index, string_find, &search);
+            }
+        }
+    }
+    return search.bytes;
+}
+
 /* ---- what the store tells ---- */
 
 void cut_change(struct cut *cut, uint32_t database, uint16_t slot, uint64_t hash) {
@@ -468,8 +570,12 @@ void cut_change(struct cut *cut, uint32_t database, uint16_t slot, uint64_t hash
         struct cut_table *found = &cut->tables[i];
         if (found->walk.table == table && table->bucket_count > 0) {
             write_bucket_early(cut, found, table_bucket_index(table, hash));
-            return;
+            break;
         }
+    }
+    LIST_FOR_EACH(link, &cut->values) {
+        struct cut_value *value = LIST_ENTRY(link, struct cut_value, link);
+        value->is_changed |= value->hash == hash;
     }
 }
 
@@ -514,8 +620,24 @@ bool cut_take_fields(struct cut *cut, const struct table *fields) {
         return false;
     }
     value->owned = *fields;
+    value->owned_bytes = fields_weigh(fields);
     value->fields.table = &value->owned;
     return true;
+}
+
+/* A database was dropped, or a slot of it: any value may have been there. */
+static void values_change(struct cut *cut) {
+    LIST_FOR_EACH(link, &cut->values) {
+        LIST_ENTRY(link, struct cut_value, link)->is_changed = true;
+    }
+}
+
+static void table_take(struct cut *cut, struct cut_table *table, struct table *content) {
+    table->owned = *content;
+    *content = TABLE_EMPTY;
+    table->owned_bytes = entries_weigh(cut->plan.store, &table->owned);
+    table->walk.table = &table->owned;
+    table->home = NULL;
 }
 
 uint64_t cut_take_database(struct cut *cut, const struct database *database) {
@@ -524,12 +646,10 @@ uint64_t cut_take_database(struct cut *cut, const struct database *database) {
         struct cut_table *table = &cut->tables[i];
         if (table->home == database) {
             taken += table->walk.table->element_count;
-            table->owned = *table->walk.table;
-            *table->walk.table = TABLE_EMPTY;
-            table->walk.table = &table->owned;
-            table->home = NULL;
+            table_take(cut, table, table->walk.table);
         }
     }
+    values_change(cut);
     return taken;
 }
 
@@ -537,12 +657,10 @@ void cut_take_table(struct cut *cut, const struct table *place, struct table *co
     for (uint32_t i = cut->table_next; i < cut->tables_count; i++) {
         struct cut_table *table = &cut->tables[i];
         if (table->walk.table == place) {
-            table->owned = *content;
-            *content = TABLE_EMPTY;
-            table->walk.table = &table->owned;
-            table->home = NULL;
+            table_take(cut, table, content);
         }
     }
+    values_change(cut);
 }
 
 void cut_swap_tables(struct cut *cut, const struct cut_place *one, const struct cut_place *other) {

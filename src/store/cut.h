@@ -84,6 +84,12 @@ void cut_set_end(struct cut *cut, bool is_slot_end);
 
 /* The slot that is half done, if there is one. */
 bool cut_is_inside(const struct cut *cut, uint16_t *slot);
+/* Bytes that only the cut still has: large strings that were changed since, and tables that were
+ * dropped, which are estimated by a sample. */
+size_t cut_held_bytes(const struct cut *cut);
+/* What a change of this key may add to them: a large string's bytes, if the key has one, in any
+ * database. */
+size_t cut_change_bytes(const struct cut *cut, uint16_t slot, uint64_t hash);
 /* Buckets that were serialised before their turn, so far. */
 uint64_t cut_early_buckets(const struct cut *cut);
 

@@ -66,6 +66,7 @@ struct request {
     uint16_t first_slot;
     bool has_blocks;
     bool is_known; /* looked ahead: command, first_key, first_slot and first_hash are set */
+    bool is_held;  /* has waited for room in an image */
     uint64_t first_hash;
     size_t bytes; /* of the request on the wire */
 };

@@ -2,7 +2,9 @@
 
 #include "base/memory.h"
 #include "worker/applying.h"
+#include "worker/connection.h"
 #include "worker/gate.h"
+#include "worker/route.h"
 
 /* ---- the worker's side ---- */
 
@@ -49,13 +51,36 @@ static void part_is_done(struct cutting *cutting) {
     pthread_mutex_unlock(&cutting->mutex);
 }
 
-static void end_part(struct worker *worker) {
-    struct cutting *cutting = worker->cutting;
-    atomic_fetch_add(&cutting->early_buckets, cut_early_buckets(worker->cut));
+/* Calls over several workers that an image had no room for are tried again. */
+static void wake_calls(const struct node *node) {
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        struct worker *worker = node->workers[i];
+        if (atomic_load(&worker->awaits_chunk) && atomic_exchange(&worker->awaits_chunk, false)) {
+            loop_wake(worker->loop);
+        }
+    }
+}
+
+/* Says what the worker's cut keeps. */
+static void say_kept(struct worker *worker, size_t bytes) {
+    atomic_fetch_add(&worker->cutting->kept, bytes - worker->cut_kept);
+    worker->cut_kept = bytes;
+}
+
+static void drop_cut(struct worker *worker) {
+    say_kept(worker, 0);
     cut_free(worker->cut);
     worker->cut = NULL;
     worker->cutting = NULL;
+}
+
+static void end_part(struct worker *worker) {
+    struct cutting *cutting = worker->cutting;
+    const struct node *node = worker->node;
+    atomic_fetch_add(&cutting->early_buckets, cut_early_buckets(worker->cut));
+    drop_cut(worker);
     part_is_done(cutting);
+    wake_calls(node);
 }
 
 static size_t step_bytes(struct worker *worker) {
@@ -103,19 +128,117 @@ void cutting_step(struct worker *worker) {
     worker->work.cut_bytes += work.bytes;
     if (is_done) {
         end_part(worker);
+    } else if (worker->cut_kept != 0) {
+        say_kept(worker, cut_held_bytes(worker->cut));
     }
 }
 
-bool cutting_holds(struct worker *worker, uint32_t slot) {
-    struct cutting *cutting = worker->cutting;
-    uint16_t inside;
-    if (atomic_load_explicit(&cutting->queued, memory_order_relaxed) < CUTTING_HOLD_BYTES ||
-        !cut_is_inside(worker->cut, &inside) || (slot != SLOTS && slot != inside)) {
+/* ---- writes that wait ---- */
+
+#define KEYS_AT_ONCE 64
+
+/* What a write does to the slot that a cut has half done. */
+struct concern {
+    const struct worker *worker; /* whose cut it is */
+    size_t bytes;                /* that the cut would keep */
+    uint16_t slot;
+    bool is_there;
+};
+
+static void look_at_key(struct concern *concern, uint16_t slot, uint64_t hash) {
+    if (slot == concern->slot) {
+        concern->is_there = true;
+        concern->bytes += cut_change_bytes(concern->worker->cut, slot, hash);
+    }
+}
+
+/* Whose keys are not known, or too many, may change any. */
+static void look_at_command(struct concern *concern, const struct command *command,
+                            const struct span *args, uint32_t args_count) {
+    uint32_t indexes[KEYS_AT_ONCE];
+    int count = command_keys(command, args, args_count, indexes, KEYS_AT_ONCE);
+    if (count <= 0 || count > KEYS_AT_ONCE || (command->flags & COMMAND_ALL_WORKERS) != 0) {
+        concern->is_there = true;
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        struct span key = args[indexes[i]];
+        look_at_key(concern, slot_of_key(key), store_hash(concern->worker->store, key));
+    }
+}
+
+static void look_at_request(struct concern *concern, const struct connection *connection,
+                            const struct request *request) {
+    const struct command *command = request->command->command;
+    if (request_has_one_key(request)) {
+        look_at_key(concern, request->first_slot, request->first_hash);
+    } else if (command->session == NULL) {
+        look_at_command(concern, command, request_args(connection, request), request->args_count);
+    } else if (connection->transaction == NULL) {
+        concern->is_there = true;
+    } else {
+        for (uint32_t i = 0; i < connection->transaction->commands_count; i++) {
+            const struct queued_command *queued = &connection->transaction->commands[i];
+            if ((queued->command->command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE)) != 0) {
+                look_at_command(concern, queued->command->command, queued->args,
+                                queued->args_count);
+            }
+        }
+    }
+}
+
+static bool has_no_room(const struct cutting *cutting, size_t bytes) {
+    size_t taken = atomic_load(&cutting->queued) + atomic_load(&cutting->kept);
+    return taken >= CUTTING_HOLD_BYTES || (bytes != 0 && taken + bytes > CUTTING_HOLD_BYTES);
+}
+
+/* The waker's flag is set before room is looked for again. */
+static bool must_wait(struct worker *worker, const struct connection *connection,
+                      const struct request *request, atomic_bool *waker) {
+    struct concern concern = {.worker = worker};
+    if (worker->cut == NULL || !cut_is_inside(worker->cut, &concern.slot)) {
         return false;
     }
-    atomic_fetch_add_explicit(&cutting->writes_held, 1, memory_order_relaxed);
-    atomic_store(&worker->awaits_room, true);
-    return atomic_load(&cutting->queued) >= CUTTING_HOLD_BYTES;
+    look_at_request(&concern, connection, request);
+    if (!concern.is_there) {
+        return false;
+    }
+    say_kept(worker, cut_held_bytes(worker->cut));
+    if (!has_no_room(worker->cutting, concern.bytes)) {
+        return false;
+    }
+    atomic_store(waker, true);
+    return has_no_room(worker->cutting, concern.bytes);
+}
+
+static void count_held(struct cutting *cutting, struct request *request) {
+    if (!request->is_held) {
+        request->is_held = true;
+        atomic_fetch_add_explicit(&cutting->writes_held, 1, memory_order_relaxed);
+    }
+}
+
+bool cutting_holds(struct worker *worker, const struct connection *connection,
+                   struct request *request) {
+    if (!must_wait(worker, connection, request, &worker->awaits_room)) {
+        return false;
+    }
+    count_held(worker->cutting, request);
+    return true;
+}
+
+bool cutting_holds_stopped(const struct connection *connection, struct request *request) {
+    struct worker *home = connection->home;
+    const struct node *node = home->node;
+    uint64_t standing = node->stop.stopped_workers | UINT64_C(1) << node->stop.executor->index;
+    for (uint32_t i = 0; i < node->worker_count; i++) {
+        if ((standing >> i & 1) != 0 &&
+            must_wait(node->workers[i], connection, request, &home->awaits_chunk)) {
+            count_held(node->workers[i]->cutting, request);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- the other side ---- */
@@ -179,6 +302,7 @@ static struct cutting *cutting_new(const struct cutting_plan *plan) {
 static void begin_part(struct cutting *cutting, struct worker *worker) {
     ASSERT(worker->cut == NULL && cutting->node->log != NULL);
     worker->cut_waits = false;
+    worker->cut_kept = 0;
     worker->cutting = cutting;
     worker->cut = cut_new(&(struct cut_plan){
         .store = worker->store,
@@ -269,6 +393,7 @@ void cutting_stored(struct cutting *cutting, size_t bytes) {
     if (before - bytes < CUTTING_QUEUE_BYTES_MAX / 2) {
         wake_workers(cutting->node);
     }
+    wake_calls(cutting->node);
 }
 
 void cutting_give_up(struct cutting *cutting) {
@@ -283,11 +408,10 @@ void cutting_end(struct cutting *cutting) {
     ASSERT(node->cutting == cutting);
     for (uint32_t i = 0; i < node->worker_count; i++) {
         if (node->workers[i]->cutting == cutting) {
-            cut_free(node->workers[i]->cut);
-            node->workers[i]->cut = NULL;
-            node->workers[i]->cutting = NULL;
+            drop_cut(node->workers[i]);
         }
     }
+    wake_calls(node);
     node->cutting = NULL;
     cutting_free(cutting);
 }

@@ -9,9 +9,12 @@
  *
  * Memory: while CUTTING_QUEUE_BYTES_MAX wait in the queue no worker begins a slot, and from
  * CUTTING_HOLD_BYTES on none takes a step. Only writes to the one slot that a worker has half done
- * can add to it then, since what they change is serialised first; they are held back from there on,
- * and counted. So a taker that does not go on holds nobody up but who writes to a slot that is
- * larger than the room in between.
+ * can add to it then, since what they change is serialised first, or kept: a large string that was
+ * changed, a table that was dropped (cut_held_bytes()). They are held back from there on, and
+ * before they would make the cut keep a string beyond it; each that is held counts once. So a
+ * taker that does not go on holds nobody up but who writes to a slot that is larger than the room
+ * in between. Who drops a table is not held, since that adds no memory at that time; who then fills
+ * the slot again is.
  *
  * Time: a tick that served requests takes a step in proportion to them, so that a busy worker gives
  * an eighth of its time or so. Whole steps are for who is idle: from the second tick in a row that
@@ -59,6 +62,7 @@ struct cutting {
     uint32_t working;     /* workers that have slots left; with the mutex */
     bool is_waiting;      /* who takes waits; with the mutex */
     atomic_size_t queued; /* bytes of chunks that wait or are being stored */
+    atomic_size_t kept;   /* bytes that only cuts still have */
     atomic_bool is_given_up;
     atomic_uint_least64_t keys_done;
     atomic_uint_least64_t early_buckets; /* serialised before their turn */
@@ -98,7 +102,14 @@ void cutting_step(struct worker *worker);
 static inline bool cutting_has_work(const struct worker *worker) {
     return worker->cut != NULL && !worker->cut_waits;
 }
-/* True if the write to this slot must wait for room (slot SLOTS: it is not known). */
-bool cutting_holds(struct worker *worker, uint32_t slot);
+/* True if the connection's next request, which writes, must wait for room in the worker's cut. */
+bool cutting_holds(struct worker *worker, const struct connection *connection,
+                   struct request *request);
+/* The same of the cuts of all workers that stand still, under a stop for this request. It is to
+ * come back to its home, where cutting_holds_back() says how long it waits there. */
+bool cutting_holds_stopped(const struct connection *connection, struct request *request);
+static inline bool cutting_holds_back(struct worker *home, const struct request *request) {
+    return request->is_held && atomic_load(&home->awaits_chunk);
+}
 
 #endif

@@ -108,22 +108,33 @@ static bool log_is_full(const struct node *node) {
     return oplog_is_full(node->log) && !(node->log_gates && oplog_error(node->log) != 0);
 }
 
-/* True: the request changes data, and must wait for room in the log or in an image. */
-static bool must_hold(struct worker *worker, const struct connection *connection,
-                      const struct request *request) {
+static bool may_write(const struct connection *connection, const struct request *request) {
     const struct command_slot *slot = request->command;
     const unsigned writes = COMMAND_WRITE | COMMAND_MAY_REPLICATE;
-    if (slot == NULL ||
-        ((slot->command->flags & writes) == 0 &&
-         (slot->command->session == NULL || !transaction_has_flag(connection, writes)))) {
+    return slot != NULL &&
+           ((slot->command->flags & writes) != 0 ||
+            (slot->command->session != NULL && transaction_has_flag(connection, writes)));
+}
+
+/* True: the request changes data, and must wait for room in the log or in an image. */
+static bool must_hold(struct worker *worker, const struct connection *connection,
+                      struct request *request) {
+    if (!may_write(connection, request)) {
         return false;
     }
     if (worker->node->log != NULL && log_is_full(worker->node)) {
         atomic_store(&worker->awaits_log, true);
         return log_is_full(worker->node);
     }
-    return worker->cut != NULL &&
-           cutting_holds(worker, request_has_one_key(request) ? request->first_slot : SLOTS);
+    return cutting_holds_back(worker, request) || cutting_holds(worker, connection, request);
+}
+
+/* Its next request waits; the replies so far do not. */
+static void hold(struct worker *worker, struct connection *connection) {
+    list_push_back(&worker->held, &connection->run_link);
+    if (connection->home == worker) {
+        connection_mark_output(connection); /* It may take long. */
+    }
 }
 
 /* Runs the parsed requests for as long as they may run here. */
@@ -140,7 +151,7 @@ static void run_requests(struct worker *worker, struct connection *connection) {
             look_ahead_know(worker, connection, request);
         }
         if (UNLIKELY(worker->may_hold) && must_hold(worker, connection, request)) {
-            list_push_back(&worker->held, &connection->run_link);
+            hold(worker, connection);
             return;
         }
         struct route route = {0};
@@ -161,10 +172,7 @@ static void run_requests(struct worker *worker, struct connection *connection) {
             stop_wait(worker->node, connection, route.stopped);
             return;
         case DISPATCH_HOLD:
-            list_push_back(&worker->held, &connection->run_link);
-            if (connection->home == worker) {
-                connection_mark_output(connection); /* It may take long. */
-            }
+            hold(worker, connection);
             return;
         case DISPATCH_BLOCK:
             list_push_back(&worker->blocked, &connection->run_link);
@@ -194,12 +202,15 @@ void worker_run_stopped(struct worker *worker, struct connection *connection) {
     enum dispatch_outcome outcome = DISPATCH_DONE;
     if (connection->home != worker || !connection->closes) {
         worker->may_refuse |= key_holds_any(worker->node);
+        struct request *request = &list->items[list->next];
         worker->running = connection;
-        outcome = dispatch_request(worker, connection, &list->items[list->next], true, &route);
+        outcome = may_write(connection, request) && cutting_holds_stopped(connection, request)
+                      ? DISPATCH_HOLD
+                      : dispatch_request(worker, connection, request, true, &route);
         worker->running = NULL;
     }
-    /* A CLIENT PAUSE that was served by this same stop holds it, or a key is held since: it waits
-     * at home. */
+    /* A CLIENT PAUSE that was served by this same stop holds it, a key is held since, or an image
+     * has no room for it: it waits at home. */
     if (outcome != DISPATCH_SUSPEND && outcome != DISPATCH_HOLD) {
         ASSERT(outcome == DISPATCH_DONE);
         list->next++;
@@ -250,7 +261,8 @@ static void release_stage(struct worker *worker) {
     bool is_full = node->log != NULL && oplog_is_full(node->log);
     worker->log_has_failed =
         node->log != NULL && node->log_gates && (is_full || oplog_error(node->log) != 0);
-    worker->may_hold = worker->cut != NULL || is_full;
+    worker->may_hold = worker->cut != NULL || is_full ||
+                       atomic_load_explicit(&worker->awaits_chunk, memory_order_relaxed);
     worker->may_refuse =
         node_is_led(node) || atomic_load_explicit(&node->is_loading, memory_order_relaxed) ||
         atomic_load_explicit(&node->refuses_writes, memory_order_relaxed) ||

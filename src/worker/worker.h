@@ -103,9 +103,11 @@ struct worker {
     atomic_bool awaits_quorum;  /* what replicas report likewise */
     uint32_t blocked_lookers;   /* of the blocked, those that wait for log or quorum */
     atomic_bool awaits_room;    /* room for chunks likewise */
+    atomic_bool awaits_chunk;   /* a chunk that is stored likewise: for a call over several */
     struct loader *loader;      /* this worker's part of node->loading, until it is done */
     struct cutting *cutting;    /* the image that this worker has a part in, until it is done */
     struct cut *cut;            /* that part, or NULL */
+    size_t cut_kept;            /* bytes that only the cut still has, as last said */
     bool cut_waits;             /* for room */
     bool cut_is_idle;           /* the last tick in which it took a step had no requests */
     struct list monitors;       /* by monitor_link */

@@ -30,16 +30,21 @@ static void put(const struct cut_node *node, const char *name) {
               });
 }
 
-static void fill(struct cut_node *node, const char *prefix) {
-    logged_new(&node->logged, 1, OPLOG_SYNC_NO);
+/* Of so many workers, the last one. */
+static void fill_last(struct cut_node *node, uint32_t workers, const char *prefix) {
+    logged_new(&node->logged, workers, OPLOG_SYNC_NO);
     logged_attach(&node->logged, NULL, false);
-    node->worker = workers_at(node->logged.workers, 0);
+    node->worker = workers_at(node->logged.workers, workers - 1);
     char name[32];
     for (int i = 0; i < KEYS; i++) {
         snprintf(name, sizeof(name), "%s%d", prefix, i);
         put(node, name);
     }
     logged_attach(&node->logged, node->logged.oplog, false);
+}
+
+static void fill(struct cut_node *node, const char *prefix) {
+    fill_last(node, 1, prefix);
 }
 
 static void begin(struct cut_node *node, const char *prefix) {
@@ -142,11 +147,12 @@ START_TEST(writes_to_a_half_done_slot_wait_when_the_queue_is_over_full) {
         peer_say(&writers[i], writes[i]);
         uint64_t held = atomic_load(&node.cutting->writes_held);
         workers_settle(node.logged.workers);
-        ck_assert_uint_gt(atomic_load(&node.cutting->writes_held), held);
+        ck_assert_uint_eq(atomic_load(&node.cutting->writes_held), held + 1);
     }
-    peer_say(&peer, "SET other 1\r\nSTRLEN {x}2399\r\nMULTI\r\nGET other\r\nEXEC\r\n");
+    peer_say(&peer, "SET other 1\r\nMSET one 1 two 2\r\nSTRLEN {x}2399\r\n"
+                    "MULTI\r\nGET other\r\nEXEC\r\n");
     settle(&node);
-    peer_expect(&peer, "+OK\r\n:10240\r\n+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n");
+    peer_expect(&peer, "+OK\r\n+OK\r\n:10240\r\n+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n");
     for (size_t i = 0; i < 3; i++) {
         peer_expect(&writers[i], "");
     }
@@ -164,6 +170,108 @@ START_TEST(writes_to_a_half_done_slot_wait_when_the_queue_is_over_full) {
     for (size_t i = 0; i < UNIT_COUNT(writes); i++) {
         close(writers[i].fd);
     }
+}
+END_TEST
+
+START_TEST(a_call_over_several_workers_waits_for_room_where_another_one_cuts) {
+    struct cut_node node;
+    /* {y} is the second worker's, b the first one's. */
+    fill_last(&node, 2, "{y}");
+    struct stop *stop = &node.logged.workers->node.stop;
+    node.cutting = cutting_begin(&node.logged.workers->node, false);
+    settle(&node);
+    ck_assert(node.worker->cut_waits);
+    struct peer writer = peer_new(node.logged.workers, 1);
+    char text[64];
+    for (int i = 0; queued(&node) < CUTTING_HOLD_BYTES; i++) {
+        int length = snprintf(text, sizeof(text), "SET {y}%d 1\r\n", i);
+        peer_send(&writer, text, (size_t)length);
+        workers_settle(node.logged.workers);
+        peer_expect(&writer, "+OK\r\n");
+    }
+    /* For the first worker's stops, which these ticks cannot have it wait for. */
+    stop->gone_workers = 2;
+    struct peer peer = peer_new(node.logged.workers, 0);
+    peer_say(&peer, "MSET b 1 {y}2399 2\r\n");
+    workers_settle(node.logged.workers);
+    peer_expect(&peer, "");
+    ck_assert_uint_eq(atomic_load(&node.cutting->writes_held), 1);
+    /* It asks for no stop again before there may be room. */
+    uint64_t stops = stop->stops;
+    workers_settle(node.logged.workers);
+    ck_assert_uint_eq(stop->stops, stops);
+    store_all(&node);
+    workers_settle(node.logged.workers);
+    peer_expect(&peer, "+OK\r\n");
+    ck_assert_uint_eq(atomic_load(&node.cutting->writes_held), 1);
+    while (node.cutting->working > 0) {
+        store_all(&node);
+        workers_settle(node.logged.workers);
+    }
+    end(&node);
+    close(peer.fd);
+    close(writer.fd);
+}
+END_TEST
+
+START_TEST(a_write_waits_that_would_make_the_cut_keep_a_huge_string) {
+    struct cut_node node;
+    begin(&node, "{x}");
+    struct peer peer = peer_new(node.logged.workers, 0);
+    peer_say(&peer, "SETRANGE {x}huge 26000000 1\r\n");
+    workers_settle(node.logged.workers);
+    peer_expect(&peer, ":26000001\r\n");
+    for (uint16_t slot = 0; !cut_is_inside(node.worker->cut, &slot);) {
+        cutting_step(node.worker);
+    }
+    /* Reads and other keys do not wait. */
+    peer_say(&peer, "STRLEN {x}huge\r\nSET {x}1 1\r\nSET {x}huge 1\r\n");
+    worker_tick(node.worker);
+    workers_tick(node.logged.workers, 0);
+    peer_expect(&peer, ":26000001\r\n+OK\r\n");
+    ck_assert_uint_eq(atomic_load(&node.cutting->writes_held), 1);
+    ck_assert_uint_eq(atomic_load(&node.cutting->kept), 0);
+    char got[8] = "";
+    size_t kept_max = 0;
+    for (int i = 0; i < 100000 && recv(peer.fd, got, sizeof(got), 0) < 0; i++) {
+        store_all(&node);
+        workers_tick(node.logged.workers, 0);
+        size_t kept = atomic_load(&node.cutting->kept);
+        kept_max = kept > kept_max ? kept : kept_max;
+    }
+    ck_assert_int_eq(memcmp(got, "+OK\r\n", 5), 0);
+    ck_assert_uint_lt(kept_max, CUTTING_HOLD_BYTES);
+    ck_assert_uint_eq(atomic_load(&node.cutting->writes_held), 1);
+    end(&node);
+    close(peer.fd);
+}
+END_TEST
+
+START_TEST(writes_to_a_slot_wait_while_the_cut_keeps_its_dropped_table) {
+    struct cut_node node;
+    begin(&node, "{x}");
+    for (uint16_t slot = 0; !cut_is_inside(node.worker->cut, &slot);) {
+        cutting_step(node.worker);
+    }
+    struct peer peer = peer_new(node.logged.workers, 0);
+    peer_say(&peer, "FLUSHALL\r\nSET other 1\r\nSET {x}1 1\r\n");
+    workers_tick(node.logged.workers, 0);
+    workers_tick(node.logged.workers, 0);
+    peer_expect(&peer, "+OK\r\n+OK\r\n");
+    ck_assert_uint_eq(atomic_load(&node.cutting->writes_held), 1);
+    size_t kept = atomic_load(&node.cutting->kept);
+    ck_assert_uint_gt(kept, KEYS * VALUE_BYTES / 2);
+    ck_assert_uint_lt(kept, KEYS * VALUE_BYTES * 2);
+    while (node.cutting->working > 0) {
+        store_all(&node);
+        workers_tick(node.logged.workers, 0);
+    }
+    ck_assert_uint_eq(atomic_load(&node.cutting->kept), 0);
+    ck_assert_uint_eq(atomic_load(&node.cutting->keys_done), KEYS);
+    workers_settle(node.logged.workers);
+    peer_expect(&peer, "+OK\r\n");
+    end(&node);
+    close(peer.fd);
 }
 END_TEST
 
@@ -335,6 +443,9 @@ int main(void) {
     const TTest *tests[] = {
         no_step_is_taken_while_the_queue_is_full,
         writes_to_a_half_done_slot_wait_when_the_queue_is_over_full,
+        a_call_over_several_workers_waits_for_room_where_another_one_cuts,
+        a_write_waits_that_would_make_the_cut_keep_a_huge_string,
+        writes_to_a_slot_wait_while_the_cut_keeps_its_dropped_table,
         a_slots_image_stands_behind_all_that_it_holds,
         a_tick_with_requests_takes_a_step_in_proportion_to_them,
         an_image_that_is_given_up_ends_with_the_next_tick,
