@@ -111,6 +111,9 @@ static void welcomed(struct member *member, struct member_node *node, const stru
 
 void member_foreign_received(struct member *member, struct member_node *node,
                              const struct member_message *message) {
+    if (!raft_id_equal(&node->group, &message->group)) {
+        node->group_nodes = 0; /* its hello says how large this one is */
+    }
     node->group = message->group;
     node->is_greeted = true;
     const struct member_absorbed *absorbed = absorbed_of(member, node);
@@ -407,15 +410,19 @@ static bool meet_step(struct member *member, struct member_meet *meet) {
     if (raft_id_equal(&node->group, &member->file.group)) {
         return map_find(member->state.map, node->id.bytes) != MAP_NOBODY;
     }
-    if (member->state.merge.number != 0 || meet->is_proposed || node->group_nodes == 0) {
+    if (member->state.merge.number != 0 || meet->is_proposed) {
         return false;
     }
-    if (is_smaller(member, node)) {
+    if (node->group_nodes != 0 && is_smaller(member, node)) {
         meet->is_proposed = true;
         begin_propose(member, &node->group, &meet->contact);
-    } else if (!meet->is_back && may_tell(member, node)) {
+    } else if (may_tell(member, node)) {
+        /* The other end may not know how large this group is, nor this one how large that is: who
+         * is told to meet back says hello until the smaller one knows. */
         member_hello_send(member, node);
-        member_send(member, &node->id, &(struct member_message){.kind = MEMBER_MEET_BACK});
+        if (!meet->is_back) {
+            member_send(member, &node->id, &(struct member_message){.kind = MEMBER_MEET_BACK});
+        }
     }
     return false;
 }

@@ -15,6 +15,7 @@ static struct world *world;
 
 static void begin(size_t count, uint16_t quorum) {
     world = world_new(7, count);
+    world->network.keeps_order = true; /* as links do */
     world->quorum = quorum;
     world->voters = 3;
     for (size_t i = 0; i < count; i++) {
