@@ -373,6 +373,38 @@ START_TEST(a_link_that_is_cut_again_and_again_goes_on_where_it_was) {
 }
 END_TEST
 
+/* What it lacks never comes from the first one: it must be possible to name another. */
+START_TEST(a_replica_whose_first_sync_broke_off_can_be_given_another_primary) {
+    struct server primaries[2] = {start(server_worker_options[_i]), start(server_worker_options[0])};
+    struct server second = start(server_worker_options[1 - _i]);
+    struct proxy proxy;
+    proxy_start(&proxy, primaries[0].port);
+    redisContext *client = server_connect(&primaries[0]);
+    redisContext *other = server_connect(&primaries[1]);
+    redisContext *replica = server_connect(&second);
+    EXPECT(client, "+OK", "DEBUG POPULATE 10000 key 300");
+    EXPECT(other, "+OK", "SET key of-the-other");
+    atomic_store(&proxy.left, CUT_BYTES);
+    follow(replica, proxy.port);
+    for (int i = 0; atomic_load(&proxy.left) > 0; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+    proxy_stop(&proxy);
+    EXPECT(replica, "-LOADING Redis is loading the dataset in memory", "GET key");
+    follow(replica, primaries[1].port);
+    wait_for_link(replica, true);
+    EXPECT(replica, "of-the-other", "GET key");
+    expect_same(other, replica);
+    redisFree(replica);
+    redisFree(other);
+    redisFree(client);
+    server_stop(&second);
+    server_stop(&primaries[1]);
+    server_stop(&primaries[0]);
+}
+END_TEST
+
 START_TEST(expired_keys_are_hidden_by_a_replica_and_nothing_is_evicted) {
     struct server primary = start(server_worker_options[_i]);
     struct server second = start("--maxmemory 1mb --maxmemory-policy allkeys-lru");
@@ -434,6 +466,7 @@ int main(void) {
         replicas_of_a_replica_hold_the_same,
         a_primary_that_hangs_is_noticed_and_gone_on_with,
         a_link_that_is_cut_again_and_again_goes_on_where_it_was,
+        a_replica_whose_first_sync_broke_off_can_be_given_another_primary,
         expired_keys_are_hidden_by_a_replica_and_nothing_is_evicted,
         a_replica_with_the_password_is_let_in_and_the_other_is_not,
     };
