@@ -527,6 +527,19 @@ void saving_status_read(struct saving *saving, struct saving_status *status) {
 
 /* ---- lifecycle ---- */
 
+/* A start finds more of the log than it needs only if that was kept for a replica, which may come
+ * back although its name is forgotten: kept as long as if it had left now. */
+static void keep_for_absent(struct saving *saving) {
+    size_t count;
+    struct oplog_segment *segments = oplog_segments(saving->log, &count);
+    if (count > 1 && segments[1].first <= saving->kept_from) {
+        struct replication_absent absent = {.position = segments[0].first,
+                                            .since_ms = clock_wall_ms()};
+        replication_absent_add(&saving->server->replication, &absent);
+    }
+    memory_free(segments);
+}
+
 struct saving *saving_new(const struct saving_plan *plan) {
     struct saving *saving = memory_alloc_zeroed(sizeof(*saving));
     saving->server = plan->server;
@@ -553,6 +566,9 @@ struct saving *saving_new(const struct saving_plan *plan) {
     failed |= pthread_cond_init(&saving->changed, NULL);
     ASSERT(failed == 0);
     saving_disk_begin(saving);
+    if (saving->log_kind == SAVING_LOG_KEPT) {
+        keep_for_absent(saving);
+    }
     failed = pthread_create(&saving->thread, NULL, thread_main, saving);
     ASSERT(failed == 0);
     return saving;

@@ -229,6 +229,35 @@ START_TEST(log_is_kept_for_a_replica_that_is_away) {
 }
 END_TEST
 
+/* A start forgets who was there, not what was kept for it. */
+START_TEST(log_is_kept_for_a_replica_that_is_away_while_the_primary_begins_anew) {
+    static const char *const options[] = {DEBUGGABLE, "--appendonly yes", "--log-segment-size 1mb"};
+    struct server server = server_start(options[0], options[1], options[2], NULL);
+    redisContext *client = server_connect(&server);
+    struct replica *replica = replica_new(1);
+    replica_connect(replica, &server);
+    replica_catch_up(replica, client);
+    replica_disconnect(replica);
+    for (int i = 0; i < 8; i++) {
+        write_some(client, i, 1000, 1000);
+    }
+    EXPECT(client, "+OK", "SAVE");
+    redisFree(client);
+    server_kill(&server);
+    server_restart(&server, options[0], options[1], options[2], NULL);
+    client = server_connect(&server);
+    write_some(client, 8, 1000, 1000);
+    EXPECT(client, "+OK", "SAVE");
+    ck_assert_uint_gt(info_number(client, "persistence", "tarn_log_segments"), 4);
+    replica_connect(replica, &server);
+    replica_catch_up(replica, client);
+    ck_assert_int_eq(replica_figures(replica).mode, PLAN_GO_ON);
+    replica_free(replica);
+    redisFree(client);
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(log_is_not_kept_for_a_tool_that_read_it) {
     struct server server =
         server_start(DEBUGGABLE, "--appendonly yes", "--log-segment-size 1mb", NULL);
@@ -458,6 +487,7 @@ int main(void) {
         sync_that_breaks_goes_on_without_a_disk_too,
         replica_that_is_too_far_behind_takes_the_slots_that_have_changed,
         log_is_kept_for_a_replica_that_is_away,
+        log_is_kept_for_a_replica_that_is_away_while_the_primary_begins_anew,
         log_is_not_kept_for_a_tool_that_read_it,
         replica_that_reads_nothing_takes_no_memory,
         log_in_memory_has_a_bound,
