@@ -139,8 +139,7 @@ static void role_command(struct session *session) {
     .flags = COMMAND_ADMIN | COMMAND_NO_ASYNC_LOADING | COMMAND_NO_SCRIPT | COMMAND_STALE |        \
              COMMAND_ALL_WORKERS,                                                                  \
     .rules = RULE_WHILE_INCOMPLETE, .session = replicaof_command, .group = "server",               \
-    .complexity = "O(1)",                                                                          \
-    .summary = "Makes the server a replica of another one, or a primary.",                         \
+    .complexity = "O(1)", .summary = "Makes the server a replica of another one, or a primary.",   \
     .syntax = "<args=<host-port=host port>|<no-one=NO ONE>>"
 
 const struct command replica_commands[] = {

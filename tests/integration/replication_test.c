@@ -375,7 +375,8 @@ END_TEST
 
 /* What it lacks never comes from the first one: it must be possible to name another. */
 START_TEST(a_replica_whose_first_sync_broke_off_can_be_given_another_primary) {
-    struct server primaries[2] = {start(server_worker_options[_i]), start(server_worker_options[0])};
+    struct server primaries[2] = {start(server_worker_options[_i]),
+                                  start(server_worker_options[0])};
     struct server second = start(server_worker_options[1 - _i]);
     struct proxy proxy;
     proxy_start(&proxy, primaries[0].port);
