@@ -54,8 +54,10 @@ void client_quorum_command(struct session *session) {
         return;
     }
     if (wishes.read > 1) {
-        reply_error(session->reply,
-                    "ERR READ above 1 asks the members of a shard: this server is in no cluster");
+        reply_error(
+            session->reply,
+            "ERR READ above 1 is not supported: a primary of a cluster answers under a lease "
+            "of its shard's members, any other server for itself");
         return;
     }
     quorum_gate_choose(session->connection, (uint32_t)wishes.write, wishes.timeout_ms);
