@@ -40,6 +40,8 @@ static struct disk_file *file_open(void *context, const char *name, bool create,
         *error = -errno;
         return NULL;
     }
+    flock(fd,
+          LOCK_SH | LOCK_NB); /* For file_is_in_use(); where there are no locks, none is needed. */
     struct disk_file *file = memory_alloc(sizeof(*file));
     file->fd = fd;
     return file;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -144,6 +145,15 @@ int file_sync_directory(const char *path) {
     int error = fsync(fd) == -1 ? errno : 0;
     close(fd);
     return error;
+}
+
+bool file_is_in_use(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_in_use = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is_in_use;
 }
 
 uint64_t folder_size(const char *path) {

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -29,6 +30,9 @@ int file_replace(const char *path, struct span content, mode_t mode);
 
 /* Makes the names in a directory durable: after creating, renaming or removing. 0 or an errno. */
 int file_sync_directory(const char *path);
+
+/* True if anybody has the file open through struct disk, in whatever container. */
+bool file_is_in_use(const char *path);
 
 /* Bytes that the files of a folder take, without those of folders in it. 0: there is none. */
 uint64_t folder_size(const char *path);

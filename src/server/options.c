@@ -440,7 +440,8 @@ static const struct option rows[] = {
         .type = OPTION_BOOL,
         .offset = offsetof(struct server_options, appendonly),
         .default_text = "yes",
-        .help = "Keeps a log of all changes on disk.",
+        .help = "Keeps a log of all changes on disk. CONFIG SET switches it behind the snapshot "
+                "under way, with another one; aof_rewrite_in_progress tells until when.",
     },
     {
         .name = "appendfsync",
@@ -519,8 +520,8 @@ static const struct option rows[] = {
         .min = 0,
         .max = INT32_MAX,
         .default_text = "100",
-        .help = "Takes a snapshot when the log has grown to so much of the last one's size; 0 "
-                "never does.",
+        .help = "Takes a snapshot, behind which old segments go, when the log has grown by so "
+                "much of the last snapshot's data, not compressed; 0 never does.",
     },
     {
         .name = "auto-aof-rewrite-min-size",
@@ -529,7 +530,7 @@ static const struct option rows[] = {
         .min = 0,
         .max = INT64_MAX,
         .default_text = "64mb",
-        .help = "But not before it has this size.",
+        .help = "But not before the log has grown by so much since then.",
     },
     {
         .name = "log-segment-size",

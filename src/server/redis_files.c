@@ -11,9 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
-#define FILE_NAME "temp-%d-replicas.rdb" /* until it is open: then it has none */
 /* How often the end of a snapshot is looked for. */
 #define LOOK_MS 10
 
@@ -128,7 +126,8 @@ static bool open_file(struct file *file, const char *name, struct buffer *report
 static bool make(struct redis_files *files, struct file *file, struct buffer *report) {
     struct making making = {.files = files};
     char name[DISK_NAME_BYTES_MAX];
-    snprintf(name, sizeof(name), FILE_NAME, (int)getpid());
+    /* Until it is open: then it has none. */
+    saving_temporary_name(files->server, SAVING_TEMPORARY_REPLICAS, name);
     stop_visit(&files->server->node, read_options, &making);
     bool is_made = file->without_keys || take_snapshot(files, report);
     int error = is_made ? disk_open(&file->disk, ".") : 0;

@@ -5,6 +5,7 @@
 #include "execute/importer.h"
 #include "io/clock.h"
 #include "server/replica.h"
+#include "server/saving.h"
 #include "snapshot/rdb_reader.h"
 #include "worker/applying.h"
 #include "worker/gate.h"
@@ -14,9 +15,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/uio.h>
-#include <unistd.h>
-
-#define FILE_NAME "temp-%d-primary.rdb" /* until it is open: then it has none */
 
 struct redis_replica {
     struct replicator *replicator;
@@ -167,7 +165,8 @@ static void file_close(struct redis_replica *redis) {
 static bool target_file_begin(void *context, struct buffer *report) {
     struct redis_replica *redis = context;
     char name[DISK_NAME_BYTES_MAX];
-    snprintf(name, sizeof(name), FILE_NAME, (int)getpid());
+    /* Until it is open: then it has none. */
+    saving_temporary_name(redis->replicator->server, SAVING_TEMPORARY_PRIMARY, name);
     file_close(redis);
     redis->file_bytes = 0;
     int error = disk_open(&redis->disk, ".");

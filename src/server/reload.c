@@ -95,7 +95,7 @@ static int write_file(const struct server *server, const struct disk *folder, co
     const struct node *node = &server->node;
     const struct history none = {0};
     char temporary[DISK_NAME_BYTES_MAX];
-    snprintf(temporary, sizeof(temporary), "temp-%d-reload.part", (int)getpid());
+    saving_temporary_name(server, SAVING_TEMPORARY_RELOAD_PART, temporary);
     struct snapshot_writer_plan plan = {
         .disk = *folder,
         .name = temporary,
@@ -306,7 +306,7 @@ enum reload_status reload_snapshot(struct server *server, const struct reload_op
     if (options->no_save) {
         saving_file_name(server->options->server.dbfilename, name);
     } else {
-        snprintf(name, sizeof(name), "temp-%d-reload" SAVING_FILE_SUFFIX, (int)getpid());
+        saving_temporary_name(server, SAVING_TEMPORARY_RELOAD, name);
         error = write_file(server, &folder, name, report);
     }
     enum reload_status status = RELOAD_NOT_SAVED;

@@ -3,6 +3,7 @@
 #include "base/logger.h"
 #include "base/memory.h"
 #include "io/clock.h"
+#include "io/files.h"
 #include "io/signals.h"
 
 #include <signal.h>
@@ -39,18 +40,28 @@ uint64_t saving_changes(const struct node *node) {
     return changes;
 }
 
-/* Of snapshots, of what DEBUG RELOAD writes, of RDB files for replicas and of primaries. */
-static const char *const temporary_ends[] = {
-    SAVING_FILE_SUFFIX, "-reload" SAVING_FILE_SUFFIX, "-reload.part", "-replicas.rdb",
-    "-primary.rdb",
+static const char *const temporary_ends[SAVING_TEMPORARIES] = {
+    [SAVING_TEMPORARY_SNAPSHOT] = SAVING_FILE_SUFFIX,
+    [SAVING_TEMPORARY_RELOAD] = "-reload" SAVING_FILE_SUFFIX,
+    [SAVING_TEMPORARY_RELOAD_PART] = "-reload.part",
+    [SAVING_TEMPORARY_REPLICAS] = "-replicas.rdb",
+    [SAVING_TEMPORARY_PRIMARY] = "-primary.rdb",
 };
 
-static bool is_temporary(const char *name, int *pid) {
+void saving_temporary_name(const struct server *server, enum saving_temporary kind, char *name) {
+    snprintf(name, DISK_NAME_BYTES_MAX, "temp-%d-%lld%s", (int)getpid(),
+             (long long)server->started_ms, temporary_ends[kind]);
+}
+
+static bool is_temporary(const char *name) {
+    long long started_ms;
+    int pid;
     int length = 0;
-    if (sscanf(name, "temp-%d%n", pid, &length) != 1) {
+    if (sscanf(name, "temp-%d-%lld%n", &pid, &started_ms, &length) != 2 &&
+        sscanf(name, "temp-%d%n", &pid, &length) != 1) {
         return false;
     }
-    for (size_t i = 0; i < sizeof(temporary_ends) / sizeof(temporary_ends[0]); i++) {
+    for (size_t i = 0; i < SAVING_TEMPORARIES; i++) {
         if (strcmp(name + length, temporary_ends[i]) == 0) {
             return true;
         }
@@ -60,12 +71,10 @@ static bool is_temporary(const char *name, int *pid) {
 
 static void remove_unfinished(void *context, const char *name) {
     const struct disk *folder = context;
-    int pid = 0;
-    if (!is_temporary(name, &pid) || (pid != getpid() && kill(pid, 0) == 0)) {
-        return;
+    if (is_temporary(name) && !file_is_in_use(name)) {
+        log_notice("Removing %s, which a server did not finish", name);
+        folder->remove(folder->context, name);
     }
-    log_notice("Removing %s, which a server did not finish", name);
-    folder->remove(folder->context, name);
 }
 
 void saving_remove_unfinished(const struct disk *folder) {

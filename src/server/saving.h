@@ -24,7 +24,6 @@
 #define SAVING_LOG_TEMPORARY "log.temporary"
 #define SAVING_LOG_OLD "log.old"
 #define SAVING_FILE_SUFFIX ".snapshot"
-#define SAVING_TEMPORARY "temp-%d" SAVING_FILE_SUFFIX /* the process' id */
 /* After a snapshot that failed, save rules wait so long before the next. */
 #define SAVING_RETRY_MS 5000
 
@@ -135,8 +134,19 @@ void saving_status_read(struct saving *saving, struct saving_status *status);
 /* A log that is not gone on with is kept under another name, in place of an older such one. False:
  * a sentence is appended to the report. While nobody has it open. */
 bool saving_log_put_away(struct buffer *report);
-/* Removes the temporary files and logs of servers that are gone. */
+/* Removes the temporary files and logs of servers that are gone: which nobody has open. */
 void saving_remove_unfinished(const struct disk *folder);
+/* What a temporary file of this server is called, which no other server's is, not even that of the
+ * same process id in another container. name[DISK_NAME_BYTES_MAX]. */
+enum saving_temporary {
+    SAVING_TEMPORARY_SNAPSHOT,
+    SAVING_TEMPORARY_RELOAD, /* of DEBUG RELOAD */
+    SAVING_TEMPORARY_RELOAD_PART,
+    SAVING_TEMPORARY_REPLICAS, /* an RDB file for replicas */
+    SAVING_TEMPORARY_PRIMARY,  /* of a primary */
+    SAVING_TEMPORARIES,
+};
+void saving_temporary_name(const struct server *server, enum saving_temporary kind, char *name);
 /* What a snapshot's file is called: dbfilename's ".rdb" is replaced. name[DISK_NAME_BYTES_MAX]. */
 void saving_file_name(const char *dbfilename, char *name);
 

@@ -26,14 +26,18 @@ static void remove_found(void *context, const char *name) {
     removal->folder->remove(removal->folder->context, name);
 }
 
+static void remove_all(const struct disk *folder) {
+    struct removal removal = {.folder = folder};
+    folder->list(folder->context, remove_found, &removal);
+}
+
 void saving_folder_remove(const char *path) {
     if (access(path, F_OK) != 0) {
         return;
     }
     struct disk folder;
     if (disk_open(&folder, path) == 0) {
-        struct removal removal = {.folder = &folder};
-        folder.list(folder.context, remove_found, &removal);
+        remove_all(&folder);
         disk_close(&folder);
     }
     rmdir(path);
@@ -45,14 +49,40 @@ void saving_log_remove_unfinished(void) {
         return;
     }
     bool is_ours = folder.lock(folder.context) == 0;
-    disk_close(&folder);
     if (is_ours) {
         log_notice("Removing " SAVING_LOG_TEMPORARY ", which a server did not finish");
-        saving_folder_remove(SAVING_LOG_TEMPORARY);
+        remove_all(&folder);
+    }
+    disk_close(&folder);
+    if (is_ours) {
+        rmdir(SAVING_LOG_TEMPORARY);
     }
 }
 
 /* ---- a log's folder ---- */
+
+static void remove_but_lock(void *context, const char *name) {
+    if (strcmp(name, DISK_LOCK_NAME) != 0) {
+        remove_found(context, name);
+    }
+}
+
+/* The temporary log's folder, empty. It is locked before anything in it is removed: since CONFIG
+ * SET dir, it may be that of another server. 0, or a negative errno. */
+static int temporary_open(struct disk *folder) {
+    int error = disk_open(folder, SAVING_LOG_TEMPORARY);
+    if (error != 0) {
+        return error;
+    }
+    error = folder->lock(folder->context);
+    if (error != 0) {
+        disk_close(folder);
+        return error;
+    }
+    struct removal removal = {.folder = folder};
+    folder->list(folder->context, remove_but_lock, &removal);
+    return 0;
+}
 
 static struct disk *folder_open(enum saving_log_kind kind, struct buffer *report) {
     struct disk *folder = memory_alloc_zeroed(sizeof(*folder));
@@ -60,12 +90,11 @@ static struct disk *folder_open(enum saving_log_kind kind, struct buffer *report
         memory_disk_open(folder);
         return folder;
     }
-    saving_folder_remove(SAVING_LOG_TEMPORARY);
-    int error = disk_open(folder, SAVING_LOG_TEMPORARY);
+    int error = temporary_open(folder);
     if (error != 0) {
         memory_free(folder);
         buffer_format(report, "cannot make the folder " SAVING_LOG_TEMPORARY ": %s",
-                      strerror(-error));
+                      error == -EBUSY ? "another server has it" : strerror(-error));
         return NULL;
     }
     return folder;
@@ -75,11 +104,14 @@ static void folder_close(struct disk *folder, enum saving_log_kind kind) {
     if (kind == SAVING_LOG_MEMORY) {
         memory_disk_close(folder);
     } else {
+        if (kind == SAVING_LOG_OF_SNAPSHOT) {
+            remove_all(folder);
+        }
         disk_close(folder);
     }
     memory_free(folder);
     if (kind == SAVING_LOG_OF_SNAPSHOT) {
-        saving_folder_remove(SAVING_LOG_TEMPORARY);
+        rmdir(SAVING_LOG_TEMPORARY);
     }
 }
 

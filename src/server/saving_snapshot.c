@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 static uint64_t node_keys(const struct node *node) {
     uint64_t keys = 0;
@@ -115,7 +114,7 @@ static int write_tail(const struct saving *saving, struct snapshot_writer *write
 static struct snapshot_writer *writer_new(const struct saving *saving, const struct disk *folder,
                                           struct buffer *report, int *error) {
     char name[DISK_NAME_BYTES_MAX];
-    snprintf(name, sizeof(name), SAVING_TEMPORARY, (int)getpid());
+    saving_temporary_name(saving->server, SAVING_TEMPORARY_SNAPSHOT, name);
     struct snapshot_writer_plan plan = {
         .disk = *folder,
         .name = name,

@@ -171,6 +171,10 @@ static int verify(struct walk *walk, const struct segments *segments) {
            code == EX_OK ? "whole" : "whole up to the last of these", segments->count,
            (unsigned long long)first, (unsigned long long)walk->end,
            (unsigned long long)walk->frames, (unsigned long long)walk->entries);
+    if (code == EX_DATAERR && walk->disk->lock(walk->disk->context) == -EBUSY) {
+        fprintf(stderr, "tarn-log: a server has the log open, and may have changed it meanwhile: "
+                        "verify it again\n");
+    }
     return code;
 }
 

@@ -5,6 +5,8 @@
 #include "tests/integration/server.h"
 #include "worker/loading.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -448,6 +450,7 @@ START_TEST(what_a_crash_left_half_made_is_removed_by_the_next_start) {
         "temp-1999999999.snapshot",        "temp-1999999999-reload.part",
         "temp-1999999999-reload.snapshot", "temp-1999999999-replicas.rdb",
         "temp-1999999999-primary.rdb",     "log.temporary/next",
+        "temp-1-1700000000000.snapshot",   "temp-1-1700000000000-reload.part",
     };
     struct server server = server_start(server_worker_options[_i], NULL);
     server_kill(&server);
@@ -462,6 +465,49 @@ START_TEST(what_a_crash_left_half_made_is_removed_by_the_next_start) {
     }
     ck_assert(!server_has(&server, "log.temporary"));
     remove_file(&server, "temp-1999999999-mine.rdb");
+    server_stop(&server);
+}
+END_TEST
+
+static int lock_file_of(const struct server *server, const char *name, int how) {
+    char path[256];
+    snprintf(path, sizeof(path), "%s/%s", server->folder, name);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(flock(fd, how | LOCK_NB), 0);
+    return fd;
+}
+
+/* As in another container, where its process id says nothing. */
+START_TEST(what_another_server_has_open_is_not_removed) {
+    static const char *const names[] = {"temp-1999999999.snapshot", "log.temporary/lock",
+                                        "log.temporary/segment"};
+    struct server server = server_start(server_worker_options[_i], "--appendonly no", NULL);
+    server_kill(&server);
+    make_folder_of(&server, "log.temporary");
+    for (size_t i = 0; i < UNIT_COUNT(names); i++) {
+        make_file_of(&server, names[i]);
+    }
+    int file = lock_file_of(&server, names[0], LOCK_SH);
+    int folder = lock_file_of(&server, names[1], LOCK_EX);
+    server_restart(&server, server_worker_options[_i], "--appendonly no", NULL);
+    redisContext *client = server_connect(&server);
+    redisReply *reply = redisCommand(client, "SAVE");
+    ck_assert_int_eq(reply->type, REDIS_REPLY_ERROR);
+    freeReplyObject(reply);
+    for (size_t i = 0; i < UNIT_COUNT(names); i++) {
+        ck_assert_msg(server_has(&server, names[i]), "%s is gone", names[i]);
+    }
+    close(file);
+    close(folder);
+    reply = redisCommand(client, "SAVE");
+    ck_assert_int_eq(reply->type, REDIS_REPLY_STATUS);
+    freeReplyObject(reply);
+    ck_assert(!server_has(&server, "log.temporary"));
+    redisFree(client);
+    server_kill(&server);
+    server_restart(&server, server_worker_options[_i], "--appendonly no", NULL);
+    ck_assert(!server_has(&server, names[0]));
     server_stop(&server);
 }
 END_TEST
@@ -720,6 +766,7 @@ int main(void) {
         damage_of_the_snapshot_is_refused_with_its_place,
         what_cannot_be_read_is_told_from_what_is_damaged,
         what_a_crash_left_half_made_is_removed_by_the_next_start,
+        what_another_server_has_open_is_not_removed,
         a_snapshot_takes_old_segments_with_it_and_is_missed_when_it_is_gone,
         growth_of_the_log_takes_a_snapshot_without_a_save_rule,
         two_servers_do_not_share_a_folder,
