@@ -651,17 +651,71 @@ static void clients_join(struct storm *storm) {
     pthread_join(storm->reader, NULL);
 }
 
-/* Lets the clients work, with snapshots now and then, up to the moment of the kill. */
+/* Says something that must be answered with OK. */
+static void order(struct storm *storm, redisContext *client, const char *words) {
+    redisReply *reply = redisCommand(client, words);
+    if (reply == NULL || reply->type != REDIS_REPLY_STATUS) {
+        fail(storm, "%s: %s", words, reply == NULL ? "no answer" : reply->str);
+    }
+    if (reply != NULL) {
+        freeReplyObject(reply);
+    }
+}
+
+static bool log_is_on(const char *info) {
+    static const char *const fields[] = {"aof_enabled:1", "aof_rewrite_in_progress:0",
+                                         "aof_rewrite_scheduled:0", "aof_last_bgrewrite_status:ok"};
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        if (strstr(info, fields[i]) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What is acknowledged while the log is off may be lost, unless it is on again before the kill. */
+static void log_off_and_on(struct storm *storm, redisContext *client) {
+    order(storm, client, "CONFIG SET appendonly no");
+    sleep_us(random_below(&storm->random, 60000));
+    order(storm, client, "CONFIG SET appendonly yes");
+    bool is_on = false;
+    for (uint32_t i = 0; !is_on && !atomic_load(&storm->has_failed); i++) {
+        redisReply *reply = redisCommand(client, "INFO persistence");
+        is_on = reply != NULL && reply->str != NULL && log_is_on(reply->str);
+        if (reply == NULL || i == PATIENCE_SECONDS * 500) {
+            fail(storm, "the log does not go on again");
+        }
+        if (reply != NULL) {
+            freeReplyObject(reply);
+        }
+        sleep_us(2000);
+    }
+    storm->result->switches++;
+}
+
+static void save_somehow(struct storm *storm, redisContext *client) {
+    static const char *const asked[] = {"BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF", "PING"};
+    uint32_t which = random_below(&storm->random, 16);
+    if (which == 0) {
+        log_off_and_on(storm, client);
+    } else if (which == 1) {
+        order(storm, client, "DEBUG RELOAD");
+        storm->result->reloads++;
+    } else {
+        redisReply *reply = redisCommand(client, asked[which % 4]);
+        if (reply != NULL) {
+            freeReplyObject(reply);
+        }
+    }
+}
+
+/* Lets the clients work, with snapshots and the like now and then, up to the moment of the kill. */
 static void storm_blow(struct storm *storm) {
     redisContext *client = client_open(storm);
     uint32_t pieces = 1 + random_below(&storm->random, 3);
     for (uint32_t i = 0; i < pieces && client != NULL; i++) {
         sleep_us(random_below(&storm->random, 150000));
-        static const char *const asked[] = {"BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF", "PING"};
-        redisReply *reply = redisCommand(client, asked[random_below(&storm->random, 4)]);
-        if (reply != NULL) {
-            freeReplyObject(reply);
-        }
+        save_somehow(storm, client);
     }
     sleep_us(random_below(&storm->random, 30000));
     if (client != NULL) {

@@ -8,9 +8,9 @@
  *             what was acknowledged, at most what was sent
  *   reader    reads these keys: never less is found than it saw
  *
- * Meanwhile snapshots are asked for, segments are small, and now and then the server is killed a
- * second time while it loads. Each round starts it with other options. All that is not a matter of
- * time follows from the seed.
+ * Meanwhile snapshots are asked for, the log is switched off and on, all is loaded anew by DEBUG
+ * RELOAD, segments are small, and now and then the server is killed a second time while it loads.
+ * Each round starts it with other options. All that is not a matter of time follows from the seed.
  */
 #ifndef TARN_TESTS_CRASH_STORM_H
 #define TARN_TESTS_CRASH_STORM_H
@@ -34,6 +34,8 @@ struct storm_plan {
 struct storm_result {
     uint32_t rounds;                 /* done well */
     uint32_t kills;                  /* by SIGKILL, those while it loaded among them */
+    uint32_t switches;               /* of the log, off and on */
+    uint32_t reloads;                /* by DEBUG */
     uint64_t acknowledged;           /* requests */
     uint64_t unanswered;             /* sent, and not acknowledged */
     uint64_t kept;                   /* of these, found after the start */
