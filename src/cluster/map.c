@@ -10,6 +10,7 @@
 #define FLAG_IN_SYNC 1
 #define FLAG_FAILED 2
 #define FLAG_NO_FAILOVER 4
+#define LACKS_MEMBER 0x8000
 
 _Static_assert(MAP_NOBODY == 0xffff, "a slot of nobody is bytes of ones");
 
@@ -178,18 +179,6 @@ void map_facts_write(const struct map_facts *facts, struct buffer *out) {
     put_u16(out, facts->bus_port);
 }
 
-/* Free places are left out: a shard's number is its place among those that are used. */
-static uint16_t shard_number(const struct map *map, uint16_t shard) {
-    if (shard == MAP_NOBODY) {
-        return MAP_NOBODY;
-    }
-    uint16_t number = 0;
-    for (uint16_t i = 0; i < shard; i++) {
-        number = (uint16_t)(number + (map->shards[i].epoch != 0));
-    }
-    return number;
-}
-
 static bool slot_equal(const struct map_slot *a, const struct map_slot *b) {
     return a->owner == b->owner && a->migrating_to == b->migrating_to &&
            a->importing_from == b->importing_from && a->importer == b->importer;
@@ -203,7 +192,7 @@ static void write_slots(const struct map *map, struct buffer *out) {
             end++;
         }
         put_u16(out, (uint16_t)(end - slot));
-        put_u16(out, shard_number(map, first->owner));
+        put_u16(out, first->owner);
         put_u16(out, first->migrating_to);
         put_u16(out, first->importing_from);
         put_u16(out, first->importer);
@@ -221,7 +210,7 @@ void map_write(const struct map *map, struct buffer *out) {
     for (uint16_t i = 0; i < map->nodes_count; i++) {
         const struct map_node *node = &map->nodes[i];
         map_facts_write(&node->facts, out);
-        put_u16(out, shard_number(map, node->shard));
+        put_u16(out, node->shard);
         buffer_append_byte(out, (char)((node->is_in_sync ? FLAG_IN_SYNC : 0) |
                                        (node->has_failed ? FLAG_FAILED : 0) |
                                        (node->no_failover ? FLAG_NO_FAILOVER : 0)));
@@ -234,7 +223,7 @@ void map_write(const struct map *map, struct buffer *out) {
             put_u16(out, shard->primary);
             put_u64(out, shard->epoch);
             put_u64(out, shard->config_epoch);
-            put_u16(out, shard->quorum);
+            put_u16(out, (uint16_t)(shard->quorum | (shard->lacks_member ? LACKS_MEMBER : 0)));
             buffer_append(out, shard->granted, MAP_ID_BYTES);
         }
     }
@@ -318,7 +307,9 @@ static bool read_shards(struct map *map, struct span *bytes) {
         shard->primary = bytes_load_u16(front + MAP_ID_BYTES);
         shard->epoch = bytes_load_u64(front + MAP_ID_BYTES + 2);
         shard->config_epoch = bytes_load_u64(front + MAP_ID_BYTES + 10);
-        shard->quorum = bytes_load_u16(front + MAP_ID_BYTES + 18);
+        uint16_t quorum = bytes_load_u16(front + MAP_ID_BYTES + 18);
+        shard->quorum = quorum & (LACKS_MEMBER - 1);
+        shard->lacks_member = (quorum & LACKS_MEMBER) != 0;
         memcpy(shard->granted, front + MAP_ID_BYTES + 20, MAP_ID_BYTES);
         if (shard->quorum == 0 || shard->epoch == 0 || shard->epoch > map->index ||
             shard->primary >= map->nodes_count || map->nodes[shard->primary].shard != i ||
@@ -413,6 +404,7 @@ void map_check(const struct map *map) {
     for (uint16_t i = 0; i < map->nodes_count; i++) {
         const struct map_shard *shard = &map->shards[i];
         used = (uint16_t)(used + (shard->epoch != 0));
+        ASSERT((shard->epoch != 0) == (i < map->shards_count));
         ASSERT(shard->epoch == 0 || shard->primary < map->nodes_count);
         ASSERT(shard->epoch == 0 || map->nodes[shard->primary].shard == i);
         ASSERT(shard->epoch == 0 || map->nodes[shard->primary].is_in_sync);

@@ -13,6 +13,8 @@
  *  3. A slot's owner is a shard that is used. Migrating marks are their owner's; importing marks
  *     are not.
  *  4. No two nodes have one id.
+ *  5. Shards that are used come first, in the order of their bytes: so numbers of shards are the
+ *     same on all nodes, too.
  *
  * Lifecycle: map_new() or map_read(); map_change_apply() (map_change.h) makes the next one. A
  * published map does not change any more: whoever reads it borrows a reference. Thread: any, for a
@@ -62,6 +64,7 @@ struct map_shard {
     uint64_t config_epoch; /* what CLUSTER NODES shows: as Redis' tools set it, else as `epoch` */
     uint32_t slots;        /* that it owns */
     uint16_t quorum;       /* members that hold what it has acknowledged */
+    bool lacks_member;     /* ... of whom one was taken out by hand, until the quorum is set anew */
     /* The start of the primary's process that the epoch was given to; zero: none was. */
     unsigned char granted[MAP_ID_BYTES];
 };
@@ -82,7 +85,7 @@ struct map {
     uint16_t shards_count; /* that are used */
     uint32_t slots_owned;
     struct map_node *nodes;   /* nodes_count, in the order in which they joined */
-    struct map_shard *shards; /* nodes_count places; those with epoch 0 are free */
+    struct map_shard *shards; /* nodes_count places, of which shards_count are used */
     /* Nodes that were removed last, so that removing them again is no error. */
     unsigned char removed[MAP_REMOVED_MAX][MAP_ID_BYTES];
     uint16_t removed_count;
@@ -144,7 +147,8 @@ bool map_id_parse(struct span text, unsigned char id[MAP_ID_BYTES]);
  *   42      2     count of shards
  *   44      ...   nodes, in order: facts (map_facts_write()), shard 2 (its place in the list that
  *                 follows), flags 1 (1: in sync, 2: failed, 4: no failover), id 20
- *   ...     ...   shards: id 20, primary 2 (a node), epoch 8, config epoch 8, quorum 2, granted 20
+ *   ...     ...   shards: id 20, primary 2 (a node), epoch 8, config epoch 8, quorum 2
+ *                 (32768: lacks a member), granted 20
  *   ...     ...   count of removed nodes 2, their ids
  *   ...     ...   runs of slots, until all 16384 are told: count 2, owner 2, migrating to 2,
  *                 importing from 2, importer 2

@@ -314,6 +314,16 @@ static uint16_t heir(const struct map *map, uint16_t shard) {
     return found;
 }
 
+/* A replica that is taken out by hand may be one of those that hold what a quorum acknowledged.
+ * Until the others hold everything, and the primary sets the quorum anew (member_sync.c), nobody
+ * succeeds it unless all of them have reported. */
+static void set_leave(struct map *map, uint16_t node) {
+    struct map_shard *shard = &map->shards[map->nodes[node].shard];
+    if (map->nodes[node].is_in_sync && shard->primary != node && shard->quorum > 1) {
+        shard->lacks_member = true;
+    }
+}
+
 /* redis-cli --cluster del-node has a primary without slots forgotten before it gives its replicas
  * another one: until then one of them stands in its place. */
 static bool apply_node_remove(struct application *apply) {
@@ -324,6 +334,7 @@ static bool apply_node_remove(struct application *apply) {
                refuse_unknown(apply, apply->change->node);
     }
     uint16_t shard = map->nodes[node].shard;
+    set_leave(map, node);
     if (map->shards[shard].primary == node) {
         bool has_replicas = map_shard_nodes(map, shard) > 1;
         if (has_replicas && map->shards[shard].slots > 0) {
@@ -540,6 +551,7 @@ static bool apply_replicate(struct application *apply) {
             return refuse(apply, "ERR To set a master the node must be empty and without assigned "
                                  "slots.");
         }
+        set_leave(map, apply->node);
         shard_join(apply, from, to);
     }
     map->nodes[apply->node].is_in_sync |= apply->change->flag;
@@ -597,7 +609,9 @@ static bool apply_quorum(struct application *apply) {
     if (shard_of(apply, apply->node)->epoch != apply->change->epoch) {
         return refuse_epoch(apply);
     }
-    shard_of(apply, apply->node)->quorum = apply->change->slot == 0 ? 1 : apply->change->slot;
+    uint16_t quorum = apply->change->slot;
+    shard_of(apply, apply->node)->quorum = quorum == 0 ? 1 : quorum;
+    shard_of(apply, apply->node)->lacks_member = false;
     return true;
 }
 
@@ -660,6 +674,35 @@ static bool (*const appliers[KINDS])(struct application *apply) = {
     [MAP_SUCCEED] = apply_succeed,         [MAP_NO_FAILOVER] = apply_no_failover,
 };
 
+static bool has_gaps(const struct map *map) {
+    uint16_t i = 0;
+    while (i < map->shards_count && map->shards[i].epoch != 0) {
+        i++;
+    }
+    return i < map->shards_count;
+}
+
+/* Shards that are used come first, in the order that they had: who has read the map's bytes has no
+ * gaps either, and shards that come take the same places everywhere. */
+static void close_gaps(struct map *map) {
+    uint16_t places[MAP_NODES_MAX];
+    uint16_t count = 0;
+    for (uint16_t i = 0; i < map->nodes_count; i++) {
+        places[i] = count;
+        if (map->shards[i].epoch != 0) {
+            map->shards[count++] = map->shards[i];
+        }
+    }
+    for (uint16_t i = 0; i < map->nodes_count; i++) {
+        map->shards[i].epoch = i < count ? map->shards[i].epoch : 0;
+        map->nodes[i].shard = places[map->nodes[i].shard];
+    }
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        uint16_t *owner = &map->slots[slot].owner;
+        *owner = *owner == MAP_NOBODY ? (uint16_t)MAP_NOBODY : places[*owner];
+    }
+}
+
 struct map *map_change_apply(const struct map *map, uint64_t index, struct span entry,
                              struct buffer *report) {
     struct map_change *change = memory_alloc(sizeof(*change));
@@ -680,6 +723,9 @@ struct map *map_change_apply(const struct map *map, uint64_t index, struct span 
     if (!is_done) {
         map_return(apply.map);
         return NULL;
+    }
+    if (has_gaps(apply.map)) {
+        close_gaps(apply.map);
     }
     map_check(apply.map);
     return apply.map;

@@ -122,6 +122,9 @@ static void election_hold(struct member *member, struct election *election) {
  * and if none of them holds more than the best, that does. */
 static uint32_t reports_needed(const struct election *election) {
     uint32_t quorum = election->map->shards[election->shard].quorum;
+    if (election->map->shards[election->shard].lacks_member) {
+        return election->members;
+    }
     return quorum <= 1 || quorum > election->members ? 1 : election->members - quorum + 1;
 }
 

@@ -35,6 +35,7 @@ static void marks_renew(struct member *member) {
     for (size_t i = 0; hash != member->sync_set_hash && i < member->node_count; i++) {
         member->nodes[i].has_mark = false;
     }
+    member->quorum_reading = hash == member->sync_set_hash ? member->quorum_reading : 0;
     member->sync_set_hash = hash;
 }
 
@@ -177,7 +178,8 @@ static bool quorum_may_change(struct member *member) {
 
 static void set_quorum(struct member *member, struct buffer *changes) {
     uint16_t quorum = member->plan.quorum == 0 ? 1 : member->plan.quorum;
-    if (member_shard(member)->quorum == quorum) {
+    const struct map_shard *shard = member_shard(member);
+    if (shard->quorum == quorum && !shard->lacks_member) {
         member->quorum_reading = 0;
     } else if (quorum_may_change(member)) {
         struct map_change change = {.kind = MAP_QUORUM, .slot = quorum};

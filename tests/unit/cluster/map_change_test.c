@@ -178,6 +178,32 @@ START_TEST(of_a_forgotten_primary_without_slots_a_replica_in_sync_takes_the_plac
 }
 END_TEST
 
+/* One of them may have read its map from a snapshot, while the other has applied every change. */
+START_TEST(shards_take_the_same_places_whether_the_map_was_read_or_changed) {
+    maps_fill();
+    ck_assert(maps_apply(maps_node_add('d')));
+    ck_assert(maps_apply(maps_slots(MAP_SLOTS_DELETE, '\0', 0, SLOTS - 1)));
+    ck_assert(maps_apply(maps_pair(MAP_REPLICATE, 'a', 'b', 0)));
+    struct buffer bytes = BUFFER_EMPTY;
+    struct buffer after = BUFFER_EMPTY;
+    struct buffer read_after = BUFFER_EMPTY;
+    map_write(maps.map, &bytes);
+    struct map *changed = maps.map;
+    maps.map = map_read(buffer_span(&bytes));
+    ck_assert(maps_apply(maps_node_add('e')));
+    map_write(maps.map, &read_after);
+    map_return(maps.map);
+    maps.map = changed;
+    maps.index--;
+    ck_assert(maps_apply(maps_node_add('e')));
+    map_write(maps.map, &after);
+    ck_assert(span_equal(buffer_span(&after), buffer_span(&read_after)));
+    buffer_free(&bytes);
+    buffer_free(&after);
+    buffer_free(&read_after);
+}
+END_TEST
+
 START_TEST(a_node_that_is_forgotten_twice_is_no_error) {
     maps_fill();
     maps_expect_error(maps_change(MAP_NODE_REMOVE, 'x'),
@@ -187,6 +213,33 @@ START_TEST(a_node_that_is_forgotten_twice_is_no_error) {
     ck_assert(maps_apply(maps_node_add('c')));
     ck_assert(maps_apply(maps_change(MAP_NODE_REMOVE, 'c')));
     ck_assert_uint_eq(maps.map->removed_count, 1);
+}
+END_TEST
+
+static bool lacks_member(char node) {
+    return maps.map->shards[maps.map->nodes[maps_find(node)].shard].lacks_member;
+}
+
+START_TEST(a_shard_lacks_who_is_taken_out_of_its_set_by_hand_until_its_quorum_is_set_anew) {
+    maps_fill();
+    struct map_change quorum = maps_change(MAP_QUORUM, 'a');
+    quorum.slot = 2;
+    quorum.epoch = maps_epoch('a');
+    ck_assert(maps_apply(quorum));
+    ck_assert(!lacks_member('a'));
+    ck_assert(maps_apply(maps_pair(MAP_REPLICATE, 'c', 'b', 0)));
+    ck_assert(lacks_member('a'));
+    struct buffer bytes = BUFFER_EMPTY;
+    map_write(maps.map, &bytes);
+    map_return(maps.map);
+    maps.map = map_read(buffer_span(&bytes));
+    buffer_free(&bytes);
+    ck_assert(lacks_member('a'));
+    ck_assert(maps_apply(quorum));
+    ck_assert(!lacks_member('a'));
+    ck_assert(maps_apply(maps_pair(MAP_REPLICATE, 'c', 'a', 0)));
+    ck_assert(maps_apply(maps_change(MAP_NODE_REMOVE, 'c')));
+    ck_assert(!lacks_member('a')); /* it was not in the set */
 }
 END_TEST
 
@@ -352,7 +405,9 @@ int main(void) {
         only_who_is_in_sync_is_promoted_unless_told_so,
         a_primary_of_others_is_not_forgotten_while_it_has_slots,
         of_a_forgotten_primary_without_slots_a_replica_in_sync_takes_the_place,
+        shards_take_the_same_places_whether_the_map_was_read_or_changed,
         a_node_that_is_forgotten_twice_is_no_error,
+        a_shard_lacks_who_is_taken_out_of_its_set_by_hand_until_its_quorum_is_set_anew,
         a_successor_is_in_sync_and_its_process_is_known,
         maps_merge_unless_both_own_a_slot,
         config_epochs_are_set_once_and_alone,
