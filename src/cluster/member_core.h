@@ -219,6 +219,8 @@ void member_propose_changes(struct member *member, struct buffer *changes, membe
 void member_lead_changes(struct member *member, struct buffer *changes);
 void member_forward_received(struct member *member, struct span bytes);
 bool member_proposals_settle(struct member *member);
+/* Those that would tell this one are not asked for any more, and tell nobody. */
+void member_proposals_withdraw(struct member *member, member_done done);
 /* It is in another group now. */
 void member_proposals_restart(struct member *member);
 

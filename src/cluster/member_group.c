@@ -224,6 +224,9 @@ void member_group_found_alone(struct member *member, bool is_new_id) {
     if (is_new_id) {
         member->plan.outlet.draw(member->plan.outlet.context, id.bytes, sizeof(id.bytes));
     }
+    /* Should it come back to the group that it leaves, whose log says what it was there: it is not
+     * any more. */
+    member->plan.outlet.draw(member->plan.outlet.context, member->start.bytes, RAFT_ID_BYTES);
     struct member_state state = MEMBER_STATE_EMPTY;
     struct buffer bytes = BUFFER_EMPTY;
     state.map = map_alone(member, &id);

@@ -157,6 +157,17 @@ static void tell_stranger(struct member *member, struct member_node *node) {
     }
 }
 
+static void reset_done(struct member *member, uint64_t ticket, const char *error);
+
+/* The group goes on without this node. A reset has what it wished for then: asked for in the new
+ * group, it would end that one, too, and so for ever. */
+static void leave_group(struct member *member, const char *what) {
+    member_say(member, MEMBER_WARNING, "%s", what);
+    member_proposals_withdraw(member, reset_done);
+    member_group_found_alone(member, member->reset.is_active && member->is_reset_hard);
+    member->reset.is_done = true;
+}
+
 static void stranger_received(struct member *member, uint64_t map_index) {
     const struct map *map = member->state.map;
     if (map == NULL || member->next.phase != 0) {
@@ -164,8 +175,7 @@ static void stranger_received(struct member *member, uint64_t map_index) {
     }
     bool is_in_map = member_me(member) != MAP_NOBODY;
     if (is_in_map ? map_index > map->index : !member->has_gone_over && map_index >= map->index) {
-        member_say(member, MEMBER_WARNING, "The cluster has forgotten this node.");
-        member_group_found_alone(member, false);
+        leave_group(member, "The cluster has forgotten this node.");
     }
 }
 
@@ -700,9 +710,7 @@ bool member_join_settle(struct member *member) {
     }
     bool is_in_map = member_me(member) != MAP_NOBODY;
     if (member->state.map != NULL && member->was_in_map && !is_in_map && member->next.phase == 0) {
-        member_say(member, MEMBER_WARNING, "This node has left its cluster.");
-        member_group_found_alone(member, member->reset.is_active && member->is_reset_hard);
-        member->reset.is_done = true;
+        leave_group(member, "This node has left its cluster.");
         return true;
     }
     member->was_in_map = is_in_map;

@@ -180,6 +180,25 @@ bool member_proposals_settle(struct member *member) {
     return has_ended;
 }
 
+static void take_out(struct member *member, struct member_proposal **place) {
+    struct member_proposal *proposal = *place;
+    *place = proposal->next;
+    member->proposal_count--;
+    buffer_free(&proposal->bytes);
+    memory_free(proposal);
+}
+
+void member_proposals_withdraw(struct member *member, member_done done) {
+    struct member_proposal **place = &member->proposals;
+    while (*place != NULL) {
+        if ((*place)->done == done) {
+            take_out(member, place);
+        } else {
+            place = &(*place)->next;
+        }
+    }
+}
+
 /* What concerns a merge of the old group is over. */
 void member_proposals_restart(struct member *member) {
     struct member_proposal **place = &member->proposals;
@@ -190,12 +209,11 @@ void member_proposals_restart(struct member *member) {
             place = &proposal->next;
             continue;
         }
-        *place = proposal->next;
-        member->proposal_count--;
-        if (proposal->done != NULL) {
-            proposal->done(member, proposal->ticket, MEMBER_STANDS_STILL);
+        member_done done = proposal->done;
+        uint64_t ticket = proposal->ticket;
+        take_out(member, place);
+        if (done != NULL) {
+            done(member, ticket, MEMBER_STANDS_STILL);
         }
-        buffer_free(&proposal->bytes);
-        memory_free(proposal);
     }
 }
