@@ -4,16 +4,19 @@
  * messages are lost, late and doubled, networks are cut, and primaries hand over; then the faults
  * stop.
  *
- *   - cluster_world.h says what holds all the time;
+ *   - cluster_world.h says what holds all the time, cluster_wishes.h what of changes;
  *   - where nothing fails, a change is seen by all nodes within a heartbeat after it was
  *     acknowledged; in the large cluster within two;
- *   - when the faults stop, all nodes are in one cluster, hold one map, and each shard serves.
+ *   - when the faults stop, all nodes are in one cluster, hold one map, and each shard serves;
+ *   - so they do behind an override, as far as enough of a shard is left (cluster_override.h).
  *
  * cluster_simulation [--seed N] [--seeds COUNT]
  */
 #include "base/logger.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "tests/simulation/cluster_override.h"
+#include "tests/simulation/cluster_wishes.h"
 #include "tests/simulation/cluster_world.h"
 #include "tests/simulation/seeds.h"
 
@@ -337,23 +340,35 @@ static void fault(struct world *world) {
     }
 }
 
+static bool serves_slots(const struct node *node) {
+    const struct map *map = node->map;
+    return world_may_serve(node) &&
+           map->shards[map->nodes[map_find(map, node->id.bytes)].shard].slots > 0;
+}
+
 static void count_refused(struct world *world, size_t primaries, struct figures *figures) {
     for (size_t i = 0; i < world->count; i++) {
-        figures->refused_ms -= world_may_serve(&world->nodes[i]) ? WORLD_TURN_MS : 0;
+        figures->refused_ms -= serves_slots(&world->nodes[i]) ? WORLD_TURN_MS : 0;
     }
     figures->refused_ms += primaries * WORLD_TURN_MS;
     figures->shard_ms += primaries * WORLD_TURN_MS;
 }
 
-static void faulty_time(struct world *world, size_t primaries, struct figures *figures) {
+static void faulty_time(struct world *world, size_t primaries, struct wishes *wishes,
+                        struct figures *figures) {
     uint64_t until = world->now_ms + FAULTY_MS;
     uint64_t faults = 1 + world_below(world, 20);
+    uint64_t changes = world_below(world, 2) * world_below(world, 30);
     world->network.keeps_order = false;
     while (world->broken == NULL && world->now_ms < until) {
         if (world_below(world, 1000) < faults) {
             fault(world);
         }
+        if (world_below(world, 1000) < changes) {
+            wishes_add(wishes);
+        }
         world_turn(world);
+        wishes_turn(wishes);
         count_refused(world, primaries, figures);
     }
 }
@@ -368,6 +383,22 @@ static void heal(struct world *world) {
             node->down_until = world->now_ms + 1;
         }
     }
+}
+
+static void calm_down(struct world *world, struct wishes *wishes) {
+    uint64_t until = world->now_ms + CALM_MS_MAX;
+    heal(world);
+    while (world->broken == NULL && (!wishes_are_over(wishes) || !is_agreed(world, world->count))) {
+        wishes_gather(wishes);
+        world_turn(world);
+        wishes_turn(wishes);
+        world_that(world, world->now_ms < until, "when the faults stop, all agree");
+    }
+    turns_until_agreed(world, CALM_MS_MAX, true, "when the faults stop, each shard serves");
+    for (int i = 0; i < 400 && world->broken == NULL; i++) {
+        world_turn(world); /* what was late has come */
+    }
+    wishes_end(wishes);
 }
 
 /* ---- runs ---- */
@@ -400,14 +431,12 @@ static bool run(uint64_t seed, struct figures *figures) {
     meet_all(world, primaries);
     form_shards(world, primaries);
     changes_follow(world, 1, &figures->views_ms);
-    faulty_time(world, primaries, figures);
-    heal(world);
-    turns_until_agreed(world, CALM_MS_MAX, true,
-                       "when the faults stop, all agree, and each shard serves");
-    for (int i = 0; i < 400 && world->broken == NULL; i++) {
-        world_turn(world); /* what was late has come */
-    }
+    struct wishes *wishes = wishes_new(world, primaries);
+    faulty_time(world, primaries, wishes, figures);
+    calm_down(world, wishes);
+    wishes_free(wishes);
     changes_follow(world, 1, &figures->views_ms);
+    override_cluster(world, CALM_MS_MAX);
     return end(world, figures);
 }
 
@@ -431,7 +460,8 @@ static void large_join(struct world *world, uint64_t *longest_ms) {
     world_that(world, await(world, TICKET), "a node joins a large cluster");
     views_follow(world, node, 2, longest_ms);
     turns_until_agreed(world, CALM_MS_MAX, false, "all know who has joined");
-    struct map_change *change = change_new(MAP_REPLICATE, node, &world->nodes[2]);
+    const struct node *primary = node_of_role(world, MEMBER_PRIMARY, true, node);
+    struct map_change *change = change_new(MAP_REPLICATE, node, primary);
     change_follows(world, any_node(world), change, 2, longest_ms);
     change = change_new(MAP_NODE_REMOVE, node, NULL);
     change_follows(world, &world->nodes[3], change, 2, longest_ms);

@@ -44,6 +44,9 @@ static void outlet_send(void *context, const struct raft_id *target, struct span
 
 static void outlet_map(void *context, struct map *map) {
     struct node *node = context;
+    struct world *world = node->world;
+    world_that(world, map_history_add(&world->history, map), "maps of one index are the same");
+    world_that(world, map_history_follows(node->map, map), "a node's map does not go back");
     map_return(node->map);
     node->map = map_borrow(map);
 }
@@ -162,6 +165,31 @@ void world_settings(struct node *node) {
     member_set_settings(node->member, &plan, world_clock(node));
 }
 
+/* Its links to others are gone; it, too, is told so while it is there. */
+static void unlink_node(struct node *node, bool is_dead) {
+    struct world *world = node->world;
+    for (size_t i = 0; i < world->count; i++) {
+        struct node *other = &world->nodes[i];
+        if (!other->is_linked[node->number] && !node->is_linked[i]) {
+            continue;
+        }
+        other->is_linked[node->number] = false;
+        node->is_linked[i] = false;
+        if (other->member != NULL) {
+            member_link_down(other->member, &node->id, is_dead, world_clock(other));
+        }
+        if (node->member != NULL) {
+            member_link_down(node->member, &other->id, false, world_clock(node));
+        }
+    }
+}
+
+/* A hard reset: links are made anew under the new name. */
+static void rename_node(struct node *node, const struct raft_id *id) {
+    unlink_node(node, false);
+    node->id = *id;
+}
+
 void world_stop(struct node *node, bool loses_power) {
     if (node->member == NULL) {
         return;
@@ -176,18 +204,7 @@ void world_stop(struct node *node, bool loses_power) {
     if (loses_power) {
         simulated_disk_lose_power(node->simulated);
     }
-    struct world *world = node->world;
-    memset(node->is_linked, 0, sizeof(node->is_linked));
-    bool is_dead = world_below(world, 2) == 0;
-    for (size_t i = 0; i < world->count; i++) {
-        struct node *other = &world->nodes[i];
-        if (other->is_linked[node->number]) {
-            other->is_linked[node->number] = false;
-            if (other->member != NULL) {
-                member_link_down(other->member, &node->id, is_dead, world_clock(other));
-            }
-        }
-    }
+    unlink_node(node, world_below(node->world, 2) == 0);
 }
 
 struct world *world_new(uint64_t seed, size_t count) {
@@ -219,6 +236,7 @@ void world_free(struct world *world) {
     }
     network_free(&world->network);
     memory_free(world->promised);
+    map_history_free(&world->history);
     memory_free(world->nodes);
     memory_free(world);
 }
@@ -408,26 +426,6 @@ static void check_node(struct world *world, struct node *node) {
     }
 }
 
-static bool maps_equal(const struct map *a, const struct map *b) {
-    struct buffer one = BUFFER_EMPTY;
-    struct buffer two = BUFFER_EMPTY;
-    map_write(a, &one);
-    map_write(b, &two);
-    bool is_equal = span_equal(buffer_span(&one), buffer_span(&two));
-    buffer_free(&one);
-    buffer_free(&two);
-    return is_equal;
-}
-
-static void check_maps(struct world *world) {
-    const struct node *a = &world->nodes[world_below(world, world->count)];
-    const struct node *b = &world->nodes[world_below(world, world->count)];
-    if (a->map != NULL && b->map != NULL && a->map->index == b->map->index &&
-        memcmp(a->map->group, b->map->group, MAP_ID_BYTES) == 0) {
-        world_that(world, maps_equal(a->map, b->map), "maps of one index are the same");
-    }
-}
-
 /* ---- turns ---- */
 
 static void deliver(struct world *world, const struct packet *packet) {
@@ -453,21 +451,28 @@ static void receive_all(struct world *world) {
     }
 }
 
+static void learn_name(struct node *node) {
+    struct member_status status;
+    member_status_read(node->member, &status);
+    if (!raft_id_equal(&status.id, &node->id)) {
+        rename_node(node, &status.id);
+    }
+    node->group = status.group;
+}
+
 static void node_turn(struct node *node) {
     struct world *world = node->world;
     if (node->member == NULL || node->paused_until > world->now_ms) {
         return;
     }
-    struct member_status status;
-    member_status_read(node->member, &status);
-    node->id = status.id;
-    node->group = status.group;
+    learn_name(node);
     if (world->now_ms % 50 == 0) {
         links_make(node);
     }
     if (world_clock(node) >= member_tick_ms(node->member)) {
         member_tick(node->member, world_clock(node));
     }
+    learn_name(node);
     serve(node);
 }
 
@@ -487,7 +492,6 @@ void world_turn(struct world *world) {
     for (size_t i = 0; i < world->count; i++) {
         check_node(world, &world->nodes[i]);
     }
-    check_maps(world);
 }
 
 /* ---- wishes ---- */

@@ -5,7 +5,7 @@
  * What holds at all times is checked at each turn
  *   - of a shard, no two nodes may serve at the same time
  *   - who may serve holds every write of its shard that a quorum (of two or more) acknowledged
- *   - maps of the same group and index are the same
+ *   - maps of the same group and index are the same, and no node's goes back: cluster_history.h
  * One thread.
  */
 #ifndef TARN_TESTS_SIMULATION_CLUSTER_WORLD_H
@@ -13,6 +13,7 @@
 
 #include "cluster/map_change.h"
 #include "cluster/member.h"
+#include "tests/simulation/cluster_history.h"
 #include "tests/simulation/disk.h"
 #include "tests/simulation/raft_network.h"
 
@@ -82,6 +83,7 @@ struct world {
     uint64_t *promised;
     size_t promised_count;
     size_t promised_capacity;
+    struct map_history history;
     struct answer answers[WORLD_ANSWERS_MAX];
     const char *broken; /* NULL, or what does not hold */
     uint64_t failovers;

@@ -106,18 +106,22 @@ static void configure(struct node *node, uint64_t node_timeout_ms, bool no_failo
     member_set_settings(node->member, &plan, world_clock(node));
 }
 
-/* Node 0 with all others as its replicas, in sync. */
-static void form_shard(size_t count, uint16_t quorum) {
+/* Node 0 with the next ones as its replicas, in sync; other nodes are alone. */
+static void form_shard_of(size_t count, size_t members, uint16_t quorum) {
     begin(count, quorum);
     meet_all();
     ck_assert_str_eq(give_slot(&world->nodes[0], 0), "");
-    for (size_t i = 1; i < count; i++) {
+    for (size_t i = 1; i < members; i++) {
         replicate(&world->nodes[i], &world->nodes[0]);
     }
-    for (size_t i = 1; i < count; i++) {
+    for (size_t i = 1; i < members; i++) {
         AWAIT(in_sync(&world->nodes[i], &world->nodes[i]));
     }
     AWAIT(world_may_serve(&world->nodes[0]));
+}
+
+static void form_shard(size_t count, uint16_t quorum) {
+    form_shard_of(count, count, quorum);
 }
 
 START_TEST(two_clusters_that_own_one_slot_do_not_merge) {
@@ -408,7 +412,7 @@ START_TEST(a_lease_lasts_as_long_as_was_asked_for) {
     struct node *primary = &world->nodes[0];
     uint64_t before = primary->lease_until;
     AWAIT(primary->lease_until != before);
-    pass_ms(40);
+    pass_ms(45);
     before = primary->lease_until;
     while (primary->lease_until == before) {
         configure(primary, 10000, false);
@@ -500,6 +504,26 @@ START_TEST(a_smaller_quorum_counts_once_all_hold_what_the_larger_one_acknowledge
     pass_while_late_ms(&world->nodes[2], 3000);
     ck_assert_uint_eq(quorum_of(&world->nodes[0]), 2);
     AWAIT(quorum_of(&world->nodes[0]) == 1);
+    end();
+}
+END_TEST
+
+START_TEST(nobody_succeeds_who_may_lack_what_a_replica_held_that_was_given_away) {
+    form_shard_of(4, 3, 2);
+    struct node *primary = &world->nodes[0];
+    struct node *left = &world->nodes[2];
+    AWAIT(quorum_of(primary) == 2);
+    world->network.is_cut[2][0] = true; /* what it misses from now on, the other one has */
+    pass_ms(100);
+    replicate(&world->nodes[1], &world->nodes[3]);
+    world_stop(primary, false);
+    world->network.is_cut[2][0] = false;
+    pass_ms(3000);
+    ck_assert(!world_may_serve(left));
+    world_start(primary);
+    AWAIT(world_may_serve(primary) || world_may_serve(left));
+    AWAIT(!left->map->shards[left->map->nodes[map_find(left->map, left->id.bytes)].shard]
+               .lacks_member);
     end();
 }
 END_TEST
@@ -635,6 +659,7 @@ int main(void) {
         a_primary_that_stops_gives_nothing_to_a_replica_without_failover,
         nobody_succeeds_who_may_lack_what_a_replica_without_failover_holds,
         a_smaller_quorum_counts_once_all_hold_what_the_larger_one_acknowledged,
+        nobody_succeeds_who_may_lack_what_a_replica_held_that_was_given_away,
         messages_of_kinds_that_a_later_version_has_are_skipped_and_counted,
         a_wish_that_was_lost_with_the_leader_is_told_to_the_next_one,
         survivors_form_a_new_cluster_when_the_voters_are_lost,
