@@ -91,7 +91,6 @@ static void begin(struct replica *replica) {
     replica->images_end = 0;
     replica->is_complete = node->log != NULL;
     replica->complete = 0;
-    replica->needs_base = false;
     replica->base_job = 0;
     configure_workers(node);
 }

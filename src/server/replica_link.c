@@ -39,7 +39,7 @@ struct replica_link {
     struct replicator *replicator;
     struct replica *replica;
     enum link_stage stage;
-    bool has_primary;    /* there is one to be connected to */
+    bool wants_time;     /* there is a primary to be connected to, or a base to be taken */
     uint64_t generation; /* of the replica, when the link was begun */
     int fd;
     struct loop_watch watch;
@@ -716,8 +716,10 @@ static void step(struct replica_link *link) {
     struct applying *applying = link->replicator->server->node.applying;
     check_generation(link);
     replica->link_generation = link->generation;
-    link->has_primary = replica->state != REPLICA_OFF;
-    if (!link->has_primary) {
+    link->wants_time = replica->state != REPLICA_OFF || replica->needs_base;
+    if (replica->state == REPLICA_OFF) {
+        /* What was copied has a base to come, whatever the node is now. */
+        replica_settle(replica, 0, link->replicator->now_ms);
         return;
     }
     /* What a link that broke had brought counts, too. */
@@ -759,7 +761,7 @@ bool replica_link_is_on(const struct replica_link *link) {
 }
 
 bool replica_link_wants_time(const struct replica_link *link) {
-    return link->has_primary;
+    return link->wants_time;
 }
 
 void replica_link_step(struct replica_link *link) {

@@ -406,6 +406,67 @@ START_TEST(a_replica_whose_first_sync_broke_off_can_be_given_another_primary) {
 }
 END_TEST
 
+/* Its log began anew with the copy, and no snapshot holds what is before it: one is taken, whatever
+ * the node has become. */
+START_TEST(a_replica_that_is_promoted_before_its_copy_is_on_disk_brings_it_there) {
+    struct server primary = start(server_worker_options[_i]);
+    struct server second = start(server_worker_options[1 - _i]);
+    struct proxy proxy;
+    proxy_start(&proxy, primary.port);
+    redisContext *client = server_connect(&primary);
+    redisContext *replica = server_connect(&second);
+    EXPECT(client, "+OK", "DEBUG POPULATE 10000 key 300");
+    atomic_store(&proxy.left, CUT_BYTES);
+    follow(replica, proxy.port);
+    for (int i = 0; atomic_load(&proxy.left) > 0; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+    proxy_stop(&proxy);
+    EXPECT(replica, "-LOADING Redis is loading the dataset in memory", "GET key");
+    EXPECT(replica, "+OK", "REPLICAOF NO ONE");
+    EXPECT(replica, "+OK", "SET promoted 1");
+    struct reply_text held = client_ask(replica, "DEBUG DIGEST");
+    for (int i = 0; info(replica, "aof_rewrites") == 0; i++) {
+        ck_assert_int_lt(i, SERVER_PATIENCE_SECONDS * 100);
+        server_sleep_ms(10);
+    }
+    redisFree(replica);
+    server_kill(&second);
+    restart(&second, server_worker_options[1 - _i]);
+    replica = server_connect(&second);
+    ck_assert_str_eq(client_ask(replica, "DEBUG DIGEST").bytes, held.bytes);
+    redisFree(replica);
+    redisFree(client);
+    server_stop(&second);
+    server_stop(&primary);
+}
+END_TEST
+
+/* One write concerns one of the middle one's workers: the others are no further behind. */
+START_TEST(a_replica_of_a_replica_begins_behind_a_single_write) {
+    struct server servers[3];
+    redisContext *clients[3];
+    for (int i = 0; i < 3; i++) {
+        servers[i] = start(i == 1 ? "--workers 3" : server_worker_options[_i]);
+        clients[i] = server_connect(&servers[i]);
+    }
+    follow(clients[1], servers[0].port);
+    wait_for_link(clients[1], true);
+    EXPECT(clients[0], "+OK", "SET key 1");
+    expect_same(clients[0], clients[1]);
+    follow(clients[2], servers[1].port);
+    wait_for_link(clients[2], true);
+    expect_same(clients[0], clients[2]);
+    EXPECT(clients[2], "1", "GET key");
+    ck_assert_int_eq(info(clients[2], "tarn_syncs_of_all_slots"), 1);
+    for (int i = 2; i >= 0; i--) {
+        redisFree(clients[i]);
+        server_stop(&servers[i]);
+    }
+}
+END_TEST
+
 START_TEST(expired_keys_are_hidden_by_a_replica_and_nothing_is_evicted) {
     struct server primary = start(server_worker_options[_i]);
     struct server second = start("--maxmemory 1mb --maxmemory-policy allkeys-lru");
@@ -468,6 +529,8 @@ int main(void) {
         a_primary_that_hangs_is_noticed_and_gone_on_with,
         a_link_that_is_cut_again_and_again_goes_on_where_it_was,
         a_replica_whose_first_sync_broke_off_can_be_given_another_primary,
+        a_replica_that_is_promoted_before_its_copy_is_on_disk_brings_it_there,
+        a_replica_of_a_replica_begins_behind_a_single_write,
         expired_keys_are_hidden_by_a_replica_and_nothing_is_evicted,
         a_replica_with_the_password_is_let_in_and_the_other_is_not,
     };
