@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "oplog/reader.h"
+#include "replication/lag.h"
 
 #include <inttypes.h>
 #include <lz4.h>
@@ -32,6 +33,7 @@ struct feed {
     struct oplog_reader *reader;
     struct buffer report; /* the reader's */
     int64_t spoke_ms;
+    struct lag lag;
     int64_t log_beat_ms; /* of the first beat behind the images, 0: none yet */
     struct feed_figures figures;
 };
@@ -162,6 +164,7 @@ static bool report_came(struct feed *feed, struct span body, int64_t now_ms) {
     figures->written = report.written;
     figures->synced = report.synced;
     figures->applied = report.applied;
+    figures->behind_ms = lag_since(&feed->lag, report.applied);
     if (report.beat_ms != 0) {
         figures->round_trip_ms = now_ms - report.beat_ms;
     }
@@ -429,8 +432,16 @@ static bool send_step(struct feed *feed, struct buffer *out) {
     }
 }
 
+static void note_end(struct feed *feed, int64_t now_ms) {
+    if (feed->stage >= FEED_IMAGES && feed->stage <= FEED_LOG) {
+        lag_note(&feed->lag, feed->plan.source.end(feed->plan.source.context), now_ms);
+        feed->figures.behind_ms = lag_since(&feed->lag, feed->figures.applied);
+    }
+}
+
 bool feed_fill(struct feed *feed, struct buffer *out, size_t room, int64_t now_ms) {
     size_t before = out->length;
+    note_end(feed, now_ms);
     while (out->length - before < room && send_step(feed, out)) {
     }
     if (out->length > before) {

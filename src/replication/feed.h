@@ -95,6 +95,7 @@ struct feed_figures {
     uint64_t applied;
     bool follows;          /* it has shown that it holds all images, and goes on with the log */
     int64_t heard_ms;      /* when it was last heard, by the clock of the calls */
+    int64_t behind_ms;     /* likewise: since when it has not applied all; 0: it has */
     int64_t round_trip_ms; /* of the last beat that was answered */
     uint64_t images;       /* slots imaged on this link */
     uint64_t image_bytes;  /* sent of them */

@@ -2,6 +2,7 @@
 
 #include "base/logger.h"
 #include "base/memory.h"
+#include "replication/lag.h"
 #include "server/primary_links.h"
 #include "server/redis_files.h"
 #include "worker/worker.h"
@@ -38,6 +39,8 @@ struct link {
     uint64_t sent_bytes;
     int64_t began_ms;
     int64_t moved_ms; /* when the socket last took bytes, or there were none for it */
+    struct lag lag;
+    int64_t behind_ms; /* since when it has not acknowledged all of the log; 0: it has */
     bool was_in_stream;
     const char *reason; /* it is to be closed; NULL: it is not */
 };
@@ -387,6 +390,8 @@ static void link_check(struct link *link) {
         return;
     }
     redis_feed_figures_read(link->feed, &figures);
+    lag_note(&link->lag, source_end(link), links->replicator->now_ms);
+    link->behind_ms = lag_since(&link->lag, figures.heard.position);
     bool is_in_stream = redis_feed_stage(link->feed) == REDIS_FEED_STREAM;
     if (is_in_stream && !link->was_in_stream) {
         link->was_in_stream = true;
@@ -538,6 +543,7 @@ static struct replication_link published_of(const struct link *link) {
             .synced = figures.synced.position,
             .applied = figures.heard.position,
             .heard_ms = figures.heard_ms,
+            .behind_ms = link->behind_ms,
             .image_bytes = figures.file_bytes,
         };
     }

@@ -58,13 +58,14 @@ static void add_line(struct replication_figures *figures, const struct replicati
                      uint64_t end) {
     const struct feed_figures *feed = &link->figures;
     int64_t heard_ms = now_ms() - feed->heard_ms;
+    int64_t lag_ms = feed->behind_ms == 0 ? 0 : now_ms() - feed->behind_ms;
     buffer_format(&figures->replica_lines,
                   "slave%llu:ip=%s,port=%u,state=%s,offset=%llu,lag=%lld,lag_bytes=%llu,"
                   "lag_ms=%lld,round_trip_ms=%lld,written=%llu,synced=%llu\r\n",
                   (unsigned long long)figures->replicas, link->address, link->port, state_of(link),
                   (unsigned long long)feed->applied, (long long)heard_ms / 1000,
                   (unsigned long long)(end > feed->applied ? end - feed->applied : 0),
-                  (long long)heard_ms, (long long)feed->round_trip_ms,
+                  (long long)lag_ms, (long long)feed->round_trip_ms,
                   (unsigned long long)feed->written, (unsigned long long)feed->synced);
     figures->replicas++;
 }
