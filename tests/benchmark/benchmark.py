@@ -252,7 +252,9 @@ def main():
     parser = argparse.ArgumentParser(
         prog="utils/benchmark", description=__doc__.splitlines()[0],
         epilog="CPU rows: " + " ".join(ROWS) + ". TARN_SERVER and REDIS_SERVER name the two "
-        "programs; REDIS_SERVER may also be another tarn-server to compare with.")
+        "programs; REDIS_SERVER may also be another tarn-server to compare with. The figures of "
+        "persistence, with 2 million keys on a machine that does nothing else: utils/benchmark "
+        "log snapshot restart.")
     parser.add_argument("what", nargs="*", default=["all"],
                         help=f"all, cpu, targets, workers, memory, tick, {', '.join(PARTS)}, or names of CPU rows")
     parser.add_argument("--quick", action="store_true",
