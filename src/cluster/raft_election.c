@@ -5,7 +5,8 @@
 
 /* Who votes alone waits for nobody. */
 void raft_deadline_set(struct raft *raft) {
-    bool is_alone = raft_is_voter(raft) && raft_config_voters(&raft->config) == 1;
+    bool is_alone =
+        raft_is_electable(raft) && raft_is_voter(raft) && raft_config_voters(&raft->config) == 1;
     uint64_t wait = raft->plan.election_ms + random_below(&raft->random, raft->plan.election_ms);
     raft->deadline_ms = raft->now_ms + (is_alone ? 0 : wait);
 }

@@ -45,7 +45,8 @@ struct raft {
     uint64_t applied;
     uint64_t persisted; /* the log is durable up to here */
     uint64_t deadline_ms;
-    uint64_t heard_ms; /* of the leader */
+    uint64_t heard_ms;     /* of the leader */
+    uint64_t commit_heard; /* ... and the most that one was said to have committed */
     struct raft_id granted[RAFT_VOTERS_MAX];
     size_t granted_count;
     struct raft_incoming incoming;

@@ -77,6 +77,7 @@ void raft_append_receive(struct raft *raft, const struct raft_message *message) 
     if (!leader_heard(raft, &message->source)) {
         return;
     }
+    raft->commit_heard = append->commit > raft->commit_heard ? append->commit : raft->commit_heard;
     /* What is committed here is the same there, even if it is in no log any more. */
     uint64_t known =
         append->previous_index < raft->commit ? raft->commit - append->previous_index : 0;

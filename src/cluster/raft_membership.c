@@ -54,7 +54,12 @@ static bool was_voter_at(const struct raft *raft, uint64_t index) {
     return is_voter;
 }
 
+/* Who has come back without its log may, on its way through the leader's, read of a time when it
+ * was the only voter: it elects nobody until it holds what it knows to be committed. */
 bool raft_is_electable(const struct raft *raft) {
+    if (raft_log_last_index(&raft->log) < raft->commit_heard) {
+        return false;
+    }
     if (raft_is_voter(raft)) {
         return true;
     }
@@ -204,7 +209,7 @@ enum raft_answer raft_transfer(struct raft *raft, const struct raft_id *target) 
 
 void raft_take_over_receive(struct raft *raft, const struct raft_message *message) {
     bool is_led = raft_id_equal(&raft->leader, &message->source);
-    if (raft->role == RAFT_FOLLOWER && is_led && raft_is_voter(raft)) {
+    if (raft->role == RAFT_FOLLOWER && is_led && raft_is_voter(raft) && raft_is_electable(raft)) {
         raft_campaign(raft, true);
     }
 }

@@ -268,6 +268,26 @@ START_TEST(a_reset_leaves_the_cluster_and_a_hard_one_the_name) {
 }
 END_TEST
 
+/* The group's log begins with the first life: there it is the primary that it is no more, and the
+ * only voter. */
+START_TEST(who_comes_back_to_the_cluster_that_it_founded_serves_nothing_that_it_had) {
+    form_shard(NODES, 1);
+    struct node *founder = &world->nodes[0];
+    struct node *replica = &world->nodes[1];
+    AWAIT(in_sync(replica, replica));
+    member_fail_over(replica->member, TICKET, MEMBER_HAND_OVER, world_clock(replica));
+    ck_assert_str_eq(await(), "");
+    AWAIT(world_may_serve(replica) && in_sync(replica, founder));
+    member_reset(founder->member, TICKET, false, world_clock(founder));
+    ck_assert_str_eq(await(), "");
+    AWAIT(nodes_of(replica) == NODES - 1);
+    world_meet(replica, founder, TICKET);
+    ck_assert_str_eq(await(), "");
+    AWAIT(all_know(NODES)); /* and at no time two primaries of one shard: end() */
+    end();
+}
+END_TEST
+
 static struct node *leader(void) {
     for (size_t i = 0; i < world->count; i++) {
         struct member_status status = {.is_leader = false};
@@ -646,6 +666,7 @@ int main(void) {
         a_node_that_is_to_stop_gives_its_shard_and_its_leadership_away,
         a_takeover_needs_no_replica_in_sync,
         who_is_forgotten_is_alone_and_may_come_back,
+        who_comes_back_to_the_cluster_that_it_founded_serves_nothing_that_it_had,
         a_reset_leaves_the_cluster_and_a_hard_one_the_name,
         who_alone_votes_gives_its_vote_away_before_it_is_forgotten,
         who_alone_votes_gives_its_vote_away_before_it_is_reset,
