@@ -557,8 +557,8 @@ START_TEST(wishes_that_make_no_sense_are_refused) {
         {"WRITE 2 TIMEOUT -1", "-ERR timeout must be between 0 and 2147483647\r\n"},
         {"READ 1", "-ERR CLIENT QUORUM needs WRITE and a number of members\r\n"},
         {"FOO 1", "-ERR syntax error\r\n"},
-        {"WRITE 2 READ 2", "-ERR READ above 1 asks the members of a shard: this server is in no "
-                           "cluster\r\n"},
+        {"WRITE 2 READ 2", "-ERR READ above 1 is not supported: a primary of a cluster answers "
+                           "under a lease of its shard's members, any other server for itself\r\n"},
         {"WRITE 1 READ 1 TIMEOUT 10", "+OK\r\n"},
     };
     for (size_t i = 0; i < UNIT_COUNT(wishes); i++) {
