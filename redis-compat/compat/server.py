@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,16 +23,26 @@ class StartError(Exception):
     """The server did not come up; the text holds the end of its log."""
 
 
-# A node of a cluster speaks to others 10000 above its port.
-PORT_MAX = 55535
+# Below those that the system gives to clients, 32768 and more, as is what a node of a cluster speaks to
+# others on, 10000 above: parts that run at once must not take each other's.
+PORTS = (11000, 22000)
+BUS_OFFSET = 10000
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
 
 
 def port_pick():
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            if probe.getsockname()[1] <= PORT_MAX:
-                return probe.getsockname()[1]
+        port = random.randrange(*PORTS)
+        if is_free(port) and is_free(port + BUS_OFFSET):
+            return port
 
 
 def die_with_parent():
