@@ -28,7 +28,7 @@
 #define MEET_MS_MAX 60000
 #define FAULTY_MS 6000
 #define CALM_MS_MAX 30000
-#define LARGE_NODES (100 / SEEDS_PART)
+#define LARGE_NODES (SEEDS_PART == 1 ? 100 : 20)
 #define LARGE_SHARDS 10
 #define LARGE_SEEDS_EACH 100 /* one large cluster for so many seeds */
 #define BEAT_MS 50
@@ -447,7 +447,6 @@ static void large_form(struct world *world) {
     world->count--;
     meet_all(world, LARGE_SHARDS);
     form_shards(world, LARGE_SHARDS);
-    world->count++;
 }
 
 static void large_join(struct world *world, uint64_t *longest_ms) {
@@ -455,6 +454,7 @@ static void large_join(struct world *world, uint64_t *longest_ms) {
     if (world->broken != NULL) {
         return;
     }
+    world->count++;
     world_start(node);
     world_meet(node, &world->nodes[1], TICKET);
     world_that(world, await(world, TICKET), "a node joins a large cluster");

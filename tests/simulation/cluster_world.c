@@ -212,6 +212,7 @@ struct world *world_new(uint64_t seed, size_t count) {
     world->seed = seed;
     world->count = count;
     world->now_ms = 1000;
+    world->made = count;
     world->nodes = memory_alloc_zeroed(count * sizeof(*world->nodes));
     random_seed(&world->random, seed);
     network_init(&world->network, seed);
@@ -229,7 +230,7 @@ struct world *world_new(uint64_t seed, size_t count) {
 }
 
 void world_free(struct world *world) {
-    for (size_t i = 0; i < world->count; i++) {
+    for (size_t i = 0; i < world->made; i++) {
         world_stop(&world->nodes[i], false);
         simulated_disk_free(world->nodes[i].simulated);
         memory_free(world->nodes[i].copy.writes);

@@ -74,6 +74,7 @@ struct world {
     uint64_t now_ms;
     struct node *nodes;
     size_t count;
+    size_t made; /* nodes: those behind `count` take no part */
     uint16_t quorum;
     uint16_t voters;
     bool migrates_replicas;
@@ -84,8 +85,8 @@ struct world {
     size_t promised_count;
     size_t promised_capacity;
     struct map_history history;
-    struct answer answers[WORLD_ANSWERS_MAX];
-    const char *broken; /* NULL, or what does not hold */
+    struct answer answers[WORLD_ANSWERS_MAX + 1]; /* the last: of tickets that nobody waits for */
+    const char *broken;                           /* NULL, or what does not hold */
     uint64_t failovers;
     uint64_t acknowledged;
     uint64_t lost; /* acknowledged by one alone, and gone: allowed */
