@@ -78,9 +78,11 @@ class Server:
                 break
             try:
                 connection = Connection(self.port, 1.0)
-                connection.command("PING")
+                answer = connection.command("PING")
                 connection.close()
-                return
+                if not answer.startswith(b"-LOADING"):
+                    return
+                time.sleep(0.005)
             except (OSError, Timeout, Closed, FramingError):
                 time.sleep(0.005)
         tail = self.log_tail()
