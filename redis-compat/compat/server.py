@@ -3,6 +3,7 @@
 import ctypes
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -38,9 +39,13 @@ def is_free(port):
             return False
 
 
+# Not the module's own, whose state the processes that run parts have in common.
+RANDOM = random.SystemRandom()
+
+
 def port_pick():
     while True:
-        port = random.randrange(*PORTS)
+        port = RANDOM.randrange(*PORTS)
         if is_free(port) and is_free(port + BUS_OFFSET):
             return port
 
@@ -78,9 +83,11 @@ class Server:
                 break
             try:
                 connection = Connection(self.port, 1.0)
-                answer = connection.command("PING")
+                is_ready = not connection.command("PING").raw.startswith(b"-LOADING")
+                # Another part's server may have been quicker on this port.
+                pid = re.search(rb"\r\nprocess_id:(\d+)\r\n", connection.command("INFO", "server").raw)
                 connection.close()
-                if not answer.startswith(b"-LOADING"):
+                if is_ready and (pid is None or int(pid[1]) == self.process.pid):
                     return
                 time.sleep(0.005)
             except (OSError, Timeout, Closed, FramingError):

@@ -174,12 +174,17 @@ static redisContext *connect_early(const struct server *server) {
     return client;
 }
 
+/* Of INFO's reply; -1: without that field. */
+static long long field_in(const redisReply *info, const char *name) {
+    ck_assert_ptr_nonnull(info);
+    const char *at = strstr(info->str, name);
+    return at == NULL ? -1 : strtoll(at + strlen(name), NULL, 10);
+}
+
 static long long field_of(redisContext *client, const char *name) {
-    redisReply *reply = redisCommand(client, "INFO persistence");
-    ck_assert_ptr_nonnull(reply);
-    const char *at = strstr(reply->str, name);
-    long long number = at == NULL ? -1 : strtoll(at + strlen(name), NULL, 10);
-    freeReplyObject(reply);
+    redisReply *info = redisCommand(client, "INFO persistence");
+    long long number = field_in(info, name);
+    freeReplyObject(info);
     return number;
 }
 
@@ -202,8 +207,10 @@ START_TEST(clients_see_the_import_of_a_file_as_they_see_any_loading) {
     long long answers = 0;
     long long done = 0;
     while (field_of(client, "\nloading:") == 1) {
-        long long total = field_of(client, "\nloading_total_bytes:");
-        long long loaded = field_of(client, "\nloading_loaded_bytes:");
+        redisReply *info = redisCommand(client, "INFO persistence");
+        long long total = field_in(info, "\nloading_total_bytes:");
+        long long loaded = field_in(info, "\nloading_loaded_bytes:");
+        freeReplyObject(info);
         ck_assert_int_le(loaded, total);
         ck_assert(loaded >= done || loaded == -1);
         answers += loaded > 0 && loaded < total;
