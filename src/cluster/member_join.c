@@ -621,15 +621,21 @@ static void facts_done(struct member *member, uint64_t ticket, const char *error
 static void facts_settle(struct member *member) {
     const struct map *map = member->state.map;
     uint16_t me = member_me(member);
-    if (me == MAP_NOBODY || member->is_facts_proposed || member->state.merge.number != 0 ||
-        (memcmp(&map->nodes[me].facts, &member->facts, sizeof(member->facts)) == 0 &&
-         map->nodes[me].no_failover == member->plan.no_failover)) {
+    if (me == MAP_NOBODY || member->is_facts_proposed || member->state.merge.number != 0) {
+        return;
+    }
+    struct map_facts facts = member->facts;
+    if (facts.ip[0] == '\0') { /* nobody has said yet since the start: as it was */
+        memcpy(facts.ip, map->nodes[me].facts.ip, sizeof(facts.ip));
+    }
+    if (memcmp(&map->nodes[me].facts, &facts, sizeof(facts)) == 0 &&
+        map->nodes[me].no_failover == member->plan.no_failover) {
         return;
     }
     struct map_change *change = memory_alloc_zeroed(sizeof(*change));
     struct buffer changes = BUFFER_EMPTY;
     change->kind = MAP_NODE_FACTS;
-    change->facts = member->facts;
+    change->facts = facts;
     memcpy(change->node, member->file.id.bytes, MAP_ID_BYTES);
     map_change_write(change, &changes);
     change->kind = MAP_NO_FAILOVER;

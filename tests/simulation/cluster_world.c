@@ -133,7 +133,9 @@ static struct member_plan plan_of(struct node *node) {
                    .draw = outlet_draw},
     };
     snprintf(plan.facts.zone, sizeof(plan.facts.zone), "zone%zu", node->number % 3);
-    address_of(node, plan.facts.ip);
+    if (!world->hides_addresses) {
+        address_of(node, plan.facts.ip);
+    }
     plan.facts.port = node->port;
     plan.facts.bus_port = (uint16_t)(node->port + 10000);
     return plan;

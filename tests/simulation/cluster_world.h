@@ -78,6 +78,7 @@ struct world {
     uint16_t quorum;
     uint16_t voters;
     bool migrates_replicas;
+    bool hides_addresses; /* nodes are told no address of their own */
     struct network network;
     uint64_t writes; /* the number of the last */
     /* Acknowledged by a quorum of two or more: the shard (0: nobody's), by number of the write. */

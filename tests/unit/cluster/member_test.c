@@ -405,6 +405,39 @@ START_TEST(a_promise_outlives_the_process_that_gave_it) {
 }
 END_TEST
 
+static bool knows_addresses(const struct node *at) {
+    for (uint16_t i = 0; i < nodes_of(at); i++) {
+        if (at->map->nodes[i].facts.ip[0] == '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Nothing tells nodes their own addresses but others, which see where links come from. */
+START_TEST(an_address_that_others_saw_outlives_the_process) {
+    begin(3, 1);
+    world->hides_addresses = true;
+    for (size_t i = 0; i < 3; i++) {
+        world_stop(&world->nodes[i], false);
+        world_start(&world->nodes[i]);
+    }
+    pass_ms(1000);
+    meet_all();
+    AWAIT(knows_addresses(&world->nodes[0]) && knows_addresses(&world->nodes[1]) &&
+          knows_addresses(&world->nodes[2]));
+    for (size_t i = 1; i < 3; i++) {
+        world_stop(&world->nodes[i], false);
+        world_start(&world->nodes[i]);
+    }
+    for (uint64_t until = world->now_ms + 5000; world->now_ms < until;) {
+        world_turn(world);
+        ck_assert(knows_addresses(&world->nodes[0]));
+    }
+    end();
+}
+END_TEST
+
 static uint64_t promise_kept(const struct node *node) {
     struct member_file file = MEMBER_FILE_EMPTY;
     ck_assert_int_eq(member_file_load(&node->disk, &file), 0);
@@ -674,6 +707,7 @@ int main(void) {
         who_stays_can_decide_when_all_voters_but_it_are_reset_at_once,
         of_two_nodes_the_one_that_stops_leaves_the_other_able_to_go_on,
         a_promise_outlives_the_process_that_gave_it,
+        an_address_that_others_saw_outlives_the_process,
         what_a_promise_may_last_is_kept_until_no_such_promise_stands,
         a_lease_lasts_as_long_as_was_asked_for,
         a_replica_without_failover_takes_over_by_hand_only,
